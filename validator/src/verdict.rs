@@ -1,0 +1,197 @@
+//! Verdicts: the validator's answer, in one vocabulary for keys and tokens.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU32;
+
+use crate::environment::Environment;
+use crate::id::KeyId;
+use crate::scope::Scope;
+use crate::time::Timestamp;
+
+/// The validator's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// The caller is this principal and may do what it asks for.
+    Allow(Principal),
+    /// The caller may not.
+    Deny(Denial),
+}
+
+impl Verdict {
+    /// A deny with this code.
+    pub const fn deny(code: Code) -> Verdict {
+        Verdict::Deny(Denial { code, retry_after: None })
+    }
+
+    /// Whether the caller may.
+    pub const fn is_allow(&self) -> bool {
+        matches!(self, Verdict::Allow(_))
+    }
+
+    /// The code of a deny.
+    pub const fn code(&self) -> Option<Code> {
+        match self {
+            Verdict::Allow(_) => None,
+            Verdict::Deny(denial) => Some(denial.code),
+        }
+    }
+}
+
+/// A refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Why.
+    pub code: Code,
+    /// Seconds after which to try again, with `rate_limited`.
+    pub retry_after: Option<NonZeroU32>,
+}
+
+/// Who the caller is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// What kind of credential proved it.
+    pub kind: PrincipalKind,
+    /// The key.
+    pub key_id: KeyId,
+    /// Who the key acts for.
+    pub owner: Option<String>,
+    /// The environment of the key.
+    pub environment: Environment,
+    /// What the key may do.
+    pub scopes: Vec<Scope>,
+    /// When it expires.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What kind of credential proved who the caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PrincipalKind {
+    /// An API key.
+    ApiKey,
+}
+
+impl PrincipalKind {
+    /// The name in JSON and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PrincipalKind::ApiKey => "api_key",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, $status:literal, $message:literal;)*) => {
+        /// Why a credential is denied. The code is for programs and logs; [`Code::message`] is what may
+        /// leave the service.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum Code {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of their numbers.
+            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+
+            /// The name for programs and logs, such as `unknown_key`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+
+            /// The HTTP status that goes with it.
+            pub const fn status(self) -> u16 {
+                match self { $(Code::$name => $status,)* }
+            }
+
+            /// What the caller may be told. It never says more than the caller may know: no such key,
+            /// a wrong checksum and a wrong digest read the same.
+            pub const fn message(self) -> &'static str {
+                match self { $(Code::$name => $message,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Nothing was presented.
+    MissingCredential = 1, "missing_credential", 401, "No credential was presented. Send an API key as `Authorization: Bearer <key>`.";
+    /// Not a key of any known format, not a token.
+    Malformed = 2, "malformed", 401, "The credential is not a key of any known format. Check that it was copied whole.";
+    /// No such secret, or its checksum is wrong.
+    UnknownKey = 3, "unknown_key", 401, "The key is not valid. Check that it was copied whole, or ask for a new one.";
+    /// The key was ended for good.
+    Revoked = 4, "revoked", 401, "The key was revoked. Ask its operator for a new one.";
+    /// The key is switched off.
+    Suspended = 5, "suspended", 401, "The key is suspended. Ask its operator to resume it.";
+    /// The key or token is past its expiry.
+    Expired = 6, "expired", 401, "The key has expired. Ask its operator for a new one.";
+    /// The key or token is not valid yet.
+    NotYetValid = 7, "not_yet_valid", 401, "The key is not valid yet. Try again later.";
+    /// The secret was replaced and its grace period is over.
+    Rotated = 8, "rotated", 401, "The key was rotated and this secret has retired. Use the new secret.";
+    /// The signature of a token is wrong.
+    BadSignature = 9, "bad_signature", 401, "The token is not valid. Log in again.";
+    /// Nobody known has issued the token.
+    UnknownIssuer = 10, "unknown_issuer", 401, "The token is not valid. Log in again.";
+    /// The issuer has no such signing key.
+    UnknownSigningKey = 11, "unknown_signing_key", 401, "The token is not valid. Log in again.";
+    /// The issuer does not sign with this algorithm.
+    AlgorithmNotAllowed = 12, "algorithm_not_allowed", 401, "The token is not valid. Log in again.";
+    /// The token is for somebody else.
+    WrongAudience = 13, "wrong_audience", 401, "The token is for another audience. Ask for one that names this service.";
+    /// A claim is missing, of the wrong type, or out of range.
+    InvalidClaim = 14, "invalid_claim", 401, "The token is not valid. Log in again.";
+    /// Valid, but without the scope that is needed.
+    InsufficientScope = 15, "insufficient_scope", 403, "The key does not have the scope this needs. Ask its operator to grant it.";
+    /// Valid, but for another environment.
+    WrongEnvironment = 16, "wrong_environment", 403, "The key is for another environment. Use a key of this one.";
+    /// Valid, but not from this address.
+    AddressNotAllowed = 17, "address_not_allowed", 403, "The key may not be used from this address. Ask its operator to allow it.";
+    /// Too many calls in the window.
+    RateLimited = 18, "rate_limited", 429, "Too many calls. Try again when the time in Retry-After has passed.";
+    /// The quota is spent.
+    QuotaExceeded = 19, "quota_exceeded", 429, "The quota is spent. Ask the operator for more.";
+    /// The bundle is too old to trust.
+    StaleBundle = 20, "stale_bundle", 503, "The service cannot check keys at the moment. Try again later.";
+    /// We cannot say: fail closed.
+    Unavailable = 21, "unavailable", 503, "The service cannot check keys at the moment. Try again later.";
+}
+
+impl Code {
+    /// The number in the binary form.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The code of this number.
+    pub fn from_number(number: u8) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.number() == number)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_names_and_statuses_are_consistent() {
+        for (index, code) in Code::ALL.iter().enumerate() {
+            assert_eq!(usize::from(code.number()), index + 1);
+            assert_eq!(Code::from_number(code.number()), Some(*code));
+            assert!([401, 403, 429, 503].contains(&code.status()), "{code}");
+        }
+        assert_eq!(Code::from_number(0), None);
+        assert_eq!(Code::from_number(22), None);
+    }
+}

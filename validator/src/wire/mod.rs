@@ -1,0 +1,40 @@
+//! The binary forms of the ABI (`docs/abi.md`): what a host writes and what the validator answers.
+//!
+//! Views borrow from the bytes and check every length once, when they are read.
+
+mod bytes;
+mod formats;
+mod message;
+mod record;
+mod request;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+
+pub(crate) use formats::FormatsView;
+pub use formats::encode_formats;
+pub use message::{Item, MAX_BATCH, MAX_MESSAGE_LEN, Message, MessageError, check_message};
+pub(crate) use record::RecordView;
+pub use record::encode_record;
+pub(crate) use request::RequestView;
+pub use request::encode_request;
+pub use verdict::decode_verdict;
+
+/// Version of the ABI that these forms belong to.
+pub const ABI_VERSION: u16 = 1;
+
+/// Bytes that do not follow the layout, or a value that does not fit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LayoutError;
+
+impl fmt::Display for LayoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes do not follow the layout of the ABI · build host and validator from the same version")
+    }
+}
+
+impl core::error::Error for LayoutError {}
