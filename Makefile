@@ -1,0 +1,59 @@
+# Two commands matter: `make demo` shows what Keystile does, `make test` proves it.
+
+# A target directory outside the clone is used when it exists, so that a fresh clone need not build
+# the world again. Nothing makes it by itself: `mkdir -p ~/.cache/keystile/target` does.
+SHARED_TARGET := $(HOME)/.cache/keystile/target
+ifndef CARGO_TARGET_DIR
+ifneq ($(wildcard $(SHARED_TARGET)/.),)
+export CARGO_TARGET_DIR := $(SHARED_TARGET)
+endif
+endif
+
+TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
+
+.PHONY: demo test check bench crash artifacts install vectors wasm-target
+
+## The main job, told step by step, in a temporary store.
+demo: wasm-target
+	cargo run --quiet --package keystile -- demo
+
+## Every test: unit, property, golden, conformance, crash.
+test: wasm-target
+	cargo build --quiet --package keystile-tests --tests
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -e; cargo nextest run --no-fail-fast; cargo test --quiet --doc; \
+	else cargo test --no-fail-fast; fi
+
+## Format, lints, licences, documentation, vectors: what a commit must pass besides the tests.
+check: wasm-target
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --workspace --no-deps
+	python3 tests/vectors/generate.py --check
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; \
+	else echo "skipped: cargo-deny is not installed · run: cargo install cargo-deny --locked"; fi
+
+## Speed, as ratios to native SHA-256 in the same run.
+bench: wasm-target
+	cargo bench --package keystile-tests --bench verify
+
+## kill -9 at a random moment, 1,000 times.
+crash: wasm-target
+	KEYSTILE_CRASH_ROUNDS=1000 cargo test --package keystile-tests --test main -- crash::an_acknowledged_change_survives_kill_9 --exact --nocapture
+
+## The wasm modules, the component and the JavaScript package, into dist/.
+artifacts: wasm-target
+	cargo run --release --quiet --package keystile-artifacts --all-features --bin artifacts -- dist
+
+## The `keystile` command, optimized, into cargo's bin folder.
+install: wasm-target
+	cargo install --locked --path host
+
+## Writes tests/vectors/verdicts.json anew.
+vectors:
+	python3 tests/vectors/generate.py
+
+# The validator is compiled for this target. Without rustup, the build script says what to do.
+wasm-target:
+	@rustc --print target-libdir --target wasm32-unknown-unknown | xargs test -d \
+		|| rustup target add wasm32-unknown-unknown
