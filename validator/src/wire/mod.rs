@@ -4,6 +4,7 @@
 
 mod bytes;
 mod formats;
+mod hints;
 mod message;
 mod record;
 mod request;
@@ -16,6 +17,7 @@ use core::fmt;
 
 pub(crate) use formats::FormatsView;
 pub use formats::encode_formats;
+pub use hints::{RecordHints, record_hints};
 pub use message::{Item, MAX_BATCH, MAX_MESSAGE_LEN, Message, MessageError, check_message};
 pub(crate) use record::RecordView;
 pub use record::encode_record;

@@ -18,8 +18,8 @@ const LAYOUT: u8 = 1;
 const NOT_BEFORE: u8 = 1;
 const EXPIRES_AT: u8 = 2;
 const RETIRES_AT: u8 = 4;
-const RATE: u8 = 8;
-const STARTS_GRACE: u8 = 16;
+pub(super) const RATE: u8 = 8;
+pub(super) const STARTS_GRACE: u8 = 16;
 const ALL_FLAGS: u8 = NOT_BEFORE | EXPIRES_AT | RETIRES_AT | RATE | STARTS_GRACE;
 
 /// Appends the binary form of a record.

@@ -1,0 +1,125 @@
+//! The core wasm module of the Keystile validator: its exports, exactly as `docs/abi.md` lists them.
+//!
+//! This crate is the border between bytes that a host wrote and `keystile_validator::wire`, which
+//! reads and judges them. It owns the two buffers, checks the length, and wipes the input.
+//! On machines other than wasm it compiles, so that lints see it, and is of no use.
+
+#![cfg_attr(target_arch = "wasm32", no_std)]
+// The exports of a module are unmangled symbols, and its buffers are statics that a host writes to.
+#![allow(unsafe_code)]
+
+use core::cell::UnsafeCell;
+use core::ptr;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use keystile_validator::wire;
+
+/// The version of the ABI: 1.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_abi_version() -> i32 {
+    i32::from(wire::ABI_VERSION)
+}
+
+/// The address of the input buffer.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_input() -> i32 {
+    INPUT.address()
+}
+
+/// The size of the input buffer in bytes.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_input_size() -> i32 {
+    BUFFER_SIZE as i32
+}
+
+/// The address of the output buffer.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_output() -> i32 {
+    OUTPUT.address()
+}
+
+/// The size of the output buffer in bytes.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_output_size() -> i32 {
+    BUFFER_SIZE as i32
+}
+
+/// Judges the message in the first `length` bytes of the input buffer, and wipes them.
+///
+/// The length of the answer in the output buffer, or a negative number when the message is
+/// malformed.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_check(length: i32) -> i32 {
+    let used = match usize::try_from(length) {
+        Ok(length) if length <= BUFFER_SIZE => length,
+        _ => return BAD_LENGTH,
+    };
+    // SAFETY: these are the only references to the two buffers, they live in this call alone, and
+    // no second call runs meanwhile: a module without imports cannot be re-entered, and it has one
+    // thread. Every byte of a buffer is initialized, and a host may write any value to it.
+    let (input, output) = unsafe { (&mut *INPUT.0.get(), &mut *OUTPUT.0.get()) };
+    let Some(message) = input.get_mut(..used) else {
+        return BAD_LENGTH;
+    };
+    let answer = match wire::check_message(message, output) {
+        Ok(length) => i32::try_from(length).unwrap_or(BAD_LENGTH),
+        Err(error) => error.code(),
+    };
+    wipe(message);
+    answer
+}
+
+/// Overwrites a message, which held credentials.
+///
+/// The writes are volatile, so that no compiler finds them useless; eight bytes at a time, because
+/// volatile writes are not merged.
+fn wipe(message: &mut [u8]) {
+    // SAFETY: any eight initialized bytes are a `u64`.
+    let (before, words, after) = unsafe { message.align_to_mut::<u64>() };
+    for byte in before.iter_mut().chain(after) {
+        // SAFETY: the pointer comes from a unique reference.
+        unsafe { ptr::write_volatile(byte, 0) };
+    }
+    for word in words {
+        // SAFETY: the pointer comes from a unique reference.
+        unsafe { ptr::write_volatile(word, 0) };
+    }
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// A buffer at a fixed address, which the host reads and writes between two calls.
+#[repr(align(16))]
+struct Buffer(UnsafeCell<[u8; BUFFER_SIZE]>);
+
+impl Buffer {
+    const fn new() -> Self {
+        Self(UnsafeCell::new([0; BUFFER_SIZE]))
+    }
+
+    fn address(&self) -> i32 {
+        // An address of wasm has 32 bits.
+        self.0.get() as usize as i32
+    }
+}
+
+// SAFETY: the module has one thread.
+unsafe impl Sync for Buffer {}
+
+static INPUT: Buffer = Buffer::new();
+static OUTPUT: Buffer = Buffer::new();
+
+/// The allocator that Rust's standard library has on this target; the standard library itself stays
+/// out of the module, with its texts and formatting for panics.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+/// A panic is a trap: the host throws the instance away and denies.
+#[cfg(target_arch = "wasm32")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+const BUFFER_SIZE: usize = wire::MAX_MESSAGE_LEN;
+const BAD_LENGTH: i32 = wire::MessageError::Length.code();
