@@ -1,0 +1,110 @@
+//! Options of the commands for the store itself.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::values::{MaxLifetime, parse_checksum, parse_max_lifetime, parse_separator};
+use crate::{Checksum, Environment, Separator};
+
+/// What a new store starts with.
+#[derive(Args)]
+#[command(after_help = INIT_HELP)]
+pub(in crate::cli) struct InitArgs {
+    /// A key format: a system (callcov, cerevox, coreplexml, hippocortex), or a prefix such as
+    /// `acme`; the first one is the default
+    #[arg(long, value_name = "FORMAT")]
+    pub(in crate::cli) format: Vec<String>,
+
+    /// The longest time a key may be valid, such as 90d
+    #[arg(long, value_name = "DURATION", value_parser = parse_max_lifetime)]
+    pub(in crate::cli) max_lifetime: Option<MaxLifetime>,
+}
+
+const INIT_HELP: &str = "\
+Examples:
+  keystile init
+  keystile init --format acme --max-lifetime 90d
+  keystile init --format hippocortex --format coreplexml";
+
+/// `keystile formats …`
+#[derive(Subcommand)]
+pub(in crate::cli) enum FormatsCommand {
+    /// List the key formats; the first one is the default
+    List,
+    /// Add a key format; formats are never changed
+    #[command(after_help = FORMATS_ADD_HELP)]
+    Add(FormatsAddArgs),
+}
+
+const FORMATS_ADD_HELP: &str = "\
+A secret is <PREFIX>_<ENV><SEPARATOR><BODY><CHECKSUM>, such as acme_live_…
+
+Examples:
+  keystile formats add acme --prefix acme
+  keystile formats add shop --prefix shop --separator . --env live --env test --env test_dev";
+
+/// A new key format.
+#[derive(Args)]
+pub(in crate::cli) struct FormatsAddArgs {
+    /// Its name, for `keys create --format`
+    pub(in crate::cli) name: String,
+
+    /// What its secrets start with
+    #[arg(long)]
+    pub(in crate::cli) prefix: String,
+
+    /// What stands between environment and body: `_` or `.`
+    #[arg(long, default_value = "_", value_parser = parse_separator)]
+    pub(in crate::cli) separator: Separator,
+
+    /// An environment; repeat it for each [default: live and test]
+    #[arg(long, value_name = "ENV")]
+    pub(in crate::cli) env: Vec<Environment>,
+
+    /// Random characters in a secret, 22 (130 bits) to 128
+    #[arg(long, value_name = "LENGTH", default_value_t = 30)]
+    pub(in crate::cli) body: usize,
+
+    /// What lets a typo be refused before any look-up: crc32 or none
+    #[arg(long, default_value = "crc32", value_parser = parse_checksum)]
+    pub(in crate::cli) checksum: Checksum,
+}
+
+/// `keystile settings …`
+#[derive(Subcommand)]
+pub(in crate::cli) enum SettingsCommand {
+    /// Show the settings
+    Show,
+    /// Change settings; they hold for keys that are made or changed from then on
+    Set(SetSettingsArgs),
+}
+
+/// What to set.
+#[derive(Args)]
+pub(in crate::cli) struct SetSettingsArgs {
+    /// The longest time a key may be valid, such as 90d, or none
+    #[arg(long, value_name = "DURATION|none", value_parser = parse_max_lifetime)]
+    pub(in crate::cli) max_lifetime: MaxLifetime,
+}
+
+/// Where to copy the store to.
+#[derive(Args)]
+pub(in crate::cli) struct BackupArgs {
+    /// A new file; nothing is overwritten
+    pub(in crate::cli) file: PathBuf,
+}
+
+/// Where to restore from.
+#[derive(Args)]
+pub(in crate::cli) struct RestoreArgs {
+    /// A backup
+    pub(in crate::cli) file: PathBuf,
+}
+
+/// For which shell.
+#[derive(Args)]
+pub(in crate::cli) struct CompletionsArgs {
+    /// The shell
+    pub(in crate::cli) shell: clap_complete::Shell,
+}

@@ -1,0 +1,130 @@
+//! `keystile audit list|verify`.
+
+use serde::Serialize;
+
+use super::args::{AuditListArgs, AuditVerifyArgs};
+use super::failure::{Exit, Failure};
+use super::output::{BAD, GOOD};
+use super::people::{NONE, counted};
+use super::session::Session;
+use super::table::{Column, Table};
+use crate::text::rfc3339;
+use crate::{AuditEntry, AuditReport};
+
+/// Lists entries of the trail.
+pub(super) fn list(args: &AuditListArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open_for_reading()?.keystile;
+    let subject = args.key.map(|id| id.to_string());
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let entries = match args.after {
+        Some(after) => keystile.audit(subject.as_deref(), after, limit)?,
+        None => keystile.recent_audit(subject.as_deref(), limit)?,
+    };
+    if session.output.is_json() {
+        let entries = entries.iter().map(EntryJson::from).collect();
+        session.output.json(&EntriesJson { entries })?;
+        return Ok(Exit::Done);
+    }
+    if entries.is_empty() {
+        session.output.note("no entries");
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&[
+        Column::new("SEQ"),
+        Column::new("AT"),
+        Column::new("ACTOR").cut_to(8).rank(1),
+        Column::new("ACTION"),
+        Column::new("SUBJECT").rank(2),
+        Column::new("DETAIL").cut_to(10).rank(3),
+    ]);
+    for entry in &entries {
+        table.row(vec![
+            entry.sequence.to_string().into(),
+            rfc3339(entry.at).into(),
+            entry.actor.as_str().into(),
+            entry.action.as_str().into(),
+            entry.subject.as_deref().unwrap_or(NONE).into(),
+            entry.detail.as_str().into(),
+        ]);
+    }
+    session.output.table(&table)?;
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct EntriesJson<'a> {
+    entries: Vec<EntryJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct EntryJson<'a> {
+    sequence: u64,
+    at: String,
+    actor: &'a str,
+    action: &'a str,
+    subject: Option<&'a str>,
+    detail: serde_json::Value,
+    previous: String,
+    hash: String,
+}
+
+impl<'a> From<&'a AuditEntry> for EntryJson<'a> {
+    fn from(entry: &'a AuditEntry) -> EntryJson<'a> {
+        EntryJson {
+            sequence: entry.sequence,
+            at: rfc3339(entry.at),
+            actor: &entry.actor,
+            action: &entry.action,
+            subject: entry.subject.as_deref(),
+            // Somebody may have written there what is no JSON: then it is a text.
+            detail: serde_json::from_str(&entry.detail).unwrap_or_else(|_| entry.detail.as_str().into()),
+            previous: entry.previous.to_string(),
+            hash: entry.hash.to_string(),
+        }
+    }
+}
+
+/// Walks the whole trail.
+pub(super) fn verify(args: &AuditVerifyArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open_for_reading()?.keystile;
+    let report = keystile.verify_audit(args.checkpoint)?;
+    let json = session.output.is_json();
+    match report {
+        AuditReport::Intact { entries, head } => {
+            let checkpoint = format!("{entries}:{head}");
+            if json {
+                session.output.json(&IntactJson { intact: true, entries, head: head.to_string(), checkpoint })?;
+            } else {
+                let counted = counted(entries, "entry", "entries");
+                session.output.line(format_args!("{GOOD}intact{GOOD:#}  {counted}, head {checkpoint}"))?;
+                let hint = session.command(&format!("audit verify --checkpoint {checkpoint}"));
+                session.output.hint(format_args!("note the head somewhere else, and check it later with `{hint}`"));
+            }
+            Ok(Exit::Done)
+        }
+        AuditReport::Broken { sequence, problem } => {
+            if json {
+                session.output.json(&BrokenJson { intact: false, sequence, problem: problem.to_string() })?;
+            } else {
+                session.output.line(format_args!("{BAD}broken{BAD:#}  entry {sequence}: {problem}"))?;
+                session.output.hint("find out who wrote to the store, and compare it with a backup");
+            }
+            Ok(Exit::Denied)
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct IntactJson {
+    intact: bool,
+    entries: u64,
+    head: String,
+    checkpoint: String,
+}
+
+#[derive(Serialize)]
+struct BrokenJson {
+    intact: bool,
+    sequence: u64,
+    problem: String,
+}

@@ -1,0 +1,302 @@
+//! How a command ends: exit codes, and every error of the library mapped to one.
+
+use std::fmt::Display;
+use std::io;
+
+use crate::sandbox::SandboxError;
+use crate::{
+    AddFormatError, ChangeStateError, CreateKeyError, CreateStoreError, ImportKeysError, KeyFieldError, KeyFormatError,
+    ListKeysError, OpenError, RestoreError, RotateKeyError, SetSettingsError, ShowKeyError, StoreError, UpdateKeyError,
+};
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Exit {
+    /// Allowed, or done.
+    Done = 0,
+    /// Denied; or the audit trail is broken, or the doctor found an error.
+    Denied = 1,
+    /// The command, or a field in it, does not fit.
+    Usage = 2,
+    /// Something is not there, or is in the way.
+    Conflict = 3,
+    /// The store or the validator could not be asked.
+    CannotSay = 4,
+}
+
+/// Why a command ended early: what happened, and what to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// How the command ends.
+    pub(super) exit: Exit,
+    /// The name for programs.
+    pub(super) code: &'static str,
+    /// What happened.
+    pub(super) message: String,
+    /// What to do.
+    pub(super) hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure out of a message of the library: `what happened · what to do`.
+    pub(super) fn new(exit: Exit, code: &'static str, message: impl Display) -> Failure {
+        let text = message.to_string();
+        let (message, hint) = match text.split_once(PAIR) {
+            Some((message, hint)) => (message.to_owned(), Some(hint.replace(PAIR, "; "))),
+            None => (text, None),
+        };
+        Failure { exit, code, message, hint }
+    }
+
+    /// A command that does not fit.
+    pub(super) fn usage(message: impl Display) -> Failure {
+        Failure::new(Exit::Usage, "usage", message)
+    }
+}
+
+/// What went wrong while writing to standard output.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        let message = format!("standard output cannot be written: {error} · check where it goes");
+        Failure::new(Exit::CannotSay, "output", message)
+    }
+}
+
+/// How each error ends a command, and its name for programs.
+trait Classified {
+    fn class(&self) -> (Exit, &'static str);
+}
+
+macro_rules! failures {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Failure {
+                let (exit, code) = error.class();
+                Failure::new(exit, code, error)
+            }
+        }
+    )*};
+}
+
+failures!(
+    AddFormatError,
+    ChangeStateError,
+    CreateKeyError,
+    CreateStoreError,
+    ImportKeysError,
+    KeyFormatError,
+    ListKeysError,
+    OpenError,
+    RestoreError,
+    RotateKeyError,
+    SetSettingsError,
+    ShowKeyError,
+    StoreError,
+    UpdateKeyError
+);
+
+const FIELD: (Exit, &str) = (Exit::Usage, "invalid_field");
+const FORMAT: (Exit, &str) = (Exit::Usage, "invalid_format");
+const UNKNOWN_FORMAT: (Exit, &str) = (Exit::Conflict, "unknown_format");
+const UNKNOWN_KEY: (Exit, &str) = (Exit::Conflict, "unknown_key");
+const CONFLICT: (Exit, &str) = (Exit::Conflict, "conflict");
+const USAGE: (Exit, &str) = (Exit::Usage, "usage");
+const GENERATOR: (Exit, &str) = (Exit::CannotSay, "no_random_bytes");
+
+impl Classified for StoreError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            StoreError::Missing { .. } => (Exit::Conflict, "no_store"),
+            StoreError::AlreadyExists { .. } => (Exit::Conflict, "already_exists"),
+            StoreError::NoSuchKey { .. } => UNKNOWN_KEY,
+            StoreError::SameFile { .. } | StoreError::CursorMismatch => USAGE,
+            StoreError::NotAStore { .. } => (Exit::CannotSay, "not_a_store"),
+            StoreError::OtherProgram { .. } => (Exit::CannotSay, "other_program"),
+            StoreError::Newer { .. } => (Exit::CannotSay, "newer_store"),
+            StoreError::Older { .. } => (Exit::CannotSay, "older_store"),
+            StoreError::Unreadable { .. } => (Exit::CannotSay, "unreadable"),
+            StoreError::ReadOnly => (Exit::CannotSay, "read_only"),
+            StoreError::DiskFull => (Exit::CannotSay, "disk_full"),
+            StoreError::Busy { .. } => (Exit::CannotSay, "busy"),
+            StoreError::Corrupt | StoreError::InvalidValue { .. } => (Exit::CannotSay, "corrupt"),
+            StoreError::DamagedBackup { .. } => (Exit::CannotSay, "damaged_backup"),
+            StoreError::Replaced { .. } => (Exit::CannotSay, "replaced"),
+            StoreError::RolledBack | StoreError::EngineTooOld { .. } | StoreError::Engine { .. } => {
+                (Exit::CannotSay, "engine")
+            }
+            StoreError::System { .. } => (Exit::CannotSay, "system"),
+        }
+    }
+}
+
+impl Classified for SandboxError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            SandboxError::Incompatible { .. }
+            | SandboxError::HasImport { .. }
+            | SandboxError::BadExport { .. }
+            | SandboxError::AbiVersion { .. }
+            | SandboxError::BadBuffer { .. }
+            | SandboxError::Start(_)
+            | SandboxError::Clock(_) => (Exit::CannotSay, "sandbox"),
+        }
+    }
+}
+
+impl Classified for OpenError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            OpenError::Store(error) => error.class(),
+            OpenError::Sandbox(error) => error.class(),
+            OpenError::Thread(_) => (Exit::CannotSay, "system"),
+        }
+    }
+}
+
+impl Classified for KeyFormatError {
+    fn class(&self) -> (Exit, &'static str) {
+        FORMAT
+    }
+}
+
+impl Classified for KeyFieldError {
+    fn class(&self) -> (Exit, &'static str) {
+        FIELD
+    }
+}
+
+impl Classified for AddFormatError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            AddFormatError::Name => FORMAT,
+            AddFormatError::NameTaken { .. } | AddFormatError::TooMany => CONFLICT,
+            AddFormatError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for SetSettingsError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            SetSettingsError::MaxLifetime { .. } => FIELD,
+            SetSettingsError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for CreateStoreError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            // Nothing is in the store yet that could be in the way: the command does not fit.
+            CreateStoreError::Format(AddFormatError::Store(error)) => error.class(),
+            CreateStoreError::Format(_) | CreateStoreError::DefaultFormat(_) => FORMAT,
+            CreateStoreError::Settings(error) => error.class(),
+            CreateStoreError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for CreateKeyError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            CreateKeyError::Field(error) => error.class(),
+            CreateKeyError::UnknownFormat { .. } => UNKNOWN_FORMAT,
+            CreateKeyError::Format(error) => error.class(),
+            CreateKeyError::Generator => GENERATOR,
+            CreateKeyError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ShowKeyError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ShowKeyError::NotFound { .. } => UNKNOWN_KEY,
+            ShowKeyError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ListKeysError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ListKeysError::Limit { .. } | ListKeysError::Search | ListKeysError::Cursor => USAGE,
+            ListKeysError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for UpdateKeyError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            UpdateKeyError::NotFound { .. } => UNKNOWN_KEY,
+            UpdateKeyError::Revoked { .. } => CONFLICT,
+            UpdateKeyError::NoChange => USAGE,
+            UpdateKeyError::Field(error) => error.class(),
+            UpdateKeyError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ChangeStateError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ChangeStateError::NotFound { .. } => UNKNOWN_KEY,
+            ChangeStateError::Conflict { .. } => CONFLICT,
+            ChangeStateError::Note => FIELD,
+            ChangeStateError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for RotateKeyError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            RotateKeyError::NotFound { .. } => UNKNOWN_KEY,
+            RotateKeyError::UnknownFormat { .. } => UNKNOWN_FORMAT,
+            RotateKeyError::Conflict { .. } | RotateKeyError::RequestIdReused | RotateKeyError::TooManySecrets => {
+                CONFLICT
+            }
+            RotateKeyError::Grace | RotateKeyError::RequestId => FIELD,
+            RotateKeyError::Format(error) => error.class(),
+            RotateKeyError::Generator => GENERATOR,
+            RotateKeyError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ImportKeysError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ImportKeysError::Count { .. } => USAGE,
+            ImportKeysError::Field { error, .. } => error.class(),
+            ImportKeysError::DuplicateDigest { .. } => CONFLICT,
+            ImportKeysError::Generator => GENERATOR,
+            ImportKeysError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for RestoreError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            RestoreError::Store(error) => error.class(),
+        }
+    }
+}
+
+/// What stands between the two halves of a message.
+pub(super) const PAIR: &str = " · ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_pairs() {
+        let failure = Failure::usage("a · b · c");
+        assert_eq!((failure.message.as_str(), failure.hint.as_deref()), ("a", Some("b; c")));
+        assert_eq!(Failure::usage("a").hint, None);
+    }
+}

@@ -1,0 +1,129 @@
+//! The command line: a front end over exactly the public API of this library.
+//!
+//! Standard output carries what was asked for, and nothing else: a table, a secret, JSON. Whatever
+//! helps a person goes to standard error. How a command ends is its exit code: 0 allow or done,
+//! 1 deny, 2 usage, 3 not found or conflict, 4 cannot say.
+
+mod args;
+mod audit;
+mod demo;
+mod duration;
+mod failure;
+mod formats;
+mod import;
+mod json;
+mod keys;
+mod lines;
+mod output;
+mod people;
+mod report;
+mod rotate;
+mod session;
+mod store;
+mod table;
+mod update;
+mod usage;
+mod values;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
+
+use args::{AuditCommand, Cli, Command, FormatsCommand, KeysCommand, SettingsCommand};
+use failure::{Exit, Failure};
+use output::{Output, Streams};
+use session::Session;
+
+/// Runs the command that the arguments of this process name, on its standard streams.
+pub fn main() -> ExitCode {
+    let stdin = std::io::stdin();
+    let stdout_width = if std::io::stdout().is_terminal() { terminal_size::terminal_size() } else { None };
+    let mut streams = Streams {
+        stdin_is_terminal: stdin.is_terminal(),
+        stdin: &mut stdin.lock(),
+        stdout: &mut anstream::stdout().lock(),
+        stdout_width: stdout_width.map(|(width, _)| usize::from(width.0)),
+        stderr: &mut anstream::stderr().lock(),
+    };
+    ExitCode::from(run(std::env::args_os().collect(), user(), &mut streams) as u8)
+}
+
+/// Runs one command; the first argument is the name of the program.
+fn run(arguments: Vec<OsString>, user: Option<String>, streams: &mut Streams<'_>) -> Exit {
+    // Usage errors answer in JSON too, and then there is nothing that was parsed yet.
+    let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
+    let mut output = Output::new(&mut *streams.stdout, &mut *streams.stderr, json, streams.stdout_width);
+    let meant = usage::command_meant(&arguments);
+    let parsed = Cli::command().try_get_matches_from(arguments).and_then(|matches| {
+        let db_given = matches.value_source("db") == Some(ValueSource::CommandLine);
+        Cli::from_arg_matches(&matches).map(|cli| (cli, db_given))
+    });
+    let (cli, db_given) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return usage::answer(&error, &meant, &mut output),
+    };
+    let mut session = Session {
+        output,
+        stdin: &mut *streams.stdin,
+        stdin_is_terminal: streams.stdin_is_terminal,
+        db: cli.db,
+        db_given,
+        actor: session::actor(user.as_deref()),
+    };
+    let done = dispatch(cli.command, &mut session);
+    // What is still in the buffer of standard output belongs to the answer.
+    match done.and_then(|exit| session.output.flush().map(|()| exit)) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            session.output.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => store::init(args, session),
+        Command::Formats { command: FormatsCommand::List } => formats::list(session),
+        Command::Formats { command: FormatsCommand::Add(args) } => formats::add(args, session),
+        Command::Keys { command } => match command {
+            KeysCommand::Create(args) => keys::create(args, session),
+            KeysCommand::List(args) => keys::list(args, session),
+            KeysCommand::Show(args) => keys::show(&args, session),
+            KeysCommand::Update(args) => update::update(*args, session),
+            KeysCommand::Rotate(args) => rotate::rotate(args, session),
+            KeysCommand::Suspend(args) => keys::suspend(&args, session),
+            KeysCommand::Resume(args) => keys::resume(&args, session),
+            KeysCommand::Revoke(args) => keys::revoke(&args, session),
+            KeysCommand::Import(args) => import::import(&args, session),
+            KeysCommand::Report => report::report(session),
+        },
+        Command::Verify(args) => verify::verify(args, session),
+        Command::Audit { command: AuditCommand::List(args) } => audit::list(&args, session),
+        Command::Audit { command: AuditCommand::Verify(args) } => audit::verify(&args, session),
+        Command::Settings { command: SettingsCommand::Show } => store::show_settings(session),
+        Command::Settings { command: SettingsCommand::Set(args) } => store::set_settings(&args, session),
+        Command::Backup(args) => store::backup(&args, session),
+        Command::Restore(args) => store::restore(&args, session),
+        Command::Doctor => store::doctor(session),
+        Command::Demo => demo::demo(session),
+        Command::Completions(args) => completions(args.shell, session),
+    }
+}
+
+fn completions(shell: clap_complete::Shell, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "keystile", &mut script);
+    session.output.raw(&script)?;
+    Ok(Exit::Done)
+}
+
+/// Who runs this, for the audit trail: the person, not the root they have become.
+fn user() -> Option<String> {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+}

@@ -1,0 +1,97 @@
+//! `keystile keys report`: keys that an operator should look at.
+
+use serde::Serialize;
+
+use super::failure::{Exit, Failure};
+use super::json::KeyJson;
+use super::output::TITLE;
+use super::people::{NONE, relative, relative_or, state_style};
+use super::session::Session;
+use super::table::{Cell, Column, Table};
+use crate::{Key, KeyReport, ReportSection, Timestamp};
+
+/// Shows the report.
+pub(super) fn report(session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open_for_reading()?.keystile;
+    let report = keystile.keys().report()?;
+    let now = keystile.request().now;
+    if session.output.is_json() {
+        session.output.json(&ReportJson::new(&report, now))?;
+        return Ok(Exit::Done);
+    }
+    for (title, section) in [
+        ("Not used for 90 days", &report.idle),
+        ("Secret older than 90 days", &report.old),
+        ("Expiring within 7 days", &report.expiring),
+        ("Never used", &report.never_used),
+        ("Without an expiry", &report.no_expiry),
+    ] {
+        session.output.line(format_args!("{TITLE}{title}: {}{TITLE:#}", section.count))?;
+        if !section.keys.is_empty() {
+            session.output.table(&table(&section.keys, now))?;
+            let more = section.count.saturating_sub(u64::try_from(section.keys.len()).unwrap_or(u64::MAX));
+            if more > 0 {
+                session.output.line(format_args!("and {more} more"))?;
+            }
+        }
+        session.output.line("")?;
+    }
+    let hint = session.command("keys rotate ID");
+    session.output.hint(format_args!("renew a secret with `{hint}`; suspend what nobody uses before you revoke it"));
+    Ok(Exit::Done)
+}
+
+fn table(keys: &[Key], now: Timestamp) -> Table {
+    let mut table = Table::new(&[
+        Column::new("STATE"),
+        Column::new("NAME").cut_to(8),
+        Column::new("OWNER").cut_to(8).rank(1),
+        Column::new("SECRET MADE").rank(4),
+        Column::new("EXPIRES").rank(2),
+        Column::new("LAST USED").rank(3),
+        Column::new("ID"),
+    ]);
+    for key in keys {
+        let status = key.status(now);
+        let made = key.active_secret().map_or_else(|| NONE.to_owned(), |secret| relative(now, secret.created_at));
+        table.row(vec![
+            Cell::styled(status.as_str(), state_style(status)),
+            key.name.as_str().into(),
+            key.owner.as_deref().unwrap_or(NONE).into(),
+            made.into(),
+            relative_or(now, key.expires_at, "never").into(),
+            relative_or(now, key.last_used_at(), "never").into(),
+            key.id.to_string().into(),
+        ]);
+    }
+    table
+}
+
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    idle: SectionJson<'a>,
+    old: SectionJson<'a>,
+    expiring: SectionJson<'a>,
+    never_used: SectionJson<'a>,
+    no_expiry: SectionJson<'a>,
+}
+
+#[derive(Serialize)]
+struct SectionJson<'a> {
+    count: u64,
+    keys: Vec<KeyJson<'a>>,
+}
+
+impl<'a> ReportJson<'a> {
+    fn new(report: &'a KeyReport, now: Timestamp) -> ReportJson<'a> {
+        let section =
+            |section: &'a ReportSection| SectionJson { count: section.count, keys: KeyJson::all(&section.keys, now) };
+        ReportJson {
+            idle: section(&report.idle),
+            old: section(&report.old),
+            expiring: section(&report.expiring),
+            never_used: section(&report.never_used),
+            no_expiry: section(&report.no_expiry),
+        }
+    }
+}

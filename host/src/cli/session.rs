@@ -1,0 +1,122 @@
+//! What every command works with: the streams, the path of the store, who asks.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::output::Output;
+use crate::text::is_treacherous;
+use crate::{Keystile, OpenError, OpenOptions, StoreError};
+
+/// What a command works with.
+pub(super) struct Session<'a> {
+    /// Where answers go.
+    pub(super) output: Output<'a>,
+    /// Where credentials and imports come from.
+    pub(super) stdin: &'a mut dyn Read,
+    /// Whether a person sits at standard input.
+    pub(super) stdin_is_terminal: bool,
+    /// The path of the store.
+    pub(super) db: PathBuf,
+    /// Whether that path was given as an option, so that hints must repeat it.
+    pub(super) db_given: bool,
+    /// Who the audit trail says made a change.
+    pub(super) actor: String,
+}
+
+/// A store that was opened to be looked at.
+pub(super) struct Opened {
+    /// The turnstile.
+    pub(super) keystile: Keystile,
+    /// Whether this user can only read it, so that uses are not counted.
+    pub(super) read_only: bool,
+}
+
+impl Session<'_> {
+    /// Opens the store to change it.
+    pub(super) fn open(&self) -> Result<Keystile, Failure> {
+        Ok(self.options().open(&self.db)?)
+    }
+
+    /// Opens the store to look at it; a user who can only read it may do that too.
+    pub(super) fn open_for_reading(&self) -> Result<Opened, Failure> {
+        match self.options().open(&self.db) {
+            Ok(keystile) => Ok(Opened { keystile, read_only: false }),
+            Err(OpenError::Store(StoreError::ReadOnly | StoreError::Unreadable { .. })) => {
+                let keystile = self.options().read_only(true).open(&self.db)?;
+                Ok(Opened { keystile, read_only: true })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A command as the person should type it, for this store.
+    pub(super) fn command(&self, rest: &str) -> String {
+        if self.db_given {
+            format!("keystile --db {} {rest}", quoted_path(&self.db))
+        } else {
+            format!("keystile {rest}")
+        }
+    }
+
+    fn options(&self) -> OpenOptions {
+        // A command verifies a few credentials and ends: it does not load what it does not need.
+        Keystile::options().actor(self.actor.as_str()).on_demand(true)
+    }
+}
+
+/// The name in the audit trail: `cli:` and what is printable of the user's name.
+pub(super) fn actor(user: Option<&str>) -> String {
+    let mut name: String =
+        user.unwrap_or_default().chars().filter(|c| !is_treacherous(*c) && !c.is_whitespace()).collect();
+    while name.len() > MAX_USER_LEN {
+        name.pop();
+    }
+    format!("cli:{}", if name.is_empty() { "unknown" } else { &name })
+}
+
+/// A word as a POSIX shell reads it back.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,*".contains(c);
+    // A star alone is plain to a shell only where no file matches it.
+    if !word.is_empty() && word.chars().all(plain) && !word.contains('*') {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// Longest name of a user in the audit trail, in bytes.
+const MAX_USER_LEN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actors_are_printable() {
+        assert_eq!(actor(Some("ada")), "cli:ada");
+        assert_eq!(actor(Some("a\nb\u{1b}[31m\u{202e} c")), "cli:ab[31mc");
+        assert_eq!(actor(Some("\u{7}")), "cli:unknown");
+        assert_eq!(actor(None), "cli:unknown");
+        assert_eq!(actor(Some(&"é".repeat(100))).len(), 4 + MAX_USER_LEN);
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, expected) in [
+            ("a-b_c/d.e", "a-b_c/d.e"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("a:*", "'a:*'"),
+            ("$x", "'$x'"),
+        ] {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The commands for the store itself: init, settings, backup, restore, doctor.
+
+use serde::Serialize;
+
+use super::args::{BackupArgs, InitArgs, RestoreArgs, SetSettingsArgs};
+use super::duration::format_duration;
+use super::failure::{Exit, Failure, PAIR};
+use super::formats::looks_like;
+use super::output::{BAD, GOOD, WARNING};
+use super::people::{counted, printable};
+use super::session::Session;
+use super::table::{Cell, Column, Table};
+use crate::{
+    Finding, KeyFormat, KeyFormatError, Keystile, NewStore, RestoreError, SYSTEMS, Settings, Severity, StoreError,
+};
+
+/// Makes a store.
+pub(super) fn init(args: InitArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let formats = args.format.iter().map(|name| Ok((name.clone(), format_of(name)?))).collect::<Result<_, _>>();
+    let formats: Vec<(String, KeyFormat)> = formats.map_err(|_: KeyFormatError| {
+        let systems: Vec<_> = SYSTEMS.iter().map(|system| system.name).collect();
+        Failure::new(
+            Exit::Usage,
+            "invalid_format",
+            format!(
+                "not a format{PAIR}give {}, or a prefix of letters, digits, `_` and `-` such as acme",
+                systems.join(", ")
+            ),
+        )
+    })?;
+    let settings = Settings { max_lifetime: args.max_lifetime.and_then(|max| max.0) };
+    Keystile::options().actor(session.actor.as_str()).create(&session.db, NewStore { formats, settings })?;
+    // What was made is told as it is in the store, with the default format when none was given.
+    let keystile = session.open()?;
+    let (formats, settings) = (keystile.formats()?, keystile.settings()?);
+    let db = session.db.display().to_string();
+    if session.output.is_json() {
+        let formats = formats.iter().map(|named| named.name.as_str()).collect();
+        session.output.json(&InitJson { db: &db, formats, settings: (&settings).into() })?;
+        return Ok(Exit::Done);
+    }
+    session.output.line(format_args!("made {}", printable(&db)))?;
+    for (index, named) in formats.iter().enumerate() {
+        let default = if index == 0 { ", the default" } else { "" };
+        session.output.line(format_args!(
+            "format {}: {}{default}",
+            printable(&named.name),
+            looks_like(&named.format)
+        ))?;
+    }
+    if let Some(max) = settings.max_lifetime {
+        session.output.line(format_args!("keys live {} at most", format_duration(max)))?;
+    }
+    let hint = session.command("keys create --name NAME");
+    session.output.hint(format_args!("make a key with `{hint}`"));
+    Ok(Exit::Done)
+}
+
+/// The format of a system, or one with this prefix.
+fn format_of(name: &str) -> Result<KeyFormat, KeyFormatError> {
+    match SYSTEMS.iter().find(|system| system.name == name) {
+        Some(system) => system.format(),
+        None => KeyFormat::with_defaults(name),
+    }
+}
+
+#[derive(Serialize)]
+struct InitJson<'a> {
+    db: &'a str,
+    formats: Vec<&'a str>,
+    settings: SettingsJson,
+}
+
+#[derive(Serialize)]
+struct SettingsJson {
+    max_lifetime_seconds: Option<u64>,
+}
+
+impl From<&Settings> for SettingsJson {
+    fn from(settings: &Settings) -> SettingsJson {
+        SettingsJson { max_lifetime_seconds: settings.max_lifetime }
+    }
+}
+
+/// Shows the settings.
+pub(super) fn show_settings(session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let settings = session.open_for_reading()?.keystile.settings()?;
+    tell_settings(&settings, session)
+}
+
+/// Changes the settings.
+pub(super) fn set_settings(args: &SetSettingsArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let settings = Settings { max_lifetime: args.max_lifetime.0 };
+    keystile.set_settings(&settings)?;
+    let exit = tell_settings(&settings, session)?;
+    if settings.max_lifetime.is_some() {
+        session.output.hint("this holds for keys that are made or changed from now on");
+    }
+    Ok(exit)
+}
+
+fn tell_settings(settings: &Settings, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    if session.output.is_json() {
+        session.output.json(&SettingsJson::from(settings))?;
+    } else {
+        let max = settings.max_lifetime.map_or_else(|| "none".to_owned(), format_duration);
+        session.output.line(format_args!("max-lifetime  {max}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Copies the store.
+pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    session.open_for_reading()?.keystile.backup(&args.file)?;
+    let path = args.file.display().to_string();
+    if session.output.is_json() {
+        session.output.json(&BackupJson { backup: &path })?;
+    } else {
+        session.output.line(format_args!("backed up to {}", printable(&path)))?;
+        session.output.hint("it holds digests and names, and no secrets; keep it where only you can read it");
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct BackupJson<'a> {
+    backup: &'a str,
+}
+
+/// Restores a backup.
+pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let restored = Keystile::restore(&args.file, &session.db, &session.actor).map_err(|error| match error {
+        // The advice to make a new store would be wrong here.
+        RestoreError::Store(StoreError::Missing { path })
+            if std::path::absolute(&args.file).is_ok_and(|file| file == path) =>
+        {
+            let message = format!("there is no backup at {}{PAIR}check the path", path.display());
+            Failure::new(Exit::Conflict, "no_backup", message)
+        }
+        error => Failure::from(error),
+    })?;
+    if session.output.is_json() {
+        session.output.json(&RestoredJson { keys: restored.keys, kept_refused: restored.kept_refused })?;
+        return Ok(Exit::Done);
+    }
+    let db = printable(&session.db.display().to_string());
+    session.output.line(format_args!("restored {db}: {}", counted(restored.keys, "key", "keys")))?;
+    if restored.kept_refused > 0 {
+        session
+            .output
+            .line(format_args!("kept refused: {} that the backup would have brought back", restored.kept_refused))?;
+    }
+    let hint = session.command("doctor");
+    session.output.hint(format_args!("look it over with `{hint}`"));
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct RestoredJson {
+    keys: u64,
+    kept_refused: u64,
+}
+
+/// Looks for trouble.
+pub(super) fn doctor(session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let opened = session.open_for_reading()?;
+    let health = opened.keystile.doctor(&session.db)?;
+    let severity = health.severity();
+    if session.output.is_json() {
+        let findings = health.findings.iter().map(FindingJson::from).collect();
+        session.output.json(&HealthJson { severity: severity.as_str(), findings })?;
+    } else {
+        let mut table = Table::new(&[Column::new("RESULT"), Column::new("CHECK"), Column::new("FOUND")]);
+        for finding in &health.findings {
+            let style = match finding.severity {
+                Severity::Ok => GOOD,
+                Severity::Warning => WARNING,
+                Severity::Error => BAD,
+            };
+            table.row(vec![
+                Cell::styled(finding.severity.as_str(), style),
+                finding.check.into(),
+                finding.message.replace(PAIR, "; ").into(),
+            ]);
+        }
+        session.output.table(&table)?;
+    }
+    Ok(if severity == Severity::Error { Exit::Denied } else { Exit::Done })
+}
+
+#[derive(Serialize)]
+struct HealthJson<'a> {
+    severity: &'static str,
+    findings: Vec<FindingJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct FindingJson<'a> {
+    check: &'static str,
+    severity: &'static str,
+    message: &'a str,
+    hint: Option<&'a str>,
+}
+
+impl<'a> From<&'a Finding> for FindingJson<'a> {
+    fn from(finding: &'a Finding) -> FindingJson<'a> {
+        let (message, hint) = match finding.message.split_once(PAIR) {
+            Some((message, hint)) => (message, Some(hint)),
+            None => (finding.message.as_str(), None),
+        };
+        FindingJson { check: finding.check, severity: finding.severity.as_str(), message, hint }
+    }
+}

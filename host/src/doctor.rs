@@ -1,0 +1,143 @@
+//! The doctor: is everything as it must be?
+
+use std::path::Path;
+
+use keystile_validator::{Code, KeyId, Timestamp};
+
+use crate::audit::AuditReport;
+use crate::keystile::Keystile;
+use crate::sandbox::EMBEDDED;
+use crate::store::StoreError;
+
+/// What the doctor found.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// One finding for each thing that was looked at.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was looked at.
+    pub check: &'static str,
+    /// What was found, and what to do about it.
+    pub message: String,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it must be.
+    Ok,
+    /// Works, but should be mended.
+    Warning,
+    /// Broken.
+    Error,
+}
+
+impl Severity {
+    /// The name in JSON and tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Severity::Ok => "ok",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+impl Health {
+    /// The worst finding.
+    pub fn severity(&self) -> Severity {
+        self.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok)
+    }
+
+    fn add(&mut self, severity: Severity, check: &'static str, message: impl Into<String>) {
+        self.findings.push(Finding { severity, check, message: message.into() });
+    }
+}
+
+impl Keystile {
+    /// Looks at the store, the audit trail, the sandbox and the file itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be looked at at all.
+    pub fn doctor(&self, path: &Path) -> Result<Health, StoreError> {
+        let mut health = Health { findings: Vec::new() };
+        let facts = self.inner.store().inspect()?;
+        health.add(Severity::Ok, "engine", format!("{}, schema {}", facts.engine, facts.schema));
+        let size = format!("{} keys, {} secrets, {} bytes on disk", facts.keys, facts.secrets, facts.bytes);
+        health.add(Severity::Ok, "size", size);
+        match facts.integrity.first() {
+            None => health.add(Severity::Ok, "integrity", "every page, index and reference is sound"),
+            Some(first) => {
+                let more = facts.integrity.len() - 1;
+                let message = format!("{first} (and {more} more) · restore the last backup with `keystile restore`");
+                health.add(Severity::Error, "integrity", message);
+            }
+        }
+        match facts.settings.first() {
+            None => {
+                health.add(Severity::Ok, "durability", "write-ahead log, every commit is on disk before it is answered")
+            }
+            Some(first) => health.add(Severity::Error, "durability", first.clone()),
+        }
+        match self.verify_audit(None)? {
+            AuditReport::Intact { entries, head } => {
+                health.add(Severity::Ok, "audit", format!("{entries} entries, head {head}"));
+            }
+            AuditReport::Broken { sequence, problem } => {
+                let message =
+                    format!("entry {sequence}: {problem} · find out who wrote to the store, and compare with a backup");
+                health.add(Severity::Error, "audit", message);
+            }
+        }
+        check_sandbox(self, &mut health);
+        check_mode(path, &mut health);
+        Ok(health)
+    }
+}
+
+/// The validator must say of something that is no key that it is none.
+fn check_sandbox(keystile: &Keystile, health: &mut Health) {
+    let probe = format!("not a key {}", KeyId::from_bytes([0; 16]));
+    let verdict = keystile.preview(&probe, &crate::Request::at(Timestamp::MAX));
+    match verdict.code() {
+        Some(Code::Malformed) => {
+            let digest = keystile_validator::Digest::from_bytes(EMBEDDED.sha256).to_hex();
+            let message = format!("the validator answers, {} bytes of wasm, SHA-256 {digest}", EMBEDDED.size);
+            health.add(Severity::Ok, "sandbox", message);
+        }
+        _ => {
+            let counters = keystile.inner.sandbox().counters();
+            let message =
+                format!("the validator does not answer ({} failures) · reinstall Keystile", counters.failures());
+            health.add(Severity::Error, "sandbox", message);
+        }
+    }
+}
+
+/// Digests and names are nobody else's business.
+#[cfg(unix)]
+fn check_mode(path: &Path, health: &mut Health) {
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.permissions().mode() & 0o077 == 0 => {
+            health.add(Severity::Ok, "file", "readable by its owner only");
+        }
+        Ok(_) => health.add(Severity::Warning, "file", "others can read the store · run: chmod 600 on it"),
+        Err(error) => health.add(Severity::Error, "file", format!("{error} · check the path")),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path, health: &mut Health) {
+    health.add(
+        Severity::Warning,
+        "file",
+        "access rights are not checked on this system · let only its user read the store",
+    );
+}

@@ -1,0 +1,142 @@
+//! The background threads: one follows the store, one writes behind.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use keystile_validator::{Digest, Timestamp};
+
+use crate::keys::start_grace;
+use crate::keystile::Inner;
+use crate::store::StoreError;
+
+/// How often the follower asks whether anybody wrote: five times within the 100 ms in which a revoke
+/// of another process must be known.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
+/// How often uses are written when nobody says otherwise.
+pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The background threads of a turnstile. Dropping it ends them and writes what was counted.
+pub(crate) struct Workers {
+    inner: Arc<Inner>,
+    stop: Arc<Bell>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts the threads, when there are records to be kept up to date.
+    pub(crate) fn start(inner: &Arc<Inner>, flush_interval: Duration) -> io::Result<Workers> {
+        let mut workers = Workers { inner: Arc::clone(inner), stop: Arc::default(), handles: Vec::new() };
+        if inner.records().is_some() {
+            workers.spawn("keystile-follow", follow)?;
+            workers.spawn("keystile-write", move |inner, stop| write_behind(inner, stop, flush_interval))?;
+        }
+        Ok(workers)
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce(&Inner, &Bell) + Send + 'static) -> io::Result<()> {
+        let (inner, stop) = (Arc::clone(&self.inner), Arc::clone(&self.stop));
+        self.handles.push(thread::Builder::new().name(name.to_owned()).spawn(move || work(&inner, &stop))?);
+        Ok(())
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop.ring();
+        self.inner.graces.bell.ring();
+        for handle in self.handles.drain(..) {
+            // A thread that panicked has said so; there is nothing left to do for it.
+            let _ = handle.join();
+        }
+        // What cannot be written now is lost: counters, never a change.
+        let _ = self.inner.flush();
+    }
+}
+
+/// Keeps the records up to date with whatever other processes write.
+fn follow(inner: &Inner, stop: &Bell) {
+    let Some(records) = inner.records() else { return };
+    /// However this ends, nobody follows any more.
+    struct Abandon<'a>(&'a crate::records::Records);
+    impl Drop for Abandon<'_> {
+        fn drop(&mut self) {
+            self.0.abandon();
+        }
+    }
+    let _abandon = Abandon(records);
+    let mut behind = false;
+    while !stop.wait(FOLLOW_INTERVAL) {
+        behind |= inner.store().has_changed().unwrap_or(true);
+        if behind {
+            behind = records.follow(inner.store()).is_err();
+        }
+    }
+}
+
+/// Writes uses now and then, and starts grace periods as soon as they are asked for.
+fn write_behind(inner: &Inner, stop: &Bell, interval: Duration) {
+    while !stop.has_rung() {
+        let rang = inner.graces.bell.wait(interval);
+        inner.graces.bell.reset();
+        if stop.has_rung() {
+            return;
+        }
+        // What fails is kept and tried again: uses at the next turn, grace periods at the next use.
+        let _ = if rang { inner.graces.start_all(inner) } else { inner.flush() };
+    }
+}
+
+/// Secrets that were used for the first time and whose use starts a grace period.
+#[derive(Default)]
+pub(crate) struct GraceQueue {
+    waiting: Mutex<HashMap<[u8; 32], Timestamp>>,
+    bell: Bell,
+}
+
+impl GraceQueue {
+    pub(crate) fn push(&self, digest: Digest, first_use: Timestamp) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.entry(*digest.as_bytes()).or_insert(first_use);
+        drop(waiting);
+        self.bell.ring();
+    }
+
+    pub(crate) fn start_all(&self, inner: &Inner) -> Result<(), StoreError> {
+        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting
+            .into_iter()
+            .try_for_each(|(digest, first_use)| start_grace(inner, &Digest::from_bytes(digest), first_use))
+    }
+}
+
+/// A bell that threads wait for.
+#[derive(Default)]
+struct Bell {
+    rang: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rang.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    fn reset(&self) {
+        *self.rang.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    fn has_rung(&self) -> bool {
+        *self.rang.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the bell rings, or so long; whether it rang.
+    fn wait(&self, longest: Duration) -> bool {
+        let rang = self.rang.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.changed.wait_timeout_while(rang, longest, |rang| !*rang);
+        *result.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

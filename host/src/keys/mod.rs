@@ -1,0 +1,64 @@
+//! Key operations. Each one is a transaction with its audit entry; when it returns, it is on disk
+//! and this process already judges by it.
+
+mod create;
+mod error;
+mod field;
+mod import;
+mod list;
+mod report;
+mod rotate;
+mod state;
+mod update;
+
+use keystile_validator::{KeyId, Timestamp};
+
+pub use create::{CreatedKey, NewKey};
+pub use error::{
+    ChangeStateError, CreateKeyError, ImportKeysError, ListKeysError, RotateKeyError, ShowKeyError, UpdateKeyError,
+};
+pub use field::KeyFieldError;
+pub use import::{DigestEncoding, ImportedKey, MAX_IMPORT};
+pub use report::{EXPIRING_SECONDS, IDLE_SECONDS, KeyReport, MAX_REPORT_KEYS, OLD_SECONDS, ReportSection};
+pub(crate) use rotate::start_grace;
+pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};
+pub use update::KeyChange;
+
+use crate::key::Key;
+use crate::keystile::Inner;
+use crate::store::{StoreError, WriteTransaction};
+
+/// The key operations of a [`Keystile`](crate::Keystile).
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    inner: &'a Inner,
+}
+
+impl<'a> Keys<'a> {
+    pub(crate) fn new(inner: &'a Inner) -> Keys<'a> {
+        Keys { inner }
+    }
+}
+
+/// The key of this id inside a write.
+fn key_in<E>(transaction: &dyn WriteTransaction, id: KeyId, not_found: E) -> Result<Key, E>
+where
+    E: From<StoreError>,
+{
+    transaction.key(id)?.ok_or(not_found)
+}
+
+/// The expiry a key gets: what was asked for, or the longest that the operator allows.
+fn within_lifetime(
+    expires_at: Option<Timestamp>,
+    created_at: Timestamp,
+    max_lifetime: Option<u64>,
+) -> Result<Option<Timestamp>, KeyFieldError> {
+    let Some(max_lifetime) = max_lifetime else { return Ok(expires_at) };
+    let latest = created_at.saturating_add(max_lifetime);
+    match expires_at {
+        None => Ok(Some(latest)),
+        Some(expires_at) if expires_at > latest => Err(KeyFieldError::LifetimeTooLong { max_lifetime, latest }),
+        Some(expires_at) => Ok(Some(expires_at)),
+    }
+}

@@ -1,0 +1,78 @@
+//! Suspending, resuming, revoking.
+
+use keystile_validator::{KeyId, KeyState};
+use serde_json::json;
+
+use super::error::ChangeStateError;
+use super::{Keys, key_in};
+use crate::key::{Key, MAX_NOTE_LEN, Revocation, RevokeReason};
+use crate::text::is_line;
+
+impl Keys<'_> {
+    /// Switches a key off; [`resume`](Keys::resume) switches it on again.
+    ///
+    /// # Errors
+    /// [`ChangeStateError`] when it is suspended already, or revoked.
+    pub fn suspend(&self, id: KeyId) -> Result<Key, ChangeStateError> {
+        self.change_state(id, KeyState::Active, |key, now| {
+            key.state = KeyState::Suspended;
+            key.suspended_at = Some(now);
+            "key.suspended"
+        })
+    }
+
+    /// Switches a suspended key on again.
+    ///
+    /// # Errors
+    /// [`ChangeStateError`] when it is not suspended.
+    pub fn resume(&self, id: KeyId) -> Result<Key, ChangeStateError> {
+        self.change_state(id, KeyState::Suspended, |key, _| {
+            key.state = KeyState::Active;
+            key.suspended_at = None;
+            "key.resumed"
+        })
+    }
+
+    /// Ends a key for good, with all its secrets. The key stays in lists and in the audit trail.
+    ///
+    /// # Errors
+    /// [`ChangeStateError`] when it is revoked already, or the note does not fit.
+    pub fn revoke(&self, id: KeyId, reason: RevokeReason, note: Option<&str>) -> Result<Key, ChangeStateError> {
+        if !note.is_none_or(|note| is_line(note, MAX_NOTE_LEN)) {
+            return Err(ChangeStateError::Note);
+        }
+        self.inner.change(|transaction, now| {
+            let mut key = key_in(transaction, id, ChangeStateError::NotFound { id })?;
+            if key.state == KeyState::Revoked {
+                return Err(ChangeStateError::Conflict { id, status: key.status(now) });
+            }
+            key.state = KeyState::Revoked;
+            key.suspended_at = None;
+            key.revocation = Some(Revocation { at: now, reason, note: note.map(str::to_owned) });
+            key.updated_at = now;
+            transaction.update_key(&key)?;
+            let detail = json!({ "reason": reason.as_str(), "note": note });
+            self.inner.audit(transaction, now, "key.revoked", Some(id.to_string()), &detail)?;
+            Ok(key)
+        })
+    }
+
+    fn change_state(
+        &self,
+        id: KeyId,
+        from: KeyState,
+        change: impl FnOnce(&mut Key, keystile_validator::Timestamp) -> &'static str,
+    ) -> Result<Key, ChangeStateError> {
+        self.inner.change(|transaction, now| {
+            let mut key = key_in(transaction, id, ChangeStateError::NotFound { id })?;
+            if key.state != from {
+                return Err(ChangeStateError::Conflict { id, status: key.status(now) });
+            }
+            let action = change(&mut key, now);
+            key.updated_at = now;
+            transaction.update_key(&key)?;
+            self.inner.audit(transaction, now, action, Some(id.to_string()), &json!({}))?;
+            Ok(key)
+        })
+    }
+}

@@ -1,0 +1,115 @@
+//! Changing keys.
+
+use std::collections::BTreeMap;
+
+use keystile_validator::{AddressRange, KeyId, KeyState, Rate, Scope, Timestamp};
+use serde_json::json;
+
+use super::create::without_duplicates;
+use super::error::UpdateKeyError;
+use super::field::{check_expiry, check_fields};
+use super::{Keys, key_in, within_lifetime};
+use crate::key::Key;
+use crate::text::rfc3339;
+
+/// What to change of a key; `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new owner.
+    pub owner: Option<Option<String>>,
+    /// New scopes, in place of all old ones.
+    pub scopes: Option<Vec<Scope>>,
+    /// New address ranges, in place of all old ones.
+    pub addresses: Option<Vec<AddressRange>>,
+    /// A new rate.
+    pub rate: Option<Option<Rate>>,
+    /// Metadata entries to set, and with `None` to remove.
+    pub metadata: BTreeMap<String, Option<String>>,
+    /// A new start.
+    pub not_before: Option<Option<Timestamp>>,
+    /// A new expiry.
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+impl Keys<'_> {
+    /// Changes a key. It holds at once, for all its secrets.
+    ///
+    /// # Errors
+    /// [`UpdateKeyError`]; nothing was changed then.
+    pub fn update(&self, id: KeyId, change: KeyChange) -> Result<Key, UpdateKeyError> {
+        if change == KeyChange::default() {
+            return Err(UpdateKeyError::NoChange);
+        }
+        self.inner.change(|transaction, now| {
+            let old = key_in(transaction, id, UpdateKeyError::NotFound { id })?;
+            if old.state == KeyState::Revoked {
+                return Err(UpdateKeyError::Revoked { id });
+            }
+            let mut key = old.clone();
+            if let Some(expires_at) = change.expires_at {
+                check_expiry(expires_at, now)?;
+                key.expires_at = within_lifetime(expires_at, key.created_at, transaction.settings()?.max_lifetime)?;
+            }
+            apply(&mut key, change);
+            key.updated_at = now;
+            check_fields(&key)?;
+            // A grace never outlives its key, also when the key now ends earlier.
+            for secret in &mut key.secrets {
+                if let (Some(retires_at), Some(expires_at)) = (secret.retires_at, key.expires_at)
+                    && retires_at > expires_at
+                {
+                    secret.retires_at = Some(expires_at);
+                    transaction.update_secret(id, secret)?;
+                }
+            }
+            transaction.update_key(&key)?;
+            self.inner.audit(transaction, now, "key.updated", Some(id.to_string()), &differences(&old, &key))?;
+            Ok(key)
+        })
+    }
+}
+
+fn apply(key: &mut Key, change: KeyChange) {
+    fn replace<T>(field: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *field = value;
+        }
+    }
+    replace(&mut key.name, change.name);
+    replace(&mut key.owner, change.owner);
+    replace(&mut key.scopes, change.scopes.map(without_duplicates));
+    replace(&mut key.addresses, change.addresses.map(without_duplicates));
+    replace(&mut key.rate, change.rate);
+    replace(&mut key.not_before, change.not_before);
+    for (name, value) in change.metadata {
+        match value {
+            Some(value) => key.metadata.insert(name, value),
+            None => key.metadata.remove(&name),
+        };
+    }
+}
+
+/// The fields that differ, old and new, for the audit trail.
+fn differences(old: &Key, new: &Key) -> serde_json::Value {
+    let fields = |key: &Key| {
+        [
+            ("name", json!(key.name)),
+            ("owner", json!(key.owner)),
+            ("scopes", json!(key.scopes)),
+            ("addresses", json!(key.addresses)),
+            ("rate", json!(key.rate.map(|rate| rate.to_string()))),
+            ("metadata", json!(key.metadata)),
+            ("not_before", json!(key.not_before.map(rfc3339))),
+            ("expires_at", json!(key.expires_at.map(rfc3339))),
+        ]
+    };
+    fields(old)
+        .into_iter()
+        .zip(fields(new))
+        .filter(|((_, old), (_, new))| old != new)
+        .map(|((name, old), (_, new))| (name.to_owned(), json!({ "old": old, "new": new })))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}

@@ -1,0 +1,91 @@
+//! Keystile, the library: a self-hosted turnstile for API keys.
+//!
+//! [`Keystile::open`] opens a store; [`Keystile::verify`] judges a credential by the validator's own
+//! wasm bytes in a sandbox; [`Keystile::keys`] makes, rotates, suspends and revokes keys. The command
+//! line is a front end over exactly this.
+//!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("keystile.db");
+//! use keystile::{Code, Keystile, NewKey, NewStore, RevokeReason};
+//!
+//! Keystile::create(&path, NewStore::default())?;
+//! let keystile = Keystile::open(&path)?;
+//!
+//! let created = keystile.keys().create(NewKey { name: "billing worker".into(), ..NewKey::default() })?;
+//! let secret = created.secret.expose_secret();
+//! assert!(keystile.verify(secret, &keystile.request()).is_allow());
+//!
+//! keystile.keys().revoke(created.key.id, RevokeReason::KeyCompromise, None)?;
+//! assert_eq!(keystile.verify(secret, &keystile.request()).code(), Some(Code::Revoked));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+// The turnstile
+pub use keystile::{CreateStoreError, Keystile, NewStore, OpenError, OpenOptions};
+
+// What it judges, and how: the validator's words
+pub use keystile_validator::{
+    AddressRange, AddressRangeError, Checksum, Code, Denial, Digest, DigestError, Environment, EnvironmentError,
+    KeyFormat, KeyFormatError, KeyId, KeyIdError, KeyState, Principal, PrincipalKind, Rate, RateError, Request, Scope,
+    ScopeError, Separator, Timestamp, TimestampError, Usage, Verdict,
+};
+
+// Keys
+pub use key::{
+    Key, KeyStatus, NamedFormat, Origin, Revocation, RevokeReason, SecretInfo, Settings, SortColumn, UnknownName,
+};
+pub use keys::{
+    ChangeStateError, CreateKeyError, CreatedKey, DigestEncoding, Grace, ImportKeysError, ImportedKey, KeyChange,
+    KeyFieldError, KeyReport, Keys, ListKeysError, NewKey, ReportSection, RotateKeyError, RotatedKey, Rotation,
+    ShowKeyError, UpdateKeyError,
+};
+pub use query::{Cursor, CursorError, KeyPage, KeyQuery};
+pub use secret::Secret;
+
+// The store and what watches over it
+pub use audit::{AuditEntry, AuditHash, AuditProblem, AuditReport, Checkpoint};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use doctor::{Finding, Health, Severity};
+pub use formats::AddFormatError;
+pub use restore::{RestoreError, Restored};
+pub use settings::{MAX_LIFETIME_BOUNDS, SetSettingsError};
+pub use store::StoreError;
+pub use systems::SYSTEMS;
+
+/// Bounds of the host, each with a test that hits it.
+pub mod bounds {
+    pub use crate::key::{
+        MAX_DISPLAY_LEN, MAX_METADATA, MAX_METADATA_NAME_LEN, MAX_METADATA_VALUE_LEN, MAX_NAME_LEN, MAX_NOTE_LEN,
+        MAX_REQUEST_ID_LEN,
+    };
+    pub use crate::keys::{
+        DEFAULT_GRACE, EXPIRING_SECONDS, IDLE_SECONDS, MAX_GRACE, MAX_IMPORT, MAX_REPORT_KEYS, MAX_VALID_SECRETS,
+        OLD_SECONDS,
+    };
+    pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
+    pub use keystile_validator::bounds::*;
+}
+
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod sandbox;
+
+mod audit;
+mod clock;
+mod doctor;
+mod follower;
+mod formats;
+mod key;
+mod keys;
+mod keystile;
+mod limits;
+mod query;
+mod records;
+mod restore;
+mod secret;
+mod settings;
+mod store;
+mod systems;
+mod text;
+mod usage;

@@ -1,0 +1,5 @@
+//! The `keystile` command.
+
+fn main() -> std::process::ExitCode {
+    keystile::cli::main()
+}

@@ -1,0 +1,179 @@
+//! Runs the validator's wasm module, believing nothing that comes out of it.
+//!
+//! A [`Sandbox`] holds the validator as machine code and a few instances of it. Each
+//! [check](Sandbox::check) writes a message (`docs/abi.md`) straight into the memory of an
+//! instance, calls it, and reads the answer where it lies. A guest that traps, runs too long, wants
+//! too much memory or answers nonsense costs its own instance and nothing else: the check fails,
+//! which its caller must treat as a deny, the event is counted and told to the hook, and the next
+//! check works.
+//!
+//! What is limited: the linear memory and the tables of an instance, the time of a call, the depth
+//! of its stack, the number of instances, the length of an answer. What is not: the memory that
+//! wasmtime itself takes for an instance.
+
+use std::fmt;
+
+use wasmtime::{Engine, ExternType, Module, ValType};
+
+// The sandbox
+pub use options::SandboxOptions;
+pub use pool::SandboxCounters;
+
+// When it fails
+pub use error::{SandboxError, SandboxFailure};
+
+// The validator
+pub use config::engine_config;
+pub use precompiled::{EMBEDDED, ValidatorModule};
+
+mod config;
+mod error;
+mod instance;
+mod options;
+mod pool;
+mod precompiled;
+
+/// The validator, behind walls.
+///
+/// It is shared by reference between threads; as many checks run at once as there may be instances.
+/// Dropping it ends its clock thread.
+pub struct Sandbox {
+    pool: pool::Pool,
+    options: SandboxOptions,
+}
+
+impl Sandbox {
+    /// A sandbox with the validator that is in this program.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError`] when the machine code does not fit this processor, or the operating system
+    /// does not give the memory or the thread.
+    pub fn new(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let engine = engine()?;
+        let module = precompiled::load_embedded(&engine)?;
+        Self::with_module(engine, module, options)
+    }
+
+    /// A sandbox with another build of the validator, as machine code that
+    /// `Engine::precompile_module` of the same version of wasmtime wrote with [`engine_config`].
+    ///
+    /// # Safety
+    ///
+    /// `code` must be unchanged output of `Engine::precompile_module`: it is run as it is, outside
+    /// of any wall if it was tampered with. Output of another version, or of another configuration,
+    /// is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxError`] when the machine code is of another version, configuration or processor,
+    /// when the module imports anything or lacks an export of `docs/abi.md`, when its buffers are
+    /// not as agreed, or when the first instance fails.
+    #[allow(unsafe_code, reason = "the promise is the caller's")]
+    pub unsafe fn from_precompiled(code: &[u8], options: SandboxOptions) -> Result<Self, SandboxError> {
+        let engine = engine()?;
+        // SAFETY: the caller promises what `load` demands.
+        let module = unsafe { precompiled::load(&engine, code) }?;
+        Self::with_module(engine, module, options)
+    }
+
+    fn with_module(engine: Engine, module: Module, options: SandboxOptions) -> Result<Self, SandboxError> {
+        check_shape(&module)?;
+        let pool = pool::Pool::new(engine, module, &options)?;
+        Ok(Self { pool, options })
+    }
+
+    /// Judges one message.
+    ///
+    /// `fill` gets the guest's input buffer (262,144 bytes), writes a message of `docs/abi.md` to
+    /// its start, and returns the length; `None` when the message does not fit. What was in the
+    /// buffer before is of no meaning. `read` gets the answer, exactly as long as the guest said,
+    /// and returns what it makes of it; `None` when it cannot read it. The guest wipes the message
+    /// before it answers.
+    ///
+    /// Waits for a free instance when all are busy, for at most the deadline; then the call itself
+    /// may take the deadline once more. `fill` and `read` hold an instance: they must not use the
+    /// same sandbox.
+    ///
+    /// # Errors
+    ///
+    /// [`SandboxFailure`]; the caller must deny every credential of the message as `unavailable`.
+    ///
+    /// ```
+    /// use keystile::sandbox::{Sandbox, SandboxFailure, SandboxOptions};
+    ///
+    /// let sandbox = Sandbox::new(SandboxOptions::default())?;
+    /// let empty_message = sandbox.check(|_buffer| Some(0), |answer| Some(answer.len()));
+    /// assert!(matches!(empty_message, Err(SandboxFailure::Rejected { .. })));
+    /// # Ok::<(), keystile::sandbox::SandboxError>(())
+    /// ```
+    pub fn check<T>(
+        &self,
+        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, SandboxFailure> {
+        let result = self.pool.check(fill, read);
+        if let (Err(failure), Some(hook)) = (&result, &self.options.on_failure) {
+            hook(failure);
+        }
+        result
+    }
+
+    /// What happened since the sandbox was made.
+    #[must_use]
+    pub fn counters(&self) -> SandboxCounters {
+        self.pool.counters()
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("options", &self.options)
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+fn engine() -> Result<Engine, SandboxError> {
+    Engine::new(&engine_config()).map_err(|error| SandboxError::Incompatible { reason: format!("{error:#}") })
+}
+
+/// Refuses a module that wants anything from the host or is not what `docs/abi.md` says, before any
+/// of its code runs.
+fn check_shape(module: &Module) -> Result<(), SandboxError> {
+    if let Some(import) = module.imports().next() {
+        return Err(SandboxError::HasImport { import: format!("{}.{}", import.module(), import.name()) });
+    }
+    let is_memory = |ty| matches!(ty, ExternType::Memory(ty) if !ty.is_64() && !ty.is_shared());
+    if !module.get_export("memory").is_some_and(is_memory) {
+        return Err(SandboxError::BadExport { name: "memory" });
+    }
+    for (name, parameters) in FUNCTIONS {
+        let is_function = |ty| match ty {
+            ExternType::Func(ty) => {
+                ty.params().len() == parameters
+                    && ty.results().len() == 1
+                    && ty.params().chain(ty.results()).all(|ty| matches!(ty, ValType::I32))
+            }
+            _ => false,
+        };
+        if !module.get_export(name).is_some_and(is_function) {
+            return Err(SandboxError::BadExport { name });
+        }
+    }
+    Ok(())
+}
+
+/// The exported functions and how many `i32` each takes; each returns one.
+const FUNCTIONS: [(&str, usize); 6] = [
+    ("keystile_abi_version", 0),
+    ("keystile_input", 0),
+    ("keystile_input_size", 0),
+    ("keystile_output", 0),
+    ("keystile_output_size", 0),
+    ("keystile_check", 1),
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! Why the store could not do what it was asked.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keystile_validator::KeyId;
+
+/// Why the store could not do what it was asked. Whatever the error, nothing was changed.
+///
+/// No message holds a value out of the store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no file at this path.
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is a file already where a new one was to be made.
+    AlreadyExists {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Not a store at all: a directory, an empty file, or a file of another kind.
+    NotAStore {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A database, but of another program.
+    OtherProgram {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A newer Keystile has written it.
+    Newer {
+        /// Its path.
+        path: PathBuf,
+        /// The version of its schema.
+        found: u32,
+        /// The newest schema that this program knows.
+        supported: u32,
+    },
+    /// An older Keystile has written it, and it was opened for reading only, so it cannot be migrated.
+    Older {
+        /// Its path.
+        path: PathBuf,
+        /// The version of its schema.
+        found: u32,
+        /// The schema that this program needs.
+        needed: u32,
+    },
+    /// The operating system refuses to open the file, or one beside it.
+    Unreadable {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A write to a store that was opened for reading only, or that the system lets nobody write.
+    ReadOnly,
+    /// No space is left, or a limit on the size of files was reached.
+    DiskFull,
+    /// Another process has kept the store locked for too long.
+    Busy {
+        /// How long this one has waited.
+        waited: Duration,
+    },
+    /// The file is damaged.
+    Corrupt,
+    /// A backup is damaged.
+    DamagedBackup {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file was to be restored onto itself.
+    SameFile {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The file was moved, deleted or replaced while it was open.
+    Replaced {
+        /// The path it was opened at.
+        path: PathBuf,
+    },
+    /// A key that is to be changed is not in the store.
+    NoSuchKey {
+        /// Its id.
+        id: KeyId,
+    },
+    /// The cursor of a page belongs to a list in another order.
+    CursorMismatch,
+    /// A step of this write has failed before, so the write as a whole is undone.
+    RolledBack,
+    /// A value in the store is none that this program could have written.
+    InvalidValue {
+        /// Table and column it is in.
+        column: &'static str,
+    },
+    /// The SQLite that this program runs with has known defects.
+    EngineTooOld {
+        /// Its version.
+        found: &'static str,
+        /// The oldest one that will do.
+        needed: &'static str,
+    },
+    /// The operating system could not do what was asked.
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// The path it was tried on.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The database engine failed in a way that has no name here. Only its number is kept: no
+    /// statement and no value is in it.
+    Engine {
+        /// The extended result code of SQLite; 0 when the failure has none.
+        code: i32,
+    },
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Missing { path } => {
+                write!(f, "there is no store at {} · check the path, or make one with `keystile init`", path.display())
+            }
+            StoreError::AlreadyExists { path } => {
+                write!(f, "{} already exists · nothing is overwritten: give another path, or move it away", path.display())
+            }
+            StoreError::NotAStore { path } => {
+                write!(f, "{} is not a Keystile store · check the path, or move it away; it was left as it is", path.display())
+            }
+            StoreError::OtherProgram { path } => write!(
+                f,
+                "{} is a database of another program · check the path, or move it away; it was left as it is",
+                path.display()
+            ),
+            StoreError::Newer { path, found, supported } => write!(
+                f,
+                "{} was written by a newer Keystile (schema {found}, this one knows {supported}) · run that version or a newer one",
+                path.display()
+            ),
+            StoreError::Older { path, found, needed } => write!(
+                f,
+                "{} was written by an older Keystile (schema {found}, this one needs {needed}) · open it once for writing, \
+                 which brings it up to date",
+                path.display()
+            ),
+            StoreError::Unreadable { path } => write!(
+                f,
+                "{} cannot be opened · give this user the right to read and write it and its directory",
+                path.display()
+            ),
+            StoreError::ReadOnly => {
+                f.write_str("the store can only be read · open it for writing, as a user who may write it and its directory")
+            }
+            StoreError::DiskFull => f.write_str(
+                "the disk is full or a limit on file sizes was reached; nothing was changed · free some space and repeat",
+            ),
+            StoreError::Busy { waited } => write!(
+                f,
+                "another process has kept the store locked for {} seconds · end that process and repeat",
+                waited.as_secs()
+            ),
+            StoreError::Corrupt => {
+                f.write_str("the store is damaged · keep a copy of it, move it away, and restore the newest backup")
+            }
+            StoreError::DamagedBackup { path, problem } => {
+                write!(f, "the backup {} is damaged ({problem}) · use another backup; nothing was changed", path.display())
+            }
+            StoreError::SameFile { path } => {
+                write!(f, "{} cannot be restored onto itself · give the path of a backup", path.display())
+            }
+            StoreError::Replaced { path } => write!(
+                f,
+                "{} was moved, deleted or replaced while it was open · start this process again",
+                path.display()
+            ),
+            StoreError::NoSuchKey { id } => write!(f, "the store has no key {id} · look it up with `keys list`"),
+            StoreError::CursorMismatch => {
+                f.write_str("the cursor belongs to another order · repeat the query of the page before, with the same order")
+            }
+            StoreError::RolledBack => {
+                f.write_str("a step of this write has failed, so all of it was undone · repeat the write")
+            }
+            StoreError::InvalidValue { column } => write!(
+                f,
+                "the store has a value in {column} that no Keystile writes · run `keystile doctor`, and restore a backup"
+            ),
+            StoreError::EngineTooOld { found, needed } => {
+                write!(f, "SQLite {found} has known defects · build with SQLite {needed} or newer")
+            }
+            StoreError::System { action, path, source } => {
+                write!(f, "cannot {action} {}: {source} · check the path and the rights on it", path.display())
+            }
+            StoreError::Engine { code } => {
+                write!(f, "the database engine failed (SQLite result code {code}) · run `keystile doctor`")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StoreError::System { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The store: where keys live. Plain data types in and out; nothing outside [`sqlite`] knows SQL.
+//!
+//! A write happens in one transaction: begin with [`Store::write`], read and change through it,
+//! then [`WriteTransaction::commit`]. Dropped without a commit, nothing has happened. A commit that
+//! returned is on disk.
+
+mod error;
+mod sqlite;
+
+use std::path::Path;
+
+use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
+
+pub use error::StoreError;
+pub(crate) use sqlite::{Mode, SqliteStore};
+
+use crate::audit::AuditEntry;
+use crate::key::{Key, NamedFormat, SecretInfo, Settings};
+use crate::query::{KeyPage, KeyQuery};
+
+/// Counts the changes of a store that a verdict can depend on. It only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Generation(pub(crate) u64);
+
+/// Where a store stands: a restore begins a new epoch, inside which the generation grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// Grows with each restore.
+    pub(crate) epoch: u64,
+    /// Grows with each change.
+    pub(crate) generation: Generation,
+}
+
+/// A place that keeps keys.
+pub(crate) trait Store: Send + Sync {
+    /// A consistent view: everything read through it is of one moment.
+    fn read(&self) -> Result<Box<dyn ReadTransaction + '_>, StoreError>;
+
+    /// Begins a write; waits for its turn behind other writers, in this process and in others.
+    fn write(&self) -> Result<Box<dyn WriteTransaction + '_>, StoreError>;
+
+    /// Whether anything was committed, by this process or another, since this was last asked. Cheap:
+    /// it is asked every few milliseconds, from one thread.
+    fn has_changed(&self) -> Result<bool, StoreError>;
+
+    /// Writes a consistent copy into a new file, while others go on reading and writing.
+    fn backup(&self, to: &Path) -> Result<(), StoreError>;
+
+    /// What an operator should know of the health of the store.
+    fn inspect(&self) -> Result<Inspection, StoreError>;
+}
+
+/// The facts that `doctor` reports of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Inspection {
+    /// Version of the engine, such as `SQLite 3.51.3`.
+    pub(crate) engine: String,
+    /// Version of the schema.
+    pub(crate) schema: u32,
+    /// Problems an integrity check found; empty: none.
+    pub(crate) integrity: Vec<String>,
+    /// Settings that are not as they must be, such as a journal that is no WAL; empty: none.
+    pub(crate) settings: Vec<String>,
+    /// Size on disk in bytes, with the journal.
+    pub(crate) bytes: u64,
+    /// Keys.
+    pub(crate) keys: u64,
+    /// Secrets of all keys.
+    pub(crate) secrets: u64,
+}
+
+/// A consistent view of a store.
+pub(crate) trait ReadTransaction {
+    /// Where the store stands.
+    fn position(&self) -> Result<Position, StoreError>;
+
+    /// The settings.
+    fn settings(&self) -> Result<Settings, StoreError>;
+
+    /// The key formats, in the order they were added; the first one is the default.
+    fn formats(&self) -> Result<Vec<NamedFormat>, StoreError>;
+
+    /// Whether any digest was imported.
+    fn has_imports(&self) -> Result<bool, StoreError>;
+
+    /// How many keys there are.
+    fn key_count(&self) -> Result<u64, StoreError>;
+
+    /// A key with all its secrets.
+    fn key(&self, id: KeyId) -> Result<Option<Key>, StoreError>;
+
+    /// The key that has a secret with this digest.
+    fn key_by_digest(&self, digest: &Digest) -> Result<Option<Key>, StoreError>;
+
+    /// A page of keys. `now` decides what is expired.
+    fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError>;
+
+    /// The records of all secrets of all keys that changed after this generation, in no particular
+    /// order; [`Generation`] 0 means all of them.
+    fn records(&self, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError>;
+
+    /// Which secret a rotation with this request id made, and the grace it was asked for.
+    fn rotation(&self, key: KeyId, request_id: &str) -> Result<Option<RotationRow>, StoreError>;
+
+    /// The newest audit entry.
+    fn last_audit(&self) -> Result<Option<AuditEntry>, StoreError>;
+
+    /// Audit entries with a sequence above `after`, oldest first, at most `limit`; only those of a
+    /// subject when one is given.
+    fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The newest audit entries, newest first, at most `limit`; only those of a subject when one is given.
+    fn recent_audit(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+}
+
+/// What is remembered of a rotation, to answer a repeated request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RotationRow {
+    /// The number of the secret it made.
+    pub(crate) number: u32,
+    /// The grace that was asked for, in seconds.
+    pub(crate) grace: u64,
+    /// Whether the grace starts at the first use of the new secret.
+    pub(crate) from_first_use: bool,
+}
+
+/// Uses of one secret since they were last written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UsageDelta {
+    /// The secret.
+    pub(crate) digest: Digest,
+    /// How often it was allowed.
+    pub(crate) uses: u64,
+    /// The first time.
+    pub(crate) first: Timestamp,
+    /// The last time.
+    pub(crate) last: Timestamp,
+}
+
+/// A write in progress.
+pub(crate) trait WriteTransaction: ReadTransaction {
+    /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
+    /// nothing was added.
+    fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError>;
+
+    /// Writes all fields of a key but its secrets.
+    fn update_key(&mut self, key: &Key) -> Result<(), StoreError>;
+
+    /// Adds a secret to a key. `Ok(false)`: the digest is already there, and nothing was added.
+    fn insert_secret(&mut self, key: KeyId, secret: &SecretInfo) -> Result<bool, StoreError>;
+
+    /// Writes `retires_at` and `pending_grace` of a secret.
+    fn update_secret(&mut self, key: KeyId, secret: &SecretInfo) -> Result<(), StoreError>;
+
+    /// Remembers a rotation under its request id.
+    fn insert_rotation(&mut self, key: KeyId, request_id: &str, rotation: &RotationRow) -> Result<(), StoreError>;
+
+    /// Adds a format. `Ok(false)`: the name is taken.
+    fn insert_format(&mut self, format: &NamedFormat) -> Result<bool, StoreError>;
+
+    /// Writes the settings.
+    fn set_settings(&mut self, settings: &Settings) -> Result<(), StoreError>;
+
+    /// Adds up uses; times only move forwards. No new generation.
+    fn add_usage(&mut self, usage: &[UsageDelta]) -> Result<(), StoreError>;
+
+    /// Appends to the audit trail, as given.
+    fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
+
+    /// Makes all of it durable and visible, and says where the store stands now.
+    fn commit(self: Box<Self>) -> Result<Position, StoreError>;
+}

@@ -1,0 +1,263 @@
+//! The store in a SQLite file. All SQL of the product is in this module.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `file` | the file itself: whether it is ours, new ones, temporary ones |
+//! | `connection` | how the engine is set up; the one writer, the pool of readers |
+//! | `schema` | tables, and the steps that brought them there |
+//! | `transaction` | one transaction: both faces of it, [`ReadTransaction`] and [`WriteTransaction`] |
+//! | `reader`, `list`, `records`, `writer` | what is done inside one |
+//! | `rows` | from rows to data and back |
+//! | `backup`, `restore`, `inspection` | the whole file |
+
+mod backup;
+mod checked;
+mod connection;
+mod file;
+mod inspection;
+mod list;
+mod reader;
+mod records;
+mod restore;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use keystile_validator::Timestamp;
+use rusqlite::Connection;
+
+use self::checked::{Checked as _, opening};
+use self::connection::{Purpose, Readers, Writer, check_engine, connect};
+use self::file::{Claim, TemporaryFile, absolute};
+use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
+use self::transaction::{Behavior, Transaction};
+use super::{Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
+use crate::key::{NamedFormat, Settings};
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// To read and write.
+    ReadWrite,
+    /// To read: nothing in the file changes, and it must be of the current version.
+    ReadOnly,
+}
+
+/// A store in a SQLite file.
+///
+/// Many of them, in this process and in others, can have the same file open at once.
+#[derive(Debug)]
+pub(crate) struct SqliteStore {
+    // In this order: the connections close before the claim on their file ends.
+    writer: Option<Writer>,
+    readers: Readers,
+    watch: Mutex<Watch>,
+    path: PathBuf,
+    /// What the connections that read are for.
+    purpose: Purpose,
+    _claim: Claim,
+}
+
+/// Tells whether anybody has committed. Its connection never writes, so every commit is by another
+/// connection, which is what `data_version` counts.
+#[derive(Debug)]
+struct Watch {
+    connection: Connection,
+    seen: i64,
+}
+
+impl SqliteStore {
+    /// Makes a new store and opens it. Either all of it is there afterwards, or nothing is.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when there is anything at this path.
+    #[cfg(test)]
+    pub(crate) fn create(
+        path: &Path,
+        settings: &Settings,
+        formats: &[NamedFormat],
+        now: Timestamp,
+    ) -> Result<SqliteStore, StoreError> {
+        SqliteStore::create_with(path, settings, formats, now, |_| Ok(()))
+    }
+
+    /// [`SqliteStore::create`] with something more in it from the start, such as an audit entry.
+    pub(crate) fn create_with<E: From<StoreError>>(
+        path: &Path,
+        settings: &Settings,
+        formats: &[NamedFormat],
+        now: Timestamp,
+        fill: impl FnOnce(&mut dyn WriteTransaction) -> Result<(), E>,
+    ) -> Result<SqliteStore, E> {
+        check_engine()?;
+        let path = absolute(path)?;
+        if path.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyExists { path }.into());
+        }
+        let temporary = TemporaryFile::beside(&path)?;
+        let mut connection = connect(temporary.path(), Purpose::Write)?;
+        // The journal comes last: until then everything is in the file itself.
+        connection.pragma_update(None, "application_id", APPLICATION_ID.cast_signed()).checked()?;
+        migrate(&mut connection)?;
+        writer::insert_position(&connection, new_store_id(&path)?, now)?;
+        let mut transaction = Transaction::begin(&connection, Behavior::Write)?;
+        transaction.set_settings(settings)?;
+        for format in formats {
+            transaction.insert_format(format)?;
+        }
+        fill(&mut transaction)?;
+        Box::new(transaction).commit()?;
+        set_journal(&connection)?;
+        connection.close().map_err(|(_, error)| error).checked()?;
+        temporary.publish(&path)?;
+        Ok(SqliteStore::open(&path, Mode::ReadWrite)?)
+    }
+
+    /// Opens a store, and brings its schema up to date when it may be written.
+    ///
+    /// A file that is no store of ours is refused without the least change to it.
+    ///
+    /// # Errors
+    /// One variant of [`StoreError`] for each way in which a file can be no store for us.
+    pub(crate) fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
+        check_engine()?;
+        let path = absolute(path)?;
+        let claim = Claim::new(&path)?;
+        let writer = match mode {
+            Mode::ReadWrite => {
+                let mut connection = connect(&path, Purpose::Write)?;
+                check_identity(&connection, &path)?;
+                if connection.is_readonly(rusqlite::MAIN_DB).checked()? {
+                    return Err(StoreError::ReadOnly);
+                }
+                set_journal(&connection)?;
+                migrate(&mut connection)?;
+                Some(connection)
+            }
+            Mode::ReadOnly => None,
+        };
+        let mut purpose = if writer.is_some() { Purpose::Read } else { Purpose::ReadOnly };
+        let mut looked = connect(&path, purpose).and_then(|it| Ok((check_identity(&it, &path)?, it)));
+        if matches!(looked, Err(StoreError::ReadOnly | StoreError::Unreadable { .. })) && purpose == Purpose::ReadOnly {
+            purpose = Purpose::AsItIs;
+            looked = connect(&path, purpose).and_then(|it| Ok((check_identity(&it, &path)?, it)));
+        }
+        let (found, connection) = looked?;
+        if found < SCHEMA_VERSION {
+            return Err(StoreError::Older { path, found, needed: SCHEMA_VERSION });
+        }
+        let watch = Mutex::new(Watch { seen: data_version(&connection)?, connection });
+        Ok(SqliteStore {
+            writer: writer.map(Writer::new),
+            readers: Readers::default(),
+            watch,
+            path,
+            purpose,
+            _claim: claim,
+        })
+    }
+
+    /// Whoever replaces the file under us would have us verify against the old one for ever.
+    fn check_in_place(&self, connection: &Connection) -> Result<(), StoreError> {
+        #[cfg(unix)]
+        {
+            let mut moved = 0;
+            let question = rusqlite::FileControl::HasMoved(&mut moved);
+            connection.file_control(Some(rusqlite::MAIN_DB), question).checked()?;
+            if moved != 0 {
+                return Err(StoreError::Replaced { path: self.path.clone() });
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = connection;
+        Ok(())
+    }
+}
+
+impl Store for SqliteStore {
+    fn read(&self) -> Result<Box<dyn ReadTransaction + '_>, StoreError> {
+        let reader = self.readers.take(&self.path, self.purpose)?;
+        Ok(Box::new(Transaction::begin(reader, Behavior::Read)?))
+    }
+
+    fn write(&self) -> Result<Box<dyn WriteTransaction + '_>, StoreError> {
+        let turn = self.writer.as_ref().ok_or(StoreError::ReadOnly)?.turn();
+        let transaction = Transaction::begin(turn, Behavior::Write)?;
+        self.check_in_place(transaction.connection())?;
+        Ok(Box::new(transaction))
+    }
+
+    fn has_changed(&self) -> Result<bool, StoreError> {
+        if self.purpose == Purpose::AsItIs {
+            // Nobody can follow what is only read as it is: whoever wants to must not trust it.
+            return Err(StoreError::ReadOnly);
+        }
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = data_version(&watch.connection)?;
+        let changed = version != watch.seen;
+        watch.seen = version;
+        self.check_in_place(&watch.connection)?;
+        Ok(changed)
+    }
+
+    fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let reader = self.readers.take(&self.path, self.purpose)?;
+        backup::back_up(&reader, to)
+    }
+
+    fn inspect(&self) -> Result<Inspection, StoreError> {
+        let reader = self.readers.take(&self.path, self.purpose)?;
+        inspection::inspect(&reader, &self.path)
+    }
+}
+
+/// Looks once more, through the engine, at what the header has told: now with the journal.
+fn check_identity(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
+    let path = || path.to_owned();
+    if schema::application_id(connection)? != APPLICATION_ID {
+        return Err(StoreError::OtherProgram { path: path() });
+    }
+    let found = schema::version(connection)?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { path: path(), found, supported: SCHEMA_VERSION });
+    }
+    Ok(found)
+}
+
+/// A journal that lets readers read while somebody writes. It is kept in the file.
+fn set_journal(connection: &Connection) -> Result<(), StoreError> {
+    let path = connection.path().map(PathBuf::from).unwrap_or_default();
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+    match opening(&path, mode)?.as_str() {
+        "wal" => Ok(()),
+        // A file system without shared memory: not fit for a store with many processes.
+        _ => Err(StoreError::System {
+            action: "keep a write-ahead log beside",
+            path,
+            source: io::ErrorKind::Unsupported.into(),
+        }),
+    }
+}
+
+fn data_version(connection: &Connection) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached("PRAGMA data_version").checked()?;
+    statement.query_row([], |row| row.get(0)).checked()
+}
+
+/// Tells a store from others for good: its backups have the same one.
+fn new_store_id(path: &Path) -> Result<[u8; 16], StoreError> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| StoreError::System {
+        action: "draw a random id for",
+        path: path.to_owned(),
+        source: io::Error::other(error),
+    })?;
+    Ok(id)
+}

@@ -1,0 +1,156 @@
+//! What is read inside a transaction, but for lists and the records of all keys.
+
+use keystile_validator::{Digest, KeyId};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+
+use super::checked::Checked as _;
+use super::rows::{Column, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
+use crate::audit::AuditEntry;
+use crate::key::{Key, NamedFormat, Settings};
+use crate::store::{Generation, Position, RotationRow, StoreError};
+
+/// The setting [`Settings::max_lifetime`]; absent: no limit.
+pub(super) const MAX_LIFETIME: &str = "max_lifetime";
+
+pub(super) fn position(connection: &Connection) -> Result<Position, StoreError> {
+    let position = first(connection, "SELECT epoch, generation FROM position", [], |row| {
+        Ok(Position {
+            epoch: Column(0, "position.epoch").number(row)?,
+            generation: Generation(Column(1, "position.generation").number(row)?),
+        })
+    })?;
+    position.ok_or(StoreError::InvalidValue { column: "position.one" })
+}
+
+/// The id that a store shares with its backups, and with no other store.
+pub(super) fn store_id(connection: &Connection) -> Result<[u8; 16], StoreError> {
+    let column = Column(0, "position.store_id");
+    let id = first(connection, "SELECT store_id FROM position", [], |row| column.bytes(row))?;
+    id.ok_or_else(|| column.invalid())
+}
+
+pub(super) fn has_imports(connection: &Connection) -> Result<bool, StoreError> {
+    let column = Column(0, "position.has_imports");
+    Ok(first(connection, "SELECT has_imports FROM position", [], |row| column.flag(row))?.unwrap_or(false))
+}
+
+pub(super) fn key_count(connection: &Connection) -> Result<u64, StoreError> {
+    let column = Column(0, "count of keys");
+    let count = first(connection, "SELECT count(*) FROM keys", [], |row| column.integer(row))?;
+    Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
+}
+
+pub(super) fn settings(connection: &Connection) -> Result<Settings, StoreError> {
+    let value = Column(0, "settings.value");
+    let query = "SELECT value FROM settings WHERE name = ?1";
+    let max_lifetime = first(connection, query, [MAX_LIFETIME], |row| value.parsed(row))?;
+    Ok(Settings { max_lifetime })
+}
+
+pub(super) fn formats(connection: &Connection) -> Result<Vec<NamedFormat>, StoreError> {
+    let query = "SELECT name, prefix, separator, environments, body_len, checksum, created_at \
+                 FROM formats ORDER BY ordinal";
+    all(connection, query, [], read_format)
+}
+
+pub(super) fn key(connection: &Connection, id: KeyId) -> Result<Option<Key>, StoreError> {
+    key_where(connection, &format!("SELECT {KEY_COLUMNS} FROM keys AS k WHERE k.id = ?1"), id.as_bytes())
+}
+
+pub(super) fn key_by_digest(connection: &Connection, digest: &Digest) -> Result<Option<Key>, StoreError> {
+    let query = format!("SELECT {KEY_COLUMNS} FROM secrets AS s JOIN keys AS k ON k.pk = s.key_pk WHERE s.digest = ?1");
+    key_where(connection, &query, digest.as_bytes())
+}
+
+fn key_where(connection: &Connection, query: &str, bytes: &[u8]) -> Result<Option<Key>, StoreError> {
+    let Some((pk, mut key)) = first(connection, query, [bytes], read_key)? else { return Ok(None) };
+    key.secrets = read_secrets(connection, pk)?;
+    Ok(Some(key))
+}
+
+/// The primary key of a key.
+pub(super) fn key_pk(connection: &Connection, id: KeyId) -> Result<Option<i64>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT pk FROM keys WHERE id = ?1").checked()?;
+    statement.query_row([id.as_bytes()], |row| row.get(0)).optional().checked()
+}
+
+pub(super) fn rotation(
+    connection: &Connection,
+    key: KeyId,
+    request_id: &str,
+) -> Result<Option<RotationRow>, StoreError> {
+    let query = "SELECT r.number, r.grace, r.from_first_use \
+                 FROM keys AS k JOIN rotations AS r ON r.key_pk = k.pk WHERE k.id = ?1 AND r.request_id = ?2";
+    first(connection, query, params![key.as_bytes(), request_id], |row| {
+        Ok(RotationRow {
+            number: Column(0, "rotations.number").number(row)?,
+            grace: Column(1, "rotations.grace").number(row)?,
+            from_first_use: Column(2, "rotations.from_first_use").flag(row)?,
+        })
+    })
+}
+
+pub(super) fn audit(
+    connection: &Connection,
+    subject: Option<&str>,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<AuditEntry>, StoreError> {
+    let (after, limit) = (to_integer(after), to_integer(limit as u64));
+    match subject {
+        None => {
+            let query = "SELECT * FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+            all(connection, query, [after, limit], read_audit)
+        }
+        Some(subject) => {
+            let query = "SELECT * FROM audit WHERE subject = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
+            all(connection, query, params![subject, after, limit], read_audit)
+        }
+    }
+}
+
+pub(super) fn recent_audit(
+    connection: &Connection,
+    subject: Option<&str>,
+    limit: usize,
+) -> Result<Vec<AuditEntry>, StoreError> {
+    let limit = to_integer(limit as u64);
+    match subject {
+        None => {
+            let query = "SELECT * FROM audit ORDER BY sequence DESC LIMIT ?1";
+            all(connection, query, [limit], read_audit)
+        }
+        Some(subject) => {
+            let query = "SELECT * FROM audit WHERE subject = ?1 ORDER BY sequence DESC LIMIT ?2";
+            all(connection, query, params![subject, limit], read_audit)
+        }
+    }
+}
+
+/// The first row of a query.
+fn first<T>(
+    connection: &Connection,
+    query: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = connection.prepare_cached(query).checked()?;
+    let mut rows = statement.query(params).checked()?;
+    rows.next().checked()?.map(read).transpose()
+}
+
+/// All rows of a query.
+pub(super) fn all<T>(
+    connection: &Connection,
+    query: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(query).checked()?;
+    let mut rows = statement.query(params).checked()?;
+    let mut values = Vec::new();
+    while let Some(row) = rows.next().checked()? {
+        values.push(read(row)?);
+    }
+    Ok(values)
+}

@@ -1,0 +1,148 @@
+//! A backup takes the place of a store.
+
+use std::ops::Deref;
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
+
+use super::backup::{copy_all, finish, step, without_journal};
+use super::checked::Checked as _;
+use super::connection::{BUSY_LIMIT, Purpose, check_engine, connect};
+use super::file::{Claim, FileKey, TemporaryFile, absolute};
+use super::inspection::problems;
+use super::schema::migrate;
+use super::transaction::{Behavior, Transaction};
+use super::{Mode, SqliteStore, check_identity, reader, set_journal};
+use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction};
+
+/// How often a restore begins again when somebody writes to the store meanwhile.
+const ATTEMPTS: usize = 10;
+
+impl SqliteStore {
+    /// Puts the backup `from` in the place of the store `to`, in a new epoch.
+    ///
+    /// The work is done on a private copy. `prepare` gets a write on it, in the position that the
+    /// store will have, and a view of the store that is replaced, when there is one and the backup
+    /// was made of it: this is where later revocations are carried over. When somebody writes to the
+    /// store meanwhile, all of it is done again with a new copy and a new view, so nothing that was
+    /// acknowledged before the restore is missed.
+    ///
+    /// In the end the copy goes into the live file as one transaction: whoever has the store open
+    /// sees either the one or the other, and so does whoever opens it after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedBackup`] when the backup does not pass a full check,
+    /// [`StoreError::NotAStore`] or [`StoreError::OtherProgram`] when `from` is no backup or `to`
+    /// is no store, [`StoreError::Corrupt`] when `to` is a damaged one, and what `prepare` returns.
+    pub(crate) fn restore<E: From<StoreError>>(
+        from: &Path,
+        to: &Path,
+        mut prepare: impl FnMut(&mut dyn WriteTransaction, Option<&dyn ReadTransaction>) -> Result<(), E>,
+    ) -> Result<Position, E> {
+        check_engine()?;
+        let (from, to) = (absolute(from)?, absolute(to)?);
+        let _claim = Claim::new(&from)?;
+        let current = match to.symlink_metadata() {
+            Err(_) => None,
+            Ok(_) if FileKey::of(&to)? == FileKey::of(&from)? => return Err(StoreError::SameFile { path: from }.into()),
+            Ok(_) => Some(SqliteStore::open(&to, Mode::ReadWrite)?),
+        };
+        let backup = connect(&from, Purpose::ReadOnly).map_err(|error| blame_backup(error, &from))?;
+        let Some(current) = current else {
+            let PrivateCopy { connection, file } = PrivateCopy::new(&backup, &from, &to)?;
+            let position = fill(&connection, None::<&Transaction<&Connection>>, &mut prepare)?;
+            set_journal(&connection)?;
+            connection.close().map_err(|(_, error)| error).checked()?;
+            file.publish(&to)?;
+            return Ok(position);
+        };
+        check_health(&current)?;
+        let mut live = connect(&to, Purpose::Write)?;
+        for _ in 0..ATTEMPTS {
+            let copy = PrivateCopy::new(&backup, &from, &to)?;
+            // From here on every commit shows in the next answer.
+            current.has_changed()?;
+            let view = Transaction::begin(current.readers.take(&to, Purpose::Read)?, Behavior::Read)?;
+            let position = fill(&copy.connection, Some(&view), &mut prepare)?;
+            drop(view);
+            let transfer = Backup::new(&copy.connection, &mut live).checked()?;
+            // The first page comes with the lock: from here on nobody else can write.
+            step(&transfer, 1)?;
+            if current.has_changed()? {
+                // Dropped, the transfer is undone.
+                continue;
+            }
+            finish(&transfer)?;
+            drop(transfer);
+            // The journal now holds the whole store. If readers are in the way, it shrinks later.
+            let _ = live.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+            return Ok(position);
+        }
+        Err(StoreError::Busy { waited: BUSY_LIMIT }.into())
+    }
+}
+
+/// A checked copy of the backup, of the current schema, in a file that nobody else knows of.
+struct PrivateCopy {
+    // In this order: the connection closes before the file goes.
+    connection: Connection,
+    file: TemporaryFile,
+}
+
+impl PrivateCopy {
+    fn new(backup: &Connection, from: &Path, to: &Path) -> Result<PrivateCopy, StoreError> {
+        let file = TemporaryFile::beside(to)?;
+        let mut connection = connect(file.path(), Purpose::Write)?;
+        let problems = copy_all(backup, &mut connection)
+            .and_then(|()| without_journal(&connection))
+            .and_then(|()| check_identity(&connection, from))
+            .and_then(|_| problems(&connection));
+        let problems = problems.map_err(|error| blame_backup(error, from))?;
+        if let Some(problem) = problems.into_iter().next() {
+            return Err(StoreError::DamagedBackup { path: from.to_owned(), problem });
+        }
+        migrate(&mut connection)?;
+        Ok(PrivateCopy { connection, file })
+    }
+}
+
+/// What is damaged here is the backup, not the store.
+fn blame_backup(error: StoreError, from: &Path) -> StoreError {
+    match error {
+        StoreError::Corrupt => {
+            StoreError::DamagedBackup { path: from.to_owned(), problem: "it cannot be read to the end".to_owned() }
+        }
+        other => other,
+    }
+}
+
+/// What is replaced must be whole: nobody could say which revocations in it are lost.
+fn check_health(store: &SqliteStore) -> Result<(), StoreError> {
+    let reader = store.readers.take(&store.path, Purpose::Read)?;
+    let answer = reader.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0)).checked()?;
+    if answer == "ok" { Ok(()) } else { Err(StoreError::Corrupt) }
+}
+
+/// Moves the copy into its new position and has it prepared.
+fn fill<C: Deref<Target = Connection>, E: From<StoreError>>(
+    copy: &Connection,
+    view: Option<&Transaction<C>>,
+    prepare: &mut impl FnMut(&mut dyn WriteTransaction, Option<&dyn ReadTransaction>) -> Result<(), E>,
+) -> Result<Position, E> {
+    let mut transaction = Transaction::begin(copy, Behavior::Write)?;
+    let mut last = transaction.position()?;
+    let mut original: Option<&dyn ReadTransaction> = None;
+    if let Some(view) = view {
+        let current = view.position()?;
+        last.epoch = last.epoch.max(current.epoch);
+        last.generation = last.generation.max(current.generation);
+        if reader::store_id(view.connection())? == reader::store_id(copy)? {
+            original = Some(view);
+        }
+    }
+    let generation = Generation(last.generation.0.saturating_add(1));
+    transaction.move_to(Position { epoch: last.epoch.saturating_add(1), generation })?;
+    prepare(&mut transaction, original)?;
+    Ok(Box::new(transaction).commit()?)
+}

@@ -1,0 +1,212 @@
+//! The schema, as a list of steps that is only ever added to.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::checked::Checked as _;
+use crate::store::StoreError;
+
+/// `KSTL` in the header of the file: what tells a store from other databases.
+pub(super) const APPLICATION_ID: u32 = 0x4b53_544c;
+
+/// The schema that this program writes: the number of steps.
+#[allow(clippy::cast_possible_truncation, reason = "a handful of steps")]
+pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Each step brings the schema from the version that is its index to the next one. A step that was
+/// released never changes.
+const MIGRATIONS: &[&str] = &[VERSION_1];
+
+/// Brings the schema up to date, each step in one transaction with its version number.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_with(connection, MIGRATIONS)
+}
+
+fn migrate_with(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+    loop {
+        if version(connection)? as usize >= steps.len() {
+            return Ok(());
+        }
+        let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).checked()?;
+        // Again, now that nobody else can write: another process may have been faster.
+        let from = version(&step)?;
+        let Some(sql) = steps.get(from as usize) else { return Ok(()) };
+        step.execute_batch(sql).checked()?;
+        step.pragma_update(None, "user_version", from.saturating_add(1)).checked()?;
+        step.commit().checked()?;
+    }
+}
+
+/// The version of the schema in this file.
+pub(super) fn version(connection: &Connection) -> Result<u32, StoreError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).checked()?;
+    // Negative only when somebody has set it so: no version that we know.
+    Ok(u32::try_from(version).unwrap_or(u32::MAX))
+}
+
+/// The mark of this program in the file.
+pub(super) fn application_id(connection: &Connection) -> Result<u32, StoreError> {
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).checked()?;
+    Ok(id.cast_unsigned())
+}
+
+// Secrets lie in the order of their keys, so that loading all of them reads both tables once from
+// start to end. What verification needs comes first in a row: the rest is then not even decoded.
+const VERSION_1: &str = "
+CREATE TABLE settings (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE position (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    store_id BLOB NOT NULL CHECK (length(store_id) = 16),
+    created_at INTEGER NOT NULL CHECK (created_at >= 0),
+    epoch INTEGER NOT NULL CHECK (epoch > 0),
+    generation INTEGER NOT NULL CHECK (generation > 0),
+    has_imports INTEGER NOT NULL DEFAULT 0 CHECK (has_imports IN (0, 1))
+) STRICT;
+
+CREATE TABLE formats (
+    name TEXT NOT NULL PRIMARY KEY,
+    ordinal INTEGER NOT NULL UNIQUE CHECK (ordinal > 0),
+    prefix TEXT NOT NULL,
+    separator TEXT NOT NULL CHECK (separator IN ('_', '.')),
+    environments TEXT NOT NULL,
+    body_len INTEGER NOT NULL CHECK (body_len > 0),
+    checksum TEXT NOT NULL CHECK (checksum IN ('none', 'crc32')),
+    created_at INTEGER NOT NULL CHECK (created_at >= 0)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keys (
+    pk INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    generation INTEGER NOT NULL CHECK (generation > 0),
+    state TEXT NOT NULL CHECK (state IN ('active', 'suspended', 'revoked')),
+    environment TEXT NOT NULL,
+    owner TEXT,
+    scopes TEXT NOT NULL,
+    addresses TEXT NOT NULL,
+    rate_limit INTEGER CHECK (rate_limit > 0),
+    rate_window INTEGER CHECK (rate_window > 0),
+    not_before INTEGER CHECK (not_before >= 0),
+    expires_at INTEGER CHECK (expires_at >= 0),
+    name TEXT NOT NULL,
+    format TEXT REFERENCES formats (name),
+    metadata TEXT NOT NULL,
+    created_at INTEGER NOT NULL CHECK (created_at >= 0),
+    created_by TEXT NOT NULL,
+    updated_at INTEGER NOT NULL CHECK (updated_at >= 0),
+    suspended_at INTEGER CHECK (suspended_at >= 0),
+    revoked_at INTEGER CHECK (revoked_at >= 0),
+    revoke_reason TEXT,
+    revoke_note TEXT,
+    CHECK ((rate_limit IS NULL) = (rate_window IS NULL)),
+    CHECK ((revoked_at IS NULL) = (revoke_reason IS NULL)),
+    CHECK (revoke_note IS NULL OR revoked_at IS NOT NULL)
+) STRICT;
+CREATE INDEX keys_by_generation ON keys (generation);
+CREATE INDEX keys_by_creation ON keys (created_at, id);
+CREATE INDEX keys_by_owner ON keys (owner, created_at, id) WHERE owner IS NOT NULL;
+
+CREATE TABLE secrets (
+    key_pk INTEGER NOT NULL REFERENCES keys (pk),
+    number INTEGER NOT NULL CHECK (number > 0),
+    digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    retires_at INTEGER CHECK (retires_at >= 0),
+    pending_grace INTEGER CHECK (pending_grace >= 0),
+    algorithm TEXT NOT NULL DEFAULT 'sha256' CHECK (algorithm = 'sha256'),
+    display TEXT NOT NULL,
+    origin TEXT NOT NULL CHECK (origin IN ('generated', 'imported')),
+    created_at INTEGER NOT NULL CHECK (created_at >= 0),
+    PRIMARY KEY (key_pk, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rotations (
+    key_pk INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    grace INTEGER NOT NULL CHECK (grace >= 0),
+    from_first_use INTEGER NOT NULL CHECK (from_first_use IN (0, 1)),
+    PRIMARY KEY (key_pk, request_id),
+    FOREIGN KEY (key_pk, number) REFERENCES secrets (key_pk, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage (
+    key_pk INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    uses INTEGER NOT NULL CHECK (uses >= 0),
+    first_used_at INTEGER NOT NULL CHECK (first_used_at >= 0),
+    last_used_at INTEGER NOT NULL CHECK (last_used_at >= 0),
+    PRIMARY KEY (key_pk, number),
+    FOREIGN KEY (key_pk, number) REFERENCES secrets (key_pk, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL CHECK (at >= 0),
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT,
+    detail TEXT NOT NULL,
+    previous BLOB NOT NULL CHECK (length(previous) = 32),
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE INDEX audit_by_subject ON audit (subject) WHERE subject IS NOT NULL;
+
+CREATE TRIGGER audit_is_appended_to BEFORE INSERT ON audit
+WHEN NEW.sequence IS NOT (SELECT coalesce(max(sequence), 0) + 1 FROM audit)
+BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever appended to'); END;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit trail is never changed'); END;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit trail is never deleted'); END;
+CREATE TRIGGER keys_are_not_deleted BEFORE DELETE ON keys
+BEGIN SELECT RAISE(ABORT, 'keys are revoked, never deleted'); END;
+CREATE TRIGGER keys_keep_their_id BEFORE UPDATE OF pk, id ON keys
+BEGIN SELECT RAISE(ABORT, 'a key keeps its id'); END;
+CREATE TRIGGER secrets_are_not_deleted BEFORE DELETE ON secrets
+BEGIN SELECT RAISE(ABORT, 'secrets retire, they are never deleted'); END;
+CREATE TRIGGER secrets_keep_their_digest BEFORE UPDATE OF key_pk, number, digest ON secrets
+BEGIN SELECT RAISE(ABORT, 'a secret keeps its digest'); END;
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_run_once_each_in_order() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let steps = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"];
+        migrate_with(&mut connection, &steps[..2]).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+        for _ in 0..2 {
+            migrate_with(&mut connection, &steps).unwrap();
+            assert_eq!(version(&connection).unwrap(), 3);
+        }
+        let rows: i64 = connection.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 1);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x); CREATE TABLE a (x)"];
+        assert!(migrate_with(&mut connection, &steps).is_err());
+        assert_eq!(version(&connection).unwrap(), 1);
+        assert!(connection.prepare("SELECT * FROM b").is_err());
+    }
+
+    /// A step that was released never changes: stores that took it would differ from new ones.
+    #[test]
+    fn released_steps_stay_as_they_are() {
+        use sha2::{Digest as _, Sha256};
+        let hashes: Vec<String> = MIGRATIONS
+            .iter()
+            .map(|step| Sha256::digest(step).iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+            .collect();
+        assert_eq!(hashes, RELEASED);
+    }
+
+    const RELEASED: &[&str] = &["772cae31"];
+}

@@ -1,0 +1,184 @@
+//! One transaction, with both of its faces.
+
+use std::ops::Deref;
+
+use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
+use rusqlite::Connection;
+
+use super::checked::Checked as _;
+use super::{list, reader, records, writer};
+use crate::audit::AuditEntry;
+use crate::key::{Key, NamedFormat, SecretInfo, Settings};
+use crate::query::{KeyPage, KeyQuery};
+use crate::store::{Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction};
+
+/// What a transaction may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behavior {
+    /// Read. What it sees is fixed by the first thing it reads.
+    Read,
+    /// Write, alone: begun only when nobody else writes.
+    Write,
+}
+
+/// A transaction on a connection, which it gives back when it ends. Dropped, it is undone.
+///
+/// There is one type for both faces; a reader is handed out as a [`ReadTransaction`], on a
+/// connection that refuses to write.
+pub(super) struct Transaction<C: Deref<Target = Connection>> {
+    connection: C,
+    /// The generation of this write, once something has changed that a verdict depends on.
+    generation: Option<Generation>,
+    /// A step has failed: committing the others would leave half a change.
+    failed: bool,
+}
+
+impl<C: Deref<Target = Connection>> Transaction<C> {
+    pub(super) fn begin(connection: C, behavior: Behavior) -> Result<Transaction<C>, StoreError> {
+        if !connection.is_autocommit() {
+            // The end of the transaction before has failed, and nobody was there to be told.
+            connection.execute_batch("ROLLBACK").checked()?;
+        }
+        let begin = match behavior {
+            Behavior::Read => "BEGIN DEFERRED",
+            Behavior::Write => "BEGIN IMMEDIATE",
+        };
+        connection.prepare_cached(begin).and_then(|mut begin| begin.execute([])).checked()?;
+        Ok(Transaction { connection, generation: None, failed: false })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Puts the store at this position: what changes from now on is of this generation.
+    pub(super) fn move_to(&mut self, position: Position) -> Result<(), StoreError> {
+        self.step(|connection, _| writer::set_position(connection, position))?;
+        self.generation = Some(position.generation);
+        Ok(())
+    }
+
+    /// One step of a write.
+    fn step<T>(
+        &mut self,
+        step: impl FnOnce(&Connection, &mut Option<Generation>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        // The engine ends a transaction by itself on some errors, such as a full disk: whatever
+        // came after would be committed alone.
+        if self.failed || self.connection.is_autocommit() {
+            return Err(StoreError::RolledBack);
+        }
+        let result = step(&self.connection, &mut self.generation);
+        self.failed = result.is_err();
+        result
+    }
+}
+
+impl<C: Deref<Target = Connection>> Drop for Transaction<C> {
+    fn drop(&mut self) {
+        if !self.connection.is_autocommit() {
+            // A failure shows when the next transaction begins on this connection.
+            let _ = self.connection.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+        }
+    }
+}
+
+impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
+    fn position(&self) -> Result<Position, StoreError> {
+        reader::position(&self.connection)
+    }
+
+    fn settings(&self) -> Result<Settings, StoreError> {
+        reader::settings(&self.connection)
+    }
+
+    fn formats(&self) -> Result<Vec<NamedFormat>, StoreError> {
+        reader::formats(&self.connection)
+    }
+
+    fn has_imports(&self) -> Result<bool, StoreError> {
+        reader::has_imports(&self.connection)
+    }
+
+    fn key_count(&self) -> Result<u64, StoreError> {
+        reader::key_count(&self.connection)
+    }
+
+    fn key(&self, id: KeyId) -> Result<Option<Key>, StoreError> {
+        reader::key(&self.connection, id)
+    }
+
+    fn key_by_digest(&self, digest: &Digest) -> Result<Option<Key>, StoreError> {
+        reader::key_by_digest(&self.connection, digest)
+    }
+
+    fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError> {
+        list::keys(&self.connection, query, now)
+    }
+
+    fn records(&self, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError> {
+        records::records(&self.connection, after, each)
+    }
+
+    fn rotation(&self, key: KeyId, request_id: &str) -> Result<Option<RotationRow>, StoreError> {
+        reader::rotation(&self.connection, key, request_id)
+    }
+
+    fn last_audit(&self) -> Result<Option<AuditEntry>, StoreError> {
+        Ok(reader::recent_audit(&self.connection, None, 1)?.pop())
+    }
+
+    fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        reader::audit(&self.connection, subject, after, limit)
+    }
+
+    fn recent_audit(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        reader::recent_audit(&self.connection, subject, limit)
+    }
+}
+
+impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
+    fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError> {
+        self.step(|connection, generation| writer::insert_key(connection, generation, key))
+    }
+
+    fn update_key(&mut self, key: &Key) -> Result<(), StoreError> {
+        self.step(|connection, generation| writer::update_key(connection, generation, key))
+    }
+
+    fn insert_secret(&mut self, key: KeyId, secret: &SecretInfo) -> Result<bool, StoreError> {
+        self.step(|connection, generation| writer::insert_secret(connection, generation, key, secret))
+    }
+
+    fn update_secret(&mut self, key: KeyId, secret: &SecretInfo) -> Result<(), StoreError> {
+        self.step(|connection, generation| writer::update_secret(connection, generation, key, secret))
+    }
+
+    fn insert_rotation(&mut self, key: KeyId, request_id: &str, rotation: &RotationRow) -> Result<(), StoreError> {
+        self.step(|connection, _| writer::insert_rotation(connection, key, request_id, rotation))
+    }
+
+    fn insert_format(&mut self, format: &NamedFormat) -> Result<bool, StoreError> {
+        self.step(|connection, generation| writer::insert_format(connection, generation, format))
+    }
+
+    fn set_settings(&mut self, settings: &Settings) -> Result<(), StoreError> {
+        self.step(|connection, generation| writer::set_settings(connection, generation, settings))
+    }
+
+    fn add_usage(&mut self, usage: &[UsageDelta]) -> Result<(), StoreError> {
+        self.step(|connection, _| writer::add_usage(connection, usage))
+    }
+
+    fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        self.step(|connection, _| writer::append_audit(connection, entry))
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<Position, StoreError> {
+        self.step(|connection, _| {
+            let position = reader::position(connection)?;
+            connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).checked()?;
+            Ok(position)
+        })
+    }
+}

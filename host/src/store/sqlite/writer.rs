@@ -1,0 +1,299 @@
+//! What is written inside a transaction.
+
+use keystile_validator::{Checksum, KeyId, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::checked::Checked as _;
+use super::reader::{self, MAX_LIFETIME};
+use super::rows::{join_words, origin_name, state_name, to_integer, to_seconds};
+use crate::audit::AuditEntry;
+use crate::key::{Key, NamedFormat, Origin, SecretInfo, Settings};
+use crate::store::{Generation, Position, RotationRow, StoreError, UsageDelta};
+
+/// The position of a new store: the first epoch, and a generation above the one that means `all`.
+pub(super) fn insert_position(connection: &Connection, store_id: [u8; 16], now: Timestamp) -> Result<(), StoreError> {
+    let sql = "INSERT INTO position (one, store_id, created_at, epoch, generation) VALUES (1, ?1, ?2, 1, 1)";
+    connection.execute(sql, params![store_id, to_seconds(now)]).checked()?;
+    Ok(())
+}
+
+pub(super) fn set_position(connection: &Connection, position: Position) -> Result<(), StoreError> {
+    let values = [to_integer(position.epoch), to_integer(position.generation.0)];
+    connection.execute("UPDATE position SET epoch = ?1, generation = ?2", values).checked()?;
+    Ok(())
+}
+
+/// The generation of this write: the first change that a verdict can depend on begins a new one.
+fn touch(connection: &Connection, generation: &mut Option<Generation>) -> Result<i64, StoreError> {
+    let generation = match generation {
+        Some(generation) => *generation,
+        none => {
+            connection
+                .prepare_cached("UPDATE position SET generation = generation + 1")
+                .and_then(|mut update| update.execute([]))
+                .checked()?;
+            *none.insert(reader::position(connection)?.generation)
+        }
+    };
+    Ok(to_integer(generation.0))
+}
+
+/// Nobody else can write, so a look before tells whether the insert will meet a conflict; and unlike
+/// a failed insert, a look leaves nothing to undo.
+pub(super) fn insert_key(
+    connection: &Connection,
+    generation: &mut Option<Generation>,
+    key: &Key,
+) -> Result<bool, StoreError> {
+    if reader::key_pk(connection, key.id)?.is_some() {
+        return Ok(false);
+    }
+    for (index, secret) in key.secrets.iter().enumerate() {
+        if key.secrets.iter().skip(index.saturating_add(1)).any(|other| other.digest == secret.digest)
+            || has_digest(connection, secret)?
+        {
+            return Ok(false);
+        }
+    }
+    let generation = touch(connection, generation)?;
+    write_key(
+        connection,
+        "INSERT INTO keys (id, generation, state, environment, owner, scopes, addresses, rate_limit, rate_window, \
+         not_before, expires_at, name, format, metadata, created_at, created_by, updated_at, suspended_at, revoked_at, \
+         revoke_reason, revoke_note) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+        generation,
+        key,
+    )?;
+    let pk = connection.last_insert_rowid();
+    for secret in &key.secrets {
+        add_secret(connection, pk, secret)?;
+    }
+    Ok(true)
+}
+
+pub(super) fn update_key(
+    connection: &Connection,
+    generation: &mut Option<Generation>,
+    key: &Key,
+) -> Result<(), StoreError> {
+    let generation = touch(connection, generation)?;
+    let updated = write_key(
+        connection,
+        "UPDATE keys SET generation = ?2, state = ?3, environment = ?4, owner = ?5, scopes = ?6, addresses = ?7, \
+         rate_limit = ?8, rate_window = ?9, not_before = ?10, expires_at = ?11, name = ?12, format = ?13, metadata = ?14, \
+         created_at = ?15, created_by = ?16, updated_at = ?17, suspended_at = ?18, revoked_at = ?19, revoke_reason = ?20, \
+         revoke_note = ?21 WHERE id = ?1",
+        generation,
+        key,
+    )?;
+    if updated == 0 { Err(StoreError::NoSuchKey { id: key.id }) } else { Ok(()) }
+}
+
+/// Runs a statement whose parameters are all fields of a key, in the order of the table.
+fn write_key(connection: &Connection, sql: &str, generation: i64, key: &Key) -> Result<usize, StoreError> {
+    let metadata =
+        serde_json::to_string(&key.metadata).map_err(|_| StoreError::InvalidValue { column: "keys.metadata" })?;
+    let revocation = key.revocation.as_ref();
+    let mut statement = connection.prepare_cached(sql).checked()?;
+    statement
+        .execute(params![
+            key.id.as_bytes(),
+            generation,
+            state_name(key.state),
+            key.environment.as_str(),
+            key.owner,
+            join_words(&key.scopes),
+            join_words(&key.addresses),
+            key.rate.map(|rate| rate.limit()),
+            key.rate.map(|rate| rate.window()),
+            key.not_before.map(to_seconds),
+            key.expires_at.map(to_seconds),
+            key.name,
+            key.format,
+            metadata,
+            to_seconds(key.created_at),
+            key.created_by,
+            to_seconds(key.updated_at),
+            key.suspended_at.map(to_seconds),
+            revocation.map(|revocation| to_seconds(revocation.at)),
+            revocation.map(|revocation| revocation.reason.as_str()),
+            revocation.and_then(|revocation| revocation.note.as_deref()),
+        ])
+        .checked()
+}
+
+pub(super) fn insert_secret(
+    connection: &Connection,
+    generation: &mut Option<Generation>,
+    key: KeyId,
+    secret: &SecretInfo,
+) -> Result<bool, StoreError> {
+    let pk = existing_pk(connection, key)?;
+    if has_digest(connection, secret)? {
+        return Ok(false);
+    }
+    touch_key(connection, generation, pk)?;
+    add_secret(connection, pk, secret)?;
+    Ok(true)
+}
+
+pub(super) fn update_secret(
+    connection: &Connection,
+    generation: &mut Option<Generation>,
+    key: KeyId,
+    secret: &SecretInfo,
+) -> Result<(), StoreError> {
+    let pk = existing_pk(connection, key)?;
+    touch_key(connection, generation, pk)?;
+    let mut update = connection
+        .prepare_cached("UPDATE secrets SET retires_at = ?3, pending_grace = ?4 WHERE key_pk = ?1 AND number = ?2")
+        .checked()?;
+    let times = (secret.retires_at.map(to_seconds), secret.pending_grace.map(to_integer));
+    let updated = update.execute(params![pk, secret.number, times.0, times.1]).checked()?;
+    if updated == 0 { Err(StoreError::NoSuchKey { id: key }) } else { Ok(()) }
+}
+
+pub(super) fn insert_rotation(
+    connection: &Connection,
+    key: KeyId,
+    request_id: &str,
+    rotation: &RotationRow,
+) -> Result<(), StoreError> {
+    let pk = existing_pk(connection, key)?;
+    let sql = "INSERT INTO rotations (key_pk, request_id, number, grace, from_first_use) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let values = params![pk, request_id, rotation.number, to_integer(rotation.grace), rotation.from_first_use];
+    connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
+    Ok(())
+}
+
+pub(super) fn insert_format(
+    connection: &Connection,
+    generation: &mut Option<Generation>,
+    named: &NamedFormat,
+) -> Result<bool, StoreError> {
+    let format = &named.format;
+    let sql = "INSERT INTO formats (name, ordinal, prefix, separator, environments, body_len, checksum, created_at) \
+               SELECT ?1, coalesce(max(ordinal), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7 FROM formats \
+               WHERE true ON CONFLICT (name) DO NOTHING";
+    let values = params![
+        named.name,
+        format.prefix(),
+        char::from(format.separator().as_byte()).to_string(),
+        join_words(format.environments()),
+        to_integer(format.body_len() as u64),
+        match format.checksum() {
+            Checksum::None => "none",
+            Checksum::Crc32 => "crc32",
+        },
+        to_seconds(named.created_at),
+    ];
+    let inserted = connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
+    if inserted > 0 {
+        touch(connection, generation)?;
+    }
+    Ok(inserted > 0)
+}
+
+/// No verdict depends on them, but whoever follows the generation learns of them so.
+pub(super) fn set_settings(
+    connection: &Connection,
+    generation: &mut Option<Generation>,
+    settings: &Settings,
+) -> Result<(), StoreError> {
+    touch(connection, generation)?;
+    match settings.max_lifetime {
+        None => connection.execute("DELETE FROM settings WHERE name = ?1", [MAX_LIFETIME]),
+        Some(seconds) => connection.execute(
+            "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            params![MAX_LIFETIME, seconds.to_string()],
+        ),
+    }
+    .checked()?;
+    Ok(())
+}
+
+/// A secret that is not in the store (any more, after a restore) is passed over. Reports come from
+/// many processes and out of order: a time never moves back, and the first use stays the first.
+pub(super) fn add_usage(connection: &Connection, usage: &[UsageDelta]) -> Result<(), StoreError> {
+    let mut add = connection
+        .prepare_cached(
+            "INSERT INTO usage (key_pk, number, uses, first_used_at, last_used_at) \
+             SELECT key_pk, number, ?2, ?3, ?4 FROM secrets WHERE digest = ?1 \
+             ON CONFLICT (key_pk, number) DO UPDATE SET \
+             uses = uses + min(excluded.uses, 9223372036854775807 - uses), \
+             first_used_at = min(first_used_at, excluded.first_used_at), \
+             last_used_at = max(last_used_at, excluded.last_used_at)",
+        )
+        .checked()?;
+    for delta in usage {
+        let values =
+            params![delta.digest.as_bytes(), to_integer(delta.uses), to_seconds(delta.first), to_seconds(delta.last)];
+        add.execute(values).checked()?;
+    }
+    Ok(())
+}
+
+pub(super) fn append_audit(connection: &Connection, entry: &AuditEntry) -> Result<(), StoreError> {
+    let sql = "INSERT INTO audit (sequence, at, actor, action, subject, detail, previous, hash) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let values = params![
+        to_integer(entry.sequence),
+        to_seconds(entry.at),
+        entry.actor,
+        entry.action,
+        entry.subject,
+        entry.detail,
+        entry.previous.0,
+        entry.hash.0,
+    ];
+    connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
+    Ok(())
+}
+
+fn existing_pk(connection: &Connection, id: KeyId) -> Result<i64, StoreError> {
+    reader::key_pk(connection, id)?.ok_or(StoreError::NoSuchKey { id })
+}
+
+fn has_digest(connection: &Connection, secret: &SecretInfo) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM secrets WHERE digest = ?1").checked()?;
+    statement.exists([secret.digest.as_bytes()]).checked()
+}
+
+fn touch_key(connection: &Connection, generation: &mut Option<Generation>, pk: i64) -> Result<(), StoreError> {
+    let values = [pk, touch(connection, generation)?];
+    let mut update = connection.prepare_cached("UPDATE keys SET generation = ?2 WHERE pk = ?1").checked()?;
+    update.execute(values).checked()?;
+    Ok(())
+}
+
+fn add_secret(connection: &Connection, pk: i64, secret: &SecretInfo) -> Result<(), StoreError> {
+    let mut insert = connection
+        .prepare_cached(
+            "INSERT INTO secrets (key_pk, number, digest, retires_at, pending_grace, display, origin, created_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )
+        .checked()?;
+    insert
+        .execute(params![
+            pk,
+            secret.number,
+            secret.digest.as_bytes(),
+            secret.retires_at.map(to_seconds),
+            secret.pending_grace.map(to_integer),
+            secret.display,
+            origin_name(secret.origin),
+            to_seconds(secret.created_at),
+        ])
+        .checked()?;
+    if let (Some(first), Some(last)) = (secret.first_used_at, secret.last_used_at) {
+        add_usage(connection, &[UsageDelta { digest: secret.digest, uses: secret.uses, first, last }])?;
+    }
+    if secret.origin == Origin::Imported {
+        connection
+            .prepare_cached("UPDATE position SET has_imports = 1 WHERE has_imports = 0")
+            .and_then(|mut update| update.execute([]))
+            .checked()?;
+    }
+    Ok(())
+}
