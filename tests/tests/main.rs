@@ -1,0 +1,24 @@
+//! One binary for all tests that cross crates. [`every_file_is_a_module`] sees that none is forgotten.
+
+mod cli;
+mod conformance;
+mod crash;
+mod model;
+mod modules;
+mod processes;
+mod sandbox;
+mod systems;
+mod traps;
+mod withstand;
+
+#[test]
+fn every_file_is_a_module() {
+    let here = include_str!("main.rs");
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.extension().is_some_and(|extension| extension == "rs") && name != "main" {
+            assert!(here.contains(&format!("mod {name};")), "tests/{name}.rs is not in main.rs");
+        }
+    }
+}

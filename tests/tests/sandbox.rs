@@ -1,0 +1,393 @@
+//! Guests that misbehave: each one costs its own instance, is named by its failure, and leaves the
+//! sandbox working.
+//!
+//! Every guest answers a message of `n > 0` bytes with `n` bytes, and misbehaves when `n` is 0.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keystile::sandbox::{Sandbox, SandboxError, SandboxFailure, SandboxOptions, engine_config};
+use wasmtime::Engine;
+
+/// The text of a guest, part by part.
+#[derive(Clone)]
+struct Guest<'a> {
+    memory: &'a str,
+    version: &'a str,
+    input: &'a str,
+    input_size: &'a str,
+    output: &'a str,
+    output_size: &'a str,
+    /// Runs when the message is empty; must leave an `i32`.
+    misbehave: &'a str,
+    more: &'a str,
+}
+
+const HONEST: Guest<'static> = Guest {
+    memory: r#"(memory (export "memory") 9)"#,
+    version: "i32.const 1",
+    input: "i32.const 0",
+    input_size: "i32.const 262144",
+    output: "i32.const 262144",
+    output_size: "i32.const 262144",
+    misbehave: "i32.const 0",
+    more: "",
+};
+
+impl Guest<'_> {
+    fn text(&self) -> String {
+        let Guest { memory, version, input, input_size, output, output_size, misbehave, more } = self;
+        format!(
+            r#"(module
+                {more}
+                {memory}
+                (func (export "keystile_abi_version") (result i32) {version})
+                (func (export "keystile_input") (result i32) {input})
+                (func (export "keystile_input_size") (result i32) {input_size})
+                (func (export "keystile_output") (result i32) {output})
+                (func (export "keystile_output_size") (result i32) {output_size})
+                (func $check (export "keystile_check") (param $length i32) (result i32)
+                    (if (result i32) (i32.eqz (local.get $length))
+                        (then {misbehave})
+                        (else (local.get $length)))))"#
+        )
+    }
+
+    fn load(&self, options: SandboxOptions) -> Result<Sandbox, SandboxError> {
+        load(&self.text(), options)
+    }
+}
+
+fn load(text: &str, options: SandboxOptions) -> Result<Sandbox, SandboxError> {
+    let engine = Engine::new(&engine_config()).unwrap();
+    let code = engine.precompile_module(text.as_bytes()).unwrap();
+    // SAFETY: unchanged output of `precompile_module`.
+    #[allow(unsafe_code)]
+    unsafe {
+        Sandbox::from_precompiled(&code, options)
+    }
+}
+
+/// The error of a guest that must not load.
+fn refused(guest: &Guest<'_>) -> SandboxError {
+    refused_with(guest, options())
+}
+
+fn refused_with(guest: &Guest<'_>, options: SandboxOptions) -> SandboxError {
+    match guest.load(options) {
+        Ok(_) => panic!("a guest that must be refused was loaded"),
+        Err(error) => error,
+    }
+}
+
+fn options() -> SandboxOptions {
+    SandboxOptions::default()
+}
+
+/// For guests that do not end. Not for the others: a busy machine can stop them as well.
+fn hasty() -> SandboxOptions {
+    SandboxOptions::default().deadline(DEADLINE)
+}
+
+const DEADLINE: Duration = Duration::from_millis(40);
+
+fn misbehave(sandbox: &Sandbox) -> Result<usize, SandboxFailure> {
+    sandbox.check(|_| Some(0), |answer| Some(answer.len()))
+}
+
+fn behave(sandbox: &Sandbox) -> Result<usize, SandboxFailure> {
+    sandbox.check(|_| Some(7), |answer| Some(answer.len()))
+}
+
+/// Lets the guest misbehave twice; the sandbox must work before, between and after.
+fn failure_of(guest: &Guest<'_>) -> SandboxFailure {
+    failure_with(guest, options())
+}
+
+fn failure_with(guest: &Guest<'_>, options: SandboxOptions) -> SandboxFailure {
+    let sandbox = guest.load(options).unwrap();
+    assert_eq!(behave(&sandbox), Ok(7));
+    let failure = misbehave(&sandbox).unwrap_err();
+    assert_eq!(behave(&sandbox), Ok(7));
+    assert_eq!(misbehave(&sandbox), Err(failure.clone()));
+    assert_eq!(behave(&sandbox), Ok(7));
+    let counters = sandbox.counters();
+    assert_eq!((counters.checks, counters.failures()), (3, 2));
+    assert_eq!((counters.instances_made, counters.instances_discarded), (3, 2));
+    failure
+}
+
+#[test]
+fn the_code_in_the_program_loads_whatever_features_wasmtime_has() {
+    // This crate asks wasmtime for a compiler and components; the build script did not.
+    let sandbox = Sandbox::new(options()).unwrap();
+    assert!(matches!(misbehave(&sandbox), Err(SandboxFailure::Rejected { .. })));
+}
+
+#[test]
+fn an_honest_guest_is_believed() {
+    let sandbox = HONEST.load(options()).unwrap();
+    assert_eq!(behave(&sandbox), Ok(7));
+    assert_eq!(misbehave(&sandbox), Ok(0));
+    let whole = sandbox.check(|buffer| Some(buffer.len()), |answer| Some(answer.len()));
+    assert_eq!(whole, Ok(262_144));
+    assert_eq!(sandbox.counters().failures(), 0);
+}
+
+#[test]
+fn the_message_goes_in_and_the_answer_comes_out() {
+    let copy = "(memory.copy (i32.const 262144) (i32.const 0) (i32.const 4)) (i32.const 4)";
+    let sandbox = Guest { misbehave: copy, ..HONEST }.load(options()).unwrap();
+    let echo = |message: [u8; 4]| {
+        sandbox.check(
+            |buffer| {
+                buffer[..4].copy_from_slice(&message);
+                Some(0)
+            },
+            |answer| answer.try_into().ok(),
+        )
+    };
+    assert_eq!(echo(*b"ping"), Ok(*b"ping"));
+    assert_eq!(echo(*b"pong"), Ok(*b"pong"));
+}
+
+#[test]
+fn a_guest_that_does_not_end_is_stopped_at_the_deadline() {
+    let guest = Guest { misbehave: "(loop $l (br $l)) (unreachable)", ..HONEST };
+    assert_eq!(failure_with(&guest, hasty()), SandboxFailure::Deadline { after: DEADLINE });
+
+    let sandbox = guest.load(hasty()).unwrap();
+    let start = Instant::now();
+    misbehave(&sandbox).unwrap_err();
+    let elapsed = start.elapsed();
+    // Never early; the upper bound is for a machine that is busy with other tests.
+    assert!(elapsed >= DEADLINE && elapsed < DEADLINE * 50, "{elapsed:?}");
+    assert_eq!(sandbox.counters().deadlines, 1);
+}
+
+#[test]
+fn many_guests_that_do_not_end_are_all_stopped() {
+    let guest = Guest { misbehave: "(loop $l (br $l)) (unreachable)", ..HONEST };
+    let sandbox = guest.load(hasty().max_instances(3)).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..9 {
+            scope.spawn(|| {
+                let failure = misbehave(&sandbox).unwrap_err();
+                let expected = matches!(failure, SandboxFailure::Deadline { .. } | SandboxFailure::Saturated { .. });
+                assert!(expected, "{failure:?}");
+            });
+        }
+    });
+    let counters = sandbox.counters();
+    assert_eq!(counters.deadlines + counters.saturated, 9);
+    assert!(counters.deadlines >= 3);
+    assert_eq!(behave(&sandbox), Ok(7));
+}
+
+#[test]
+fn traps_are_named() {
+    for (misbehave, reason) in [
+        ("(unreachable)", "unreachable"),
+        ("(i32.load (i32.const -4))", "out of bounds memory access"),
+        ("(i32.load (i32.const 589824))", "out of bounds memory access"),
+        ("(i32.div_s (i32.const 1) (local.get $length))", "integer divide by zero"),
+        ("(call $check (local.get $length))", "call stack exhausted"),
+        ("(call_indirect (result i32) (i32.const 0))", "uninitialized element"),
+        ("(call_indirect (result i32) (i32.const 9))", "undefined element"),
+    ] {
+        let guest = Guest { misbehave, more: "(table 1 funcref)", ..HONEST };
+        match failure_of(&guest) {
+            SandboxFailure::Trap { reason: named } => assert!(named.contains(reason), "{named}"),
+            failure => panic!("{misbehave}: {failure:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_eats_memory_is_stopped() {
+    let memory = "(loop $l (drop (memory.grow (i32.const 1))) (br $l)) (unreachable)";
+    assert_eq!(failure_of(&Guest { misbehave: memory, ..HONEST }), SandboxFailure::MemoryLimit);
+    let at_once = "(memory.grow (i32.const 60000))";
+    assert_eq!(failure_of(&Guest { misbehave: at_once, ..HONEST }), SandboxFailure::MemoryLimit);
+    let table = "(loop $l (drop (table.grow (ref.null func) (i32.const 100))) (br $l)) (unreachable)";
+    let guest = Guest { misbehave: table, more: "(table 1 funcref)", ..HONEST };
+    assert_eq!(failure_of(&guest), SandboxFailure::MemoryLimit);
+}
+
+#[test]
+fn memory_within_the_limit_is_given() {
+    // 9 pages there, 55 more make 4 MiB.
+    let guest = Guest { misbehave: "(memory.grow (i32.const 55))", ..HONEST };
+    assert_eq!(misbehave(&guest.load(options()).unwrap()), Ok(9));
+    let guest = Guest { misbehave: "(memory.grow (i32.const 56))", ..HONEST };
+    assert_eq!(failure_of(&guest), SandboxFailure::MemoryLimit);
+}
+
+#[test]
+fn lengths_are_not_believed() {
+    for length in [262_145, 262_144 + 327_680, i32::MAX] {
+        let guest = Guest { misbehave: &format!("(i32.const {length})"), ..HONEST };
+        assert_eq!(failure_of(&guest), SandboxFailure::BadLength { length: length.try_into().unwrap() });
+    }
+    for code in [-1, -6, -7, i32::MIN] {
+        let guest = Guest { misbehave: &format!("(i32.const {code})"), ..HONEST };
+        assert_eq!(failure_of(&guest), SandboxFailure::Rejected { code });
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_a_failure() {
+    let sandbox = HONEST.load(options()).unwrap();
+    let unread = sandbox.check(|_| Some(5), |_| None::<()>);
+    assert_eq!(unread, Err(SandboxFailure::BadAnswer { length: 5 }));
+    assert_eq!(sandbox.counters().bad_answers, 1);
+    assert_eq!(behave(&sandbox), Ok(7));
+}
+
+#[test]
+fn a_fresh_instance_remembers_nothing() {
+    let count = "(global.set $n (i32.add (global.get $n) (i32.const 1)))
+        (if (i32.eq (global.get $n) (i32.const 3)) (then (unreachable))) (global.get $n)";
+    let guest = Guest { misbehave: count, more: "(global $n (mut i32) (i32.const 0))", ..HONEST };
+    let sandbox = guest.load(options()).unwrap();
+    let answers: Vec<_> = (0..6).map(|_| misbehave(&sandbox).ok()).collect();
+    assert_eq!(answers, [Some(1), Some(2), None, Some(1), Some(2), None]);
+}
+
+#[test]
+fn failures_are_told_and_counted() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hook = Arc::clone(&told);
+    let options = options().on_failure(move |failure| hook.lock().unwrap().push(failure.clone()));
+    let sandbox = Guest { misbehave: "(unreachable)", ..HONEST }.load(options).unwrap();
+    let failure = misbehave(&sandbox).unwrap_err();
+    assert_eq!(*told.lock().unwrap(), [failure]);
+    assert_eq!(sandbox.counters().traps, 1);
+}
+
+#[test]
+fn a_module_with_an_import_is_refused() {
+    let import = r#"(import "env" "clock" (func (result i32)))"#;
+    let error = refused(&Guest { more: import, ..HONEST });
+    assert!(matches!(&error, SandboxError::HasImport { import } if import == "env.clock"), "{error:?}");
+    assert_eq!(error.to_string(), "the validator imports env.clock · use a module without imports");
+}
+
+#[test]
+fn a_module_that_lacks_an_export_is_refused() {
+    let text = HONEST.text();
+    for name in [
+        "memory",
+        "keystile_abi_version",
+        "keystile_input",
+        "keystile_input_size",
+        "keystile_output",
+        "keystile_output_size",
+        "keystile_check",
+    ] {
+        let without = text.replace(&format!(r#"(export "{name}")"#), "");
+        let error = load(&without, options()).unwrap_err();
+        assert!(matches!(error, SandboxError::BadExport { name: missing } if missing == name), "{error:?}");
+    }
+}
+
+#[test]
+fn an_export_of_another_type_is_refused() {
+    let wide =
+        HONEST.text().replace("(param $length i32) (result i32)", "(param $length i32) (param i64) (result i32)");
+    let error = load(&wide, options()).unwrap_err();
+    assert!(matches!(error, SandboxError::BadExport { name: "keystile_check" }), "{error:?}");
+
+    let function = HONEST.text().replace(r#"(memory (export "memory") 9)"#, r#"(memory 9) (func (export "memory"))"#);
+    let error = load(&function, options()).unwrap_err();
+    assert!(matches!(error, SandboxError::BadExport { name: "memory" }), "{error:?}");
+}
+
+#[test]
+fn another_version_of_the_abi_is_refused() {
+    let error = refused(&Guest { version: "i32.const 2", ..HONEST });
+    assert!(matches!(error, SandboxError::AbiVersion { found: 2 }), "{error:?}");
+}
+
+#[test]
+fn buffers_outside_the_memory_or_over_each_other_are_refused() {
+    for (input, output, bad) in [
+        ("i32.const 327681", "i32.const 0", "input"),
+        ("i32.const -1", "i32.const 0", "input"),
+        ("i32.const -2147483648", "i32.const 0", "input"),
+        ("i32.const 0", "i32.const 327681", "output"),
+        ("i32.const 0", "i32.const 262143", "output"),
+        ("i32.const 100", "i32.const 100", "output"),
+        ("i32.const 262144", "i32.const 1", "output"),
+    ] {
+        let error = refused(&Guest { input, output, ..HONEST });
+        assert!(matches!(error, SandboxError::BadBuffer { name, .. } if name == bad), "{input} {output}: {error:?}");
+    }
+    for size in ["i32.const 0", "i32.const 262143", "i32.const 262145", "i32.const -1"] {
+        let error = refused(&Guest { input_size: size, ..HONEST });
+        assert!(matches!(error, SandboxError::BadBuffer { name: "input", .. }), "{size}: {error:?}");
+        let error = refused(&Guest { output_size: size, ..HONEST });
+        assert!(matches!(error, SandboxError::BadBuffer { name: "output", .. }), "{size}: {error:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_misbehaves_before_it_is_asked_is_refused() {
+    let endless = "(loop $l (br $l)) (unreachable)";
+    let start = "(func $start (loop $l (br $l))) (start $start)";
+    for guest in [
+        Guest { more: start, ..HONEST },
+        Guest { version: endless, ..HONEST },
+        Guest { input: endless, ..HONEST },
+        Guest { output_size: endless, ..HONEST },
+    ] {
+        let error = refused_with(&guest, hasty());
+        let stopped =
+            matches!(&error, SandboxError::Start(SandboxFailure::Deadline { after: stopped }) if *stopped == DEADLINE);
+        assert!(stopped, "{error:?}");
+    }
+    for guest in [
+        Guest { more: "(func $start unreachable) (start $start)", ..HONEST },
+        Guest { version: "unreachable", ..HONEST },
+    ] {
+        let error = refused(&guest);
+        assert!(matches!(error, SandboxError::Start(SandboxFailure::Trap { .. })), "{error:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_starts_too_large_is_refused() {
+    let error = refused(&Guest { memory: r#"(memory (export "memory") 65)"#, ..HONEST });
+    assert!(matches!(error, SandboxError::Start(SandboxFailure::MemoryLimit)), "{error:?}");
+    let error = refused_with(&HONEST, options().max_memory_bytes(8 * 65_536));
+    assert!(matches!(error, SandboxError::Start(SandboxFailure::MemoryLimit)), "{error:?}");
+    let error = refused(&Guest { more: "(table 5000 funcref)", ..HONEST });
+    assert!(matches!(error, SandboxError::Start(SandboxFailure::MemoryLimit)), "{error:?}");
+}
+
+#[test]
+fn code_that_could_not_be_stopped_is_refused() {
+    let mut without_epochs = engine_config();
+    without_epochs.epoch_interruption(false);
+    let code = Engine::new(&without_epochs).unwrap().precompile_module(HONEST.text().as_bytes()).unwrap();
+    // SAFETY: unchanged output of `precompile_module`.
+    #[allow(unsafe_code)]
+    let refused = unsafe { Sandbox::from_precompiled(&code, options()) };
+    assert!(matches!(&refused, Err(SandboxError::Incompatible { reason }) if reason.contains("epoch")), "{refused:?}");
+}
+
+#[test]
+fn wasm_that_rust_does_not_make_does_not_compile() {
+    let engine = Engine::new(&engine_config()).unwrap();
+    for text in [
+        r#"(module (memory (export "memory") 1 1 shared))"#,
+        r#"(module (memory i64 1))"#,
+        r#"(module (memory 1) (memory 1))"#,
+        r#"(module (type (struct)))"#,
+        r#"(module (func $f (return_call $f)))"#,
+        r#"(module (tag))"#,
+    ] {
+        assert!(engine.precompile_module(text.as_bytes()).is_err(), "{text}");
+    }
+}
