@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("baseline.wasm"), builder.core_module(Build::Baseline)?)?;
     fs::write(out.join("wide.wasm"), builder.core_module(Build::WideArithmetic)?)?;
     fs::write(out.join("component.wasm"), builder.component()?)?;
-    builder.javascript_package(&out.join("javascript"))?;
+    builder.javascript_package(out.join("javascript"))?;
     println!("cargo::rustc-env=KEYSTILE_ARTIFACTS={}", out.display());
     Ok(())
 }

@@ -3,6 +3,8 @@
 //!
 //! `KEYSTILE_BENCH_KEYS` sets the size of the largest store; 1,000,000 when nothing is said.
 
+#![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::Write as _;

@@ -62,6 +62,8 @@ fn the_loop_that_is_killed() {
     let keystile = Keystile::options().on_demand(true).open(path).unwrap();
     let keys = keystile.keys();
     let mut out = std::io::stdout();
+    // The test harness has begun a line with the name of this test.
+    writeln!(out).unwrap();
     loop {
         let created = keys.create(NewKey { name: "crash".into(), ..NewKey::default() }).unwrap();
         let id = created.key.id;

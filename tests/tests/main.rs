@@ -1,5 +1,7 @@
 //! One binary for all tests that cross crates. [`every_file_is_a_module`] sees that none is forgotten.
 
+#![allow(clippy::print_stdout, reason = "what a test counted is worth reading")]
+
 mod cli;
 mod conformance;
 mod crash;
