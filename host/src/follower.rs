@@ -69,9 +69,12 @@ fn follow(inner: &Inner, stop: &Bell) {
     let _abandon = Abandon(records);
     let mut behind = false;
     while !stop.wait(FOLLOW_INTERVAL) {
-        behind |= inner.store().has_changed().unwrap_or(true);
-        if behind {
-            behind = records.follow(inner.store()).is_err();
+        // Also when an earlier attempt, of this thread or another, has failed.
+        behind |= !records.has_caught_up();
+        match inner.store().has_changed() {
+            Ok(changed) if !(changed || behind) => records.seen(),
+            // `follow` fails for the same reason, and says so to whoever asks for a verdict.
+            _ => behind = records.follow(inner.store()).is_err(),
         }
     }
 }
@@ -84,7 +87,7 @@ fn write_behind(inner: &Inner, stop: &Bell, interval: Duration) {
         if stop.has_rung() {
             return;
         }
-        // What fails is kept and tried again: uses at the next turn, grace periods at the next use.
+        // What fails is kept and tried again at the next turn.
         let _ = if rang { inner.graces.start_all(inner) } else { inner.flush() };
     }
 }
@@ -98,17 +101,29 @@ pub(crate) struct GraceQueue {
 
 impl GraceQueue {
     pub(crate) fn push(&self, digest: Digest, first_use: Timestamp) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.entry(*digest.as_bytes()).or_insert(first_use);
-        drop(waiting);
+        self.keep(digest, first_use);
         self.bell.ring();
+    }
+
+    /// The earliest use counts.
+    fn keep(&self, digest: Digest, first_use: Timestamp) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = waiting.entry(*digest.as_bytes()).or_insert(first_use);
+        *known = first_use.min(*known);
     }
 
     pub(crate) fn start_all(&self, inner: &Inner) -> Result<(), StoreError> {
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        waiting
-            .into_iter()
-            .try_for_each(|(digest, first_use)| start_grace(inner, &Digest::from_bytes(digest), first_use))
+        let mut result = Ok(());
+        for (digest, first_use) in waiting {
+            let digest = Digest::from_bytes(digest);
+            if let Err(error) = start_grace(inner, &digest, first_use) {
+                // Kept, so that the old secret ends even if the new one is never used again.
+                self.keep(digest, first_use);
+                result = Err(error);
+            }
+        }
+        result
     }
 }
 

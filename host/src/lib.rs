@@ -22,7 +22,8 @@
 //! ```
 
 // The turnstile
-pub use keystile::{CreateStoreError, Keystile, NewStore, OpenError, OpenOptions};
+pub use keystile::Keystile;
+pub use options::{CreateStoreError, NewStore, OpenError, OpenOptions};
 
 // What it judges, and how: the validator's words
 pub use keystile_validator::{
@@ -80,6 +81,7 @@ mod key;
 mod keys;
 mod keystile;
 mod limits;
+mod options;
 mod query;
 mod records;
 mod restore;
@@ -89,3 +91,4 @@ mod store;
 mod systems;
 mod text;
 mod usage;
+mod verify;

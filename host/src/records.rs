@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use hashbrown::HashTable;
 use keystile_validator::{Digest, KeyRecord, wire};
@@ -17,6 +18,9 @@ const SHARDS: usize = 64;
 const CHUNK_LEN: usize = 1 << 16;
 /// A shard is rewritten when more than half of it, and at least this much, is no longer used.
 const MIN_GARBAGE: usize = CHUNK_LEN;
+/// Longest time without an answer from the store after which nothing is allowed, in milliseconds. The
+/// store is asked every 20 ms; only a hanging disk or a stopped thread is ever late by so much.
+const MAX_SILENCE: u64 = 5_000;
 /// Where the digest lies in a record (`docs/abi.md`).
 const DIGEST_AT: usize = 28;
 
@@ -27,8 +31,11 @@ pub(crate) struct Records {
     /// Held while the records move forwards, so that they move one step at a time.
     position: Mutex<Option<Position>>,
     count: AtomicU64,
-    healthy: AtomicBool,
+    caught_up: AtomicBool,
     abandoned: AtomicBool,
+    made: Instant,
+    /// The age at which the store was last known to have nothing new, in milliseconds.
+    last_seen: AtomicU64,
 }
 
 impl Records {
@@ -39,8 +46,10 @@ impl Records {
             formats: RwLock::new(Arc::from([])),
             position: Mutex::new(None),
             count: AtomicU64::new(0),
-            healthy: AtomicBool::new(false),
+            caught_up: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
+            made: Instant::now(),
+            last_seen: AtomicU64::new(0),
         };
         records.follow(store)?;
         Ok(records)
@@ -48,14 +57,36 @@ impl Records {
 
     /// Catches up with the store. When that fails the records are not healthy until it works again.
     pub(crate) fn follow(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let result = store.read().and_then(|view| self.apply(&*view));
-        self.healthy.store(result.is_ok(), Ordering::Release);
+        // Held from before the view is taken: whoever waits here then sees a later one.
+        let mut position = lock(&self.position);
+        let result = store.read().and_then(|view| self.move_to(&mut position, &*view));
+        self.caught_up.store(result.is_ok(), Ordering::Release);
+        if result.is_ok() {
+            self.seen();
+        }
         result
+    }
+
+    /// Whether the last attempt to catch up worked.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.caught_up.load(Ordering::Acquire)
+    }
+
+    /// Says that the store was asked just now and had nothing new.
+    pub(crate) fn seen(&self) {
+        self.last_seen.store(self.age(), Ordering::Release);
     }
 
     /// Whether the records are known to be those of the store. When not, nothing may be allowed.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Acquire) && !self.abandoned.load(Ordering::Acquire)
+        self.has_caught_up()
+            && !self.abandoned.load(Ordering::Acquire)
+            && self.age().saturating_sub(self.last_seen.load(Ordering::Acquire)) <= MAX_SILENCE
+    }
+
+    /// Milliseconds since the records were made.
+    fn age(&self) -> u64 {
+        u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Says that nobody follows the store any more, for good.
@@ -69,8 +100,14 @@ impl Records {
     }
 
     /// Moves forwards to what this view shows; a view of an earlier moment changes nothing.
-    pub(crate) fn apply(&self, view: &dyn ReadTransaction) -> Result<(), StoreError> {
-        let mut position = lock(&self.position);
+    #[cfg(test)]
+    fn apply(&self, view: &dyn ReadTransaction) -> Result<(), StoreError> {
+        self.move_to(&mut lock(&self.position), view)
+    }
+
+    /// Moves forwards to what this view shows; a view of an earlier moment changes nothing.
+    fn move_to(&self, position: &mut Option<Position>, view: &dyn ReadTransaction) -> Result<(), StoreError> {
+        let mut unreadable = 0_u64;
         let target = view.position()?;
         match *position {
             Some(here) if here.epoch == target.epoch && here.generation >= target.generation => return Ok(()),
@@ -82,6 +119,8 @@ impl Records {
                         let shard = self.shard(record.digest.as_bytes());
                         let added = shard.write().unwrap_or_else(PoisonError::into_inner).put(&encoded);
                         self.count.fetch_add(u64::from(added), Ordering::Relaxed);
+                    } else {
+                        unreadable += 1;
                     }
                 })?;
             }
@@ -92,6 +131,8 @@ impl Records {
                 view.records(Generation(0), &mut |record| {
                     if encode(record, &mut encoded) {
                         fresh[shard_of(record.digest.as_bytes())].put(&encoded);
+                    } else {
+                        unreadable += 1;
                     }
                 })?;
                 self.count.store(fresh.iter().map(|shard| shard.index.len() as u64).sum(), Ordering::Relaxed);
@@ -99,6 +140,11 @@ impl Records {
                     *shard.write().unwrap_or_else(PoisonError::into_inner) = fresh;
                 }
             }
+        }
+        if unreadable > 0 {
+            // The store checks every bound before it writes: somebody else has written, and an older
+            // record may still be here.
+            return Err(StoreError::InvalidValue { column: "a record that breaks a bound" });
         }
         let formats: Vec<_> = view.formats()?.into_iter().map(|named| named.format).collect();
         let mut bytes = Vec::new();
@@ -126,8 +172,7 @@ impl Records {
     }
 }
 
-/// The binary form of a record. A record that breaks a bound has none, and so is denied: the store
-/// checks the bounds before it writes, so only a damaged store has such a record.
+/// The binary form of a record; whether it has one, which a record that breaks a bound has not.
 fn encode(record: &KeyRecord, encoded: &mut Vec<u8>) -> bool {
     encoded.clear();
     wire::encode_record(record, encoded).is_ok()

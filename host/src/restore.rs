@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::audit;
 use crate::clock::{Clock as _, SystemClock};
-use crate::key::{Key, KeyStatus, SortColumn};
+use crate::key::{Key, SecretInfo, SortColumn};
 use crate::keystile::Keystile;
 use crate::query::{KeyQuery, MAX_PAGE};
 use crate::store::{ReadTransaction, SqliteStore, StoreError, WriteTransaction};
@@ -18,27 +18,31 @@ use crate::store::{ReadTransaction, SqliteStore, StoreError, WriteTransaction};
 pub struct Restored {
     /// Keys in the store now.
     pub keys: u64,
-    /// Keys that were revoked or suspended, and secrets that were replaced, after the backup was
-    /// made, and that stay refused.
-    pub kept_refused: u64,
+    /// Keys that were changed or made after the backup: what was decided about them goes on to hold,
+    /// and those that the backup does not know are kept suspended.
+    pub carried_over: u64,
 }
 
 impl Keystile {
     /// Puts a backup in the place of a store. Processes that have the store open go on with the
-    /// restored one. What was revoked, suspended or rotated since the backup stays refused, as long
-    /// as the store that is replaced can still be read.
+    /// restored one. Nothing comes back that the replaced store refuses: states, limits and secrets of
+    /// keys stay as they are now, and keys that the backup does not know are kept, suspended.
     ///
     /// # Errors
     /// [`RestoreError`]; the store is then what it was.
     pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>, actor: &str) -> Result<Restored, RestoreError> {
         let now = SystemClock.now();
         let mut restored = Restored::default();
+        let mut replaced = None;
         SqliteStore::restore(from.as_ref(), to.as_ref(), |transaction, current| {
             if let Some(current) = current {
-                restored.kept_refused = keep_refused(transaction, current, now)?;
+                restored.carried_over = keep_refused(transaction, current, now, actor)?;
+                // The trail of the store that is replaced ends here; with a note of its head, a copy of
+                // it can be told from a forgery.
+                replaced = current.last_audit()?.map(|head| format!("{}:{}", head.sequence, head.hash));
             }
             restored.keys = transaction.key_count()?;
-            let detail = json!({ "kept_refused": restored.kept_refused });
+            let detail = json!({ "carried_over": restored.carried_over, "replaced_head": replaced });
             audit::append(transaction, now, actor, "store.restored", None, &detail)
         })
         .map_err(RestoreError::Store)?;
@@ -46,19 +50,31 @@ impl Keystile {
     }
 }
 
-/// Refuses in the restored store whatever the current one refuses; says how much that was.
+/// Keeps in the restored store whatever the current one refuses; says how many keys that changed.
 fn keep_refused(
     restored: &mut dyn WriteTransaction,
     current: &dyn ReadTransaction,
     now: Timestamp,
+    actor: &str,
 ) -> Result<u64, StoreError> {
     let mut kept = 0_u64;
+    for format in current.formats()? {
+        // Keys that are carried over name their format. One that is there already stays as it is.
+        restored.insert_format(&format)?;
+    }
     let mut query = KeyQuery { sort: SortColumn::Id, descending: false, limit: MAX_PAGE, ..KeyQuery::default() };
     loop {
         let page = current.keys(&query, now)?;
-        for current in &page.keys {
-            if let Some(key) = restored.key(current.id)? {
-                kept += keep_key_refused(restored, key, current, now)?;
+        for current in page.keys {
+            let id = current.id;
+            let what = match restored.key(id)? {
+                Some(key) => keep_limits(restored, key, current, now)?,
+                None => carry_over(restored, current, now)?,
+            };
+            if let Some(what) = what {
+                kept = kept.saturating_add(1);
+                let detail = json!({ "kept": what });
+                audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
             }
         }
         match page.next {
@@ -68,37 +84,64 @@ fn keep_refused(
     }
 }
 
-fn keep_key_refused(
+/// A key of both stores: what the operator has decided about it since the backup goes on to hold.
+fn keep_limits(
     restored: &mut dyn WriteTransaction,
-    mut key: Key,
-    current: &Key,
+    old: Key,
+    current: Key,
     now: Timestamp,
-) -> Result<u64, StoreError> {
-    let mut kept = 0;
-    let stricter = match (key.state, current.state) {
-        (KeyState::Active | KeyState::Suspended, KeyState::Revoked) | (KeyState::Active, KeyState::Suspended) => true,
-        (_, _) => false,
-    };
-    if stricter {
-        key.state = current.state;
-        key.suspended_at = current.suspended_at;
-        key.revocation.clone_from(&current.revocation);
-        key.updated_at = now;
-        restored.update_key(&key)?;
-        kept += 1;
-    }
+) -> Result<Option<&'static str>, StoreError> {
+    let mut key =
+        Key { secrets: old.secrets.clone(), name: old.name.clone(), metadata: old.metadata.clone(), ..current.clone() };
+    let mut changed = false;
     for secret in &mut key.secrets {
-        let Some(now_known) = current.secrets.iter().find(|known| known.digest == secret.digest) else { continue };
-        let Some(retires_at) = now_known.retires_at else { continue };
-        if secret.retires_at.is_none_or(|before| before > retires_at) {
-            secret.retires_at = Some(retires_at);
-            secret.pending_grace = None;
+        // A secret that the current store does not know was refused by it, and retires.
+        let known = current.secrets.iter().find(|known| known.digest == secret.digest);
+        let times = known.map_or((Some(now), None), |known| (known.retires_at, known.pending_grace));
+        if (secret.retires_at, secret.pending_grace) != times {
+            (secret.retires_at, secret.pending_grace) = times;
             restored.update_secret(key.id, secret)?;
-            kept += 1;
+            changed = true;
         }
     }
-    debug_assert!(!stricter || matches!(key.status(now), KeyStatus::Revoked | KeyStatus::Suspended));
-    Ok(kept)
+    let mut next = key.secrets.last().map_or(1, |last| last.number.saturating_add(1));
+    for secret in &current.secrets {
+        if key.secrets.iter().all(|known| known.digest != secret.digest) {
+            restored.insert_secret(key.id, &SecretInfo { number: next, ..secret.clone() })?;
+            next = next.saturating_add(1);
+            changed = true;
+        }
+    }
+    let same =
+        Key { updated_at: old.updated_at, secrets: old.secrets.clone(), format: old.format.clone(), ..key.clone() }
+            == old;
+    if same && !changed {
+        return Ok(None);
+    }
+    key.updated_at = now;
+    restored.update_key(&key)?;
+    Ok(Some("state, limits and secrets"))
+}
+
+/// A key that the backup does not know, because it is younger: it is kept, so that no other backup can
+/// bring it back as it once was, and switched off, because it is not of the time that was asked for.
+fn carry_over(
+    restored: &mut dyn WriteTransaction,
+    mut key: Key,
+    now: Timestamp,
+) -> Result<Option<&'static str>, StoreError> {
+    let what = match key.state {
+        KeyState::Active => {
+            key.state = KeyState::Suspended;
+            key.suspended_at = Some(now);
+            "suspended, unknown to the backup"
+        }
+        KeyState::Suspended => "suspended",
+        KeyState::Revoked => "revoked",
+    };
+    key.updated_at = now;
+    restored.insert_key(&key)?;
+    Ok(Some(what))
 }
 
 /// Why a backup was not restored.

@@ -14,7 +14,7 @@ pub(crate) fn is_line(text: &str, max_len: usize) -> bool {
 /// invisible ones next to them.
 pub(crate) fn is_treacherous(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(character, '\u{61c}' | '\u{180e}' | '\u{e0000}'..='\u{e007f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A time as RFC 3339 writes it, in UTC: `2026-11-22T01:02:03Z`.
@@ -59,7 +59,20 @@ mod tests {
         for good in ["a", "Ærøskøbing – 1", "日本", "a b"] {
             assert!(is_line(good, 64), "{good}");
         }
-        for bad in ["", " a", "a ", "a\0b", "a\nb", "a\u{1b}[31m", "a\u{202e}b", "a\u{200b}", "\u{feff}a", "toolong"] {
+        for bad in [
+            "",
+            " a",
+            "a ",
+            "a\0b",
+            "a\nb",
+            "a\u{1b}[31m",
+            "a\u{202e}b",
+            "a\u{200b}",
+            "\u{feff}a",
+            "a\u{61c}",
+            "\u{e0041}",
+            "toolong",
+        ] {
             assert!(!is_line(bad, 6), "{bad:?}");
         }
     }

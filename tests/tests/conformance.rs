@@ -413,3 +413,18 @@ fn plain_json(val: &Val) -> Value {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn javascript_refuses_what_is_not_of_the_documented_type() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("javascript/misuse.mjs");
+    let output = match Command::new("node").arg(script).arg(artifacts().join("javascript")).output() {
+        Ok(output) => output,
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "CI needs node: {error}");
+            println!("skipped: node is not installed");
+            return;
+        }
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"8 refused");
+}

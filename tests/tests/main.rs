@@ -8,6 +8,7 @@ mod crash;
 mod model;
 mod modules;
 mod processes;
+mod restore;
 mod sandbox;
 mod systems;
 mod traps;

@@ -78,15 +78,12 @@ impl ModelKey {
     }
 
     fn rotate(&mut self, new: String, grace: u64, from_first_use: bool, now: u64) {
-        for old in &mut self.secrets {
+        for old in self.secrets.iter_mut().filter(|old| old.retires.is_none_or(|at| now < at)) {
             if from_first_use {
-                if old.retires.is_none() {
-                    old.pending = Some(old.pending.map_or(grace, |before| before.min(grace)));
-                }
+                old.pending = Some(old.pending.map_or(grace, |before| before.min(grace)));
             } else {
                 let end = self.expires.map_or(now + grace, |expires| expires.min(now + grace));
                 old.retires = Some(old.retires.map_or(end, |before| before.min(end)));
-                old.pending = None;
             }
         }
         self.secrets.push(ModelSecret { text: new, retires: None, pending: None });
@@ -97,7 +94,8 @@ impl ModelKey {
         let expires = self.expires;
         for old in &mut self.secrets[..secret] {
             if let Some(grace) = old.pending.take() {
-                old.retires = Some(expires.map_or(now + grace, |expires| expires.min(now + grace)));
+                let end = expires.map_or(now + grace, |expires| expires.min(now + grace));
+                old.retires = Some(old.retires.map_or(end, |before| before.min(end)));
             }
         }
     }

@@ -128,7 +128,7 @@ fn judge_record(record: &RecordView<'_>, request: &RequestView<'_>) -> Result<()
     if !record.allows_address(request.address) {
         return deny(Code::AddressNotAllowed);
     }
-    let has = |required: &str| record.scopes().any(|granted| scope::grants(granted, required));
+    let has = |required: &[u8]| record.scopes().any(|granted| scope::grants(granted, required));
     if !request.all_of().all(has) || (request.any_of().next().is_some() && !request.any_of().any(has)) {
         return deny(Code::InsufficientScope);
     }

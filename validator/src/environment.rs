@@ -28,7 +28,7 @@ impl Environment {
     /// [`EnvironmentError`] when the name is not one.
     pub fn new(name: impl Into<String>) -> Result<Environment, EnvironmentError> {
         let name = name.into();
-        if is_environment(&name) { Ok(Environment(name)) } else { Err(EnvironmentError) }
+        if is_environment(name.as_bytes()) { Ok(Environment(name)) } else { Err(EnvironmentError) }
     }
 
     /// The name.
@@ -37,13 +37,18 @@ impl Environment {
     }
 }
 
-/// Whether this is the name of an environment.
-pub(crate) fn is_environment(name: &str) -> bool {
-    name.len() <= MAX_ENVIRONMENT_LEN
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && !name.ends_with('_')
-        && !name.contains("__")
-        && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
+/// Whether this is the name of an environment. On the hot path: one pass over the bytes.
+pub(crate) fn is_environment(name: &[u8]) -> bool {
+    let Some((first, rest)) = name.split_first() else { return false };
+    let mut previous = *first;
+    for byte in rest {
+        let fits = byte.is_ascii_lowercase() || byte.is_ascii_digit() || (*byte == b'_' && previous != b'_');
+        if !fits {
+            return false;
+        }
+        previous = *byte;
+    }
+    first.is_ascii_lowercase() && previous != b'_' && name.len() <= MAX_ENVIRONMENT_LEN
 }
 
 impl fmt::Display for Environment {

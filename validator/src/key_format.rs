@@ -236,20 +236,20 @@ impl KeyFormat {
             .saturating_add(2)
     }
 
-    fn as_parts(&self) -> FormatParts<'_, impl Iterator<Item = &'_ str> + Clone> {
+    fn as_parts(&self) -> FormatParts<'_, impl Iterator<Item = &'_ [u8]> + Clone> {
         FormatParts {
             prefix: &self.prefix,
             separator: self.separator.as_byte(),
             body_len: self.body_len(),
             checksum: self.checksum,
-            environments: self.environments.iter().map(Environment::as_str),
+            environments: self.environments.iter().map(|environment| environment.as_str().as_bytes()),
         }
     }
 }
 
 /// A borrowed format: the one place that reads a credential, for owned formats and for those in a
 /// message alike.
-pub(crate) struct FormatParts<'a, E: Iterator<Item = &'a str>> {
+pub(crate) struct FormatParts<'a, E: Iterator<Item = &'a [u8]>> {
     pub(crate) prefix: &'a str,
     pub(crate) separator: u8,
     pub(crate) body_len: usize,
@@ -257,7 +257,7 @@ pub(crate) struct FormatParts<'a, E: Iterator<Item = &'a str>> {
     pub(crate) environments: E,
 }
 
-impl<'a, E: Iterator<Item = &'a str>> FormatParts<'a, E> {
+impl<'a, E: Iterator<Item = &'a [u8]>> FormatParts<'a, E> {
     pub(crate) fn read(self, credential: &[u8]) -> FormatMatch {
         self.try_read(credential).unwrap_or(FormatMatch::NoMatch)
     }
@@ -270,7 +270,7 @@ impl<'a, E: Iterator<Item = &'a str>> FormatParts<'a, E> {
             return None;
         }
         let environment = head.strip_prefix(self.prefix.as_bytes())?.strip_prefix(b"_")?;
-        if environment.len() > MAX_ENVIRONMENT_LEN || !self.environments.any(|known| known.as_bytes() == environment) {
+        if environment.len() > MAX_ENVIRONMENT_LEN || !self.environments.any(|known| known == environment) {
             return None;
         }
         match self.checksum {

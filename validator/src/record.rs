@@ -150,7 +150,11 @@ impl KeyRecord {
 
 /// Whether this can be the owner of a key.
 pub(crate) fn is_owner(owner: &str) -> bool {
-    !owner.is_empty() && owner.len() <= MAX_OWNER_LEN && !owner.chars().any(char::is_control)
+    let plain = |byte: u8| matches!(byte, 0x20..=0x7e);
+    // Most owners are plain ASCII, which needs no decoding.
+    !owner.is_empty()
+        && owner.len() <= MAX_OWNER_LEN
+        && (owner.bytes().all(plain) || !owner.chars().any(char::is_control))
 }
 
 /// A rate that is none.

@@ -141,15 +141,16 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
         error => Failure::from(error),
     })?;
     if session.output.is_json() {
-        session.output.json(&RestoredJson { keys: restored.keys, kept_refused: restored.kept_refused })?;
+        session.output.json(&RestoredJson { keys: restored.keys, carried_over: restored.carried_over })?;
         return Ok(Exit::Done);
     }
     let db = printable(&session.db.display().to_string());
     session.output.line(format_args!("restored {db}: {}", counted(restored.keys, "key", "keys")))?;
-    if restored.kept_refused > 0 {
-        session
-            .output
-            .line(format_args!("kept refused: {} that the backup would have brought back", restored.kept_refused))?;
+    if restored.carried_over > 0 {
+        session.output.line(format_args!(
+            "carried over: {} changed or made since the backup, see `keystile audit list`",
+            counted(restored.carried_over, "key", "keys")
+        ))?;
     }
     let hint = session.command("doctor");
     session.output.hint(format_args!("look it over with `{hint}`"));
@@ -159,7 +160,7 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
 #[derive(Serialize)]
 struct RestoredJson {
     keys: u64,
-    kept_refused: u64,
+    carried_over: u64,
 }
 
 /// Looks for trouble.

@@ -149,13 +149,13 @@ impl Keys<'_> {
 /// Sets when an old secret retires; never later than it was to retire already. Whether it changed.
 fn retire(old: &mut SecretInfo, rotation: RotationRow, now: Timestamp, expires_at: Option<Timestamp>) -> bool {
     let before = (old.retires_at, old.pending_grace);
+    if old.retires_at.is_some_and(|at| at <= now) {
+        return false;
+    }
     if rotation.from_first_use {
-        if old.retires_at.is_none() {
-            let pending = old.pending_grace.unwrap_or(rotation.grace).min(rotation.grace);
-            old.pending_grace = Some(pending);
-        }
+        old.pending_grace = Some(old.pending_grace.unwrap_or(rotation.grace).min(rotation.grace));
     } else {
-        old.pending_grace = None;
+        // A grace that waits for the first use goes on waiting: whichever ends first counts.
         let end = grace_end(now, rotation.grace, expires_at);
         old.retires_at = Some(old.retires_at.map_or(end, |before| before.min(end)));
     }
@@ -181,6 +181,7 @@ pub(crate) fn start_grace(inner: &Inner, digest: &Digest, first_use: Timestamp) 
         for old in key.secrets.iter_mut().filter(|old| old.number < number) {
             let Some(grace) = old.pending_grace.take() else { continue };
             let end = grace_end(first_use, grace, expires_at);
+            let end = old.retires_at.map_or(end, |before| before.min(end));
             old.retires_at = Some(end);
             transaction.update_secret(key.id, old)?;
             let detail = json!({ "prefix": old.display, "secret": old.number, "retires_at": rfc3339(end) });

@@ -47,7 +47,13 @@ fn read<T: DeserializeOwned>(value: &JsValue, name: &str) -> Result<Option<T>, J
         return Ok(None);
     }
     // A function or a symbol has no JSON; the answer is then `undefined`, not a string.
-    let json = JSON::stringify(value)?;
+    // JSON would turn NaN and Infinity into null, and an expiry that is none never comes.
+    let mut keep_numbers = |name: JsString, value: JsValue| match value.as_f64() {
+        Some(number) if !number.is_finite() => Err(JsError::new(&format!("{}: not a number", String::from(name)))),
+        _ => Ok(Some(value)),
+    };
+    let json = JSON::stringify_with_replacer_func(value, &mut keep_numbers, None)
+        .map_err(|_| type_error(&format!("{name}: not finite or not plain · give an object of the documented type")))?;
     let json = JsValue::from(json)
         .dyn_into::<JsString>()
         .map_err(|_| type_error(&format!("{name}: not a plain object · give one of the documented type")))?;

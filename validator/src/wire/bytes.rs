@@ -129,10 +129,15 @@ impl<'a> Reader<'a> {
         core::str::from_utf8(self.take(len)?).map_err(|_| LayoutError)
     }
 
+    /// One byte of length, and so many bytes.
+    pub(crate) fn short_bytes(&mut self) -> Result<&'a [u8], LayoutError> {
+        let len = self.u8()?;
+        self.take(usize::from(len))
+    }
+
     /// One byte of length, and the text.
     pub(crate) fn short_text(&mut self) -> Result<&'a str, LayoutError> {
-        let len = self.u8()?;
-        self.text(usize::from(len))
+        core::str::from_utf8(self.short_bytes()?).map_err(|_| LayoutError)
     }
 
     pub(crate) fn end(self) -> Result<(), LayoutError> {
@@ -149,11 +154,11 @@ impl<'a> Texts<'a> {
     pub(crate) fn read(
         reader: &mut Reader<'a>,
         count: usize,
-        is_valid: impl Fn(&str) -> bool,
+        is_valid: impl Fn(&[u8]) -> bool,
     ) -> Result<Texts<'a>, LayoutError> {
         let start = reader.rest();
         for _ in 0..count {
-            if !is_valid(reader.short_text()?) {
+            if !is_valid(reader.short_bytes()?) {
                 return Err(LayoutError);
             }
         }
@@ -166,8 +171,8 @@ impl<'a> Texts<'a> {
         self.0
     }
 
-    pub(crate) fn iter(self) -> impl Iterator<Item = &'a str> + Clone {
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         let mut reader = Reader(self.0);
-        core::iter::from_fn(move || reader.short_text().ok())
+        core::iter::from_fn(move || reader.short_bytes().ok())
     }
 }

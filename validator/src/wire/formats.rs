@@ -73,7 +73,7 @@ impl<'a> FormatsView<'a> {
 
 fn read_format<'a>(
     reader: &mut Reader<'a>,
-) -> Result<FormatParts<'a, impl Iterator<Item = &'a str> + Clone + use<'a>>, LayoutError> {
+) -> Result<FormatParts<'a, impl Iterator<Item = &'a [u8]> + Clone + use<'a>>, LayoutError> {
     let prefix = reader.short_text()?;
     let separator = reader.u8()?;
     let body_len = usize::from(reader.u8()?);

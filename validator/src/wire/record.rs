@@ -93,7 +93,7 @@ pub(crate) struct RecordView<'a> {
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) retires_at: Option<Timestamp>,
     pub(crate) rate: Option<Rate>,
-    pub(crate) environment: &'a str,
+    pub(crate) environment: &'a [u8],
     pub(crate) owner: &'a str,
     pub(crate) scope_count: u8,
     pub(crate) scopes: Texts<'a>,
@@ -129,7 +129,7 @@ impl<'a> RecordView<'a> {
         let retires_at = reader.when(flags & RETIRES_AT != 0, Reader::time)?;
         let rate = reader
             .when(flags & RATE != 0, |reader| Rate::new(reader.u32()?, reader.u32()?).map_err(|_| LayoutError))?;
-        let environment = reader.text(usize::from(environment_len))?;
+        let environment = reader.take(usize::from(environment_len))?;
         let owner = reader.text(usize::from(owner_len))?;
         if !is_environment(environment) || !(owner.is_empty() || is_owner(owner)) {
             return Err(LayoutError);
@@ -156,7 +156,7 @@ impl<'a> RecordView<'a> {
         })
     }
 
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &'a str> + Clone {
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.scopes.iter()
     }
 
@@ -175,11 +175,17 @@ impl<'a> RecordView<'a> {
             kind: PrincipalKind::ApiKey,
             key_id: self.key_id,
             owner: Some(self.owner.to_owned()).filter(|owner| !owner.is_empty()),
-            environment: Environment::new(self.environment).ok()?,
-            scopes: self.scopes().map(Scope::new).collect::<Result<_, _>>().ok()?,
+            environment: Environment::new(core::str::from_utf8(self.environment).ok()?).ok()?,
+            scopes: to_scopes(self.scopes).ok()?,
             expires_at: self.expires_at,
         })
     }
+}
+
+/// Scopes that own their names.
+pub(super) fn to_scopes(scopes: Texts<'_>) -> Result<Vec<Scope>, LayoutError> {
+    let scope = |name| core::str::from_utf8(name).ok().and_then(|name| Scope::new(name).ok()).ok_or(LayoutError);
+    scopes.iter().map(scope).collect()
 }
 
 fn read_range(reader: &mut Reader<'_>) -> Result<AddressRange, LayoutError> {

@@ -63,7 +63,7 @@ pub(super) fn put_request(request: &Request, out: &mut impl Sink) -> Result<(), 
 /// A request in its binary form, every length checked.
 pub(crate) struct RequestView<'a> {
     pub(crate) now: Timestamp,
-    pub(crate) environment: Option<&'a str>,
+    pub(crate) environment: Option<&'a [u8]>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) usage: Option<Usage>,
     all_of: Texts<'a>,
@@ -87,7 +87,7 @@ impl<'a> RequestView<'a> {
         let now = reader.time()?;
         let usage =
             reader.when(flags & USAGE != 0, |reader| Ok(Usage { used: reader.u32()?, resets_at: reader.time()? }))?;
-        let environment = reader.when(flags & ENVIRONMENT != 0, |reader| reader.text(usize::from(environment_len)))?;
+        let environment = reader.when(flags & ENVIRONMENT != 0, |reader| reader.take(usize::from(environment_len)))?;
         if !environment.is_none_or(is_environment) {
             return Err(LayoutError);
         }
@@ -98,11 +98,11 @@ impl<'a> RequestView<'a> {
         Ok(RequestView { now, environment, address, usage, all_of, any_of })
     }
 
-    pub(crate) fn all_of(&self) -> impl Iterator<Item = &'a str> + Clone {
+    pub(crate) fn all_of(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.all_of.iter()
     }
 
-    pub(crate) fn any_of(&self) -> impl Iterator<Item = &'a str> + Clone {
+    pub(crate) fn any_of(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.any_of.iter()
     }
 }

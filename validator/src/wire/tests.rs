@@ -110,7 +110,8 @@ proptest! {
         prop_assert_eq!(view.retires_at, record.retires_at);
         prop_assert_eq!(view.rate, record.rate);
         let hints = record_hints(&bytes).unwrap();
-        prop_assert_eq!(hints.rate, record.rate.map(|rate| (record.key_id, rate)));
+        prop_assert_eq!(hints.rate, record.rate);
+        prop_assert_eq!(hints.key_id, record.key_id);
         prop_assert_eq!(hints.starts_grace, record.starts_grace);
         let principal = view.to_principal().unwrap();
         prop_assert_eq!(principal.owner, record.owner);

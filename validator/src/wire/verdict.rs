@@ -5,11 +5,10 @@ use core::num::NonZeroU32;
 
 use super::LayoutError;
 use super::bytes::{Reader, Sink, Texts};
-use super::record::RecordView;
+use super::record::{RecordView, to_scopes};
 use crate::environment::Environment;
 use crate::id::KeyId;
 use crate::record::is_owner;
-use crate::scope::{Scope, is_scope};
 use crate::verdict::{Code, Denial, Principal, PrincipalKind, Verdict};
 
 const DENY: u8 = 0;
@@ -43,7 +42,7 @@ pub(super) fn put_verdict(judgement: &Result<RecordView<'_>, Denial>, out: &mut 
             out.put(&[0; 3])?;
             out.put(record.key_id.as_bytes())?;
             out.put_u64(record.expires_at.map_or(0, |time| time.unix()))?;
-            out.put(record.environment.as_bytes())?;
+            out.put(record.environment)?;
             out.put(record.owner.as_bytes())?;
             out.put(record.scopes.raw())
         }
@@ -88,13 +87,14 @@ fn read_principal(reader: &mut Reader<'_>) -> Result<Principal, LayoutError> {
     if !(owner.is_empty() || is_owner(owner)) {
         return Err(LayoutError);
     }
-    let scopes = Texts::read(reader, usize::from(scope_count), is_scope)?;
+    // `Scope` checks each one itself.
+    let scopes = Texts::read(reader, usize::from(scope_count), |_| true)?;
     Ok(Principal {
         kind: PrincipalKind::ApiKey,
         key_id,
         owner: Some(owner.to_owned()).filter(|owner| !owner.is_empty()),
         environment: Environment::new(environment).map_err(|_| LayoutError)?,
-        scopes: scopes.iter().map(Scope::new).collect::<Result<_, _>>().map_err(|_| LayoutError)?,
+        scopes: to_scopes(scopes)?,
         expires_at: (flags & EXPIRES_AT != 0).then_some(time),
     })
 }

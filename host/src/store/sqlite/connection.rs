@@ -1,13 +1,13 @@
 //! Connections to the file: how each is set up, and who waits for whom.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -57,8 +57,12 @@ pub(super) fn connect(path: &Path, purpose: Purpose) -> Result<Connection, Store
     };
     let access = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // With a journal the file alone is not the store, and a revoke could be missing from it.
-    if purpose == Purpose::AsItIs && fs::metadata(beside(path, "-wal")).is_ok_and(|journal| journal.len() > 0) {
-        return Err(StoreError::ReadOnly);
+    if purpose == Purpose::AsItIs {
+        match fs::metadata(beside(path, "-wal")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(journal) if journal.len() == 0 => {}
+            _ => return Err(StoreError::ReadOnly),
+        }
     }
     let opened = match purpose {
         Purpose::AsItIs => Connection::open_with_flags(as_it_is(path), access),

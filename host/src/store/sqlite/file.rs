@@ -111,8 +111,12 @@ fn cannot_look_at(path: &Path, error: io::Error) -> StoreError {
     }
 }
 
-/// The path from the root. The engine would read a relative `file:…` as a URI with options.
+/// The path from the root, without symbolic links: the engine keeps the journal beside the file that
+/// a link points to, and would read a relative `file:…` as a URI with options.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
+    if let Ok(real) = path.canonicalize() {
+        return Ok(real);
+    }
     std::path::absolute(path).map_err(|source| StoreError::System { action: "find", path: path.to_owned(), source })
 }
 
@@ -136,7 +140,8 @@ impl TemporaryFile {
         name.push(path.file_name().unwrap_or_default());
         name.push(format!(".{:016x}.tmp", u64::from_le_bytes(random)));
         let temporary = path.with_file_name(name);
-        create_new(&temporary).map_err(|error| cannot_write(&temporary, error))?;
+        // The path that was asked for says more than the temporary one.
+        create_new(&temporary).map_err(|error| cannot_write(path, error))?;
         Ok(TemporaryFile { path: temporary })
     }
 
@@ -147,6 +152,13 @@ impl TemporaryFile {
 
     /// Gives the file its name, once all of it is on disk. Nothing is ever replaced.
     pub(super) fn publish(self, path: &Path) -> Result<(), StoreError> {
+        // A journal that an older file of this name has left behind would be replayed into this one,
+        // and bring its keys back.
+        for leftover in ["-wal", "-shm", "-journal"].map(|suffix| beside(path, suffix)) {
+            if leftover.symlink_metadata().is_ok() {
+                return Err(StoreError::AlreadyExists { path: leftover });
+            }
+        }
         let failed = |error| cannot_write(path, error);
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
         match fs::hard_link(&self.path, path) {

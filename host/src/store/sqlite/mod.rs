@@ -184,6 +184,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn read(&self) -> Result<Box<dyn ReadTransaction + '_>, StoreError> {
         let reader = self.readers.take(&self.path, self.purpose)?;
+        if self.purpose != Purpose::AsItIs {
+            // Asked of the connection that was there first: a reader may be of the new file.
+            self.check_in_place(&self.watch.lock().unwrap_or_else(PoisonError::into_inner).connection)?;
+        }
         Ok(Box::new(Transaction::begin(reader, Behavior::Read)?))
     }
 

@@ -1,0 +1,236 @@
+//! How a store is made and opened.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keystile_validator::bounds::MAX_FORMATS;
+use keystile_validator::{KeyFormat, KeyFormatError};
+use serde_json::json;
+
+use crate::audit;
+use crate::clock::{Clock, SystemClock};
+use crate::follower::{FLUSH_INTERVAL, Workers};
+use crate::formats::{AddFormatError, is_format_name};
+use crate::key::{NamedFormat, Settings};
+use crate::keystile::{Inner, Keystile};
+use crate::records::Records;
+use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
+use crate::settings::SetSettingsError;
+use crate::store::{Mode, SqliteStore, Store, StoreError};
+
+/// What a new store starts with.
+#[derive(Clone, Debug, Default)]
+pub struct NewStore {
+    /// Its key formats with their names, the default one first; none: one with the prefix `ks`.
+    pub formats: Vec<(String, KeyFormat)>,
+    /// Its settings.
+    pub settings: Settings,
+}
+
+/// How to open a store.
+pub struct OpenOptions {
+    actor: String,
+    clock: Box<dyn Clock>,
+    read_only: bool,
+    on_demand: bool,
+    flush_interval: Duration,
+    sandbox: SandboxChoice,
+}
+
+enum SandboxChoice {
+    Embedded(SandboxOptions),
+    Given(Box<Sandbox>),
+}
+
+impl Default for OpenOptions {
+    fn default() -> OpenOptions {
+        OpenOptions {
+            actor: "library".to_owned(),
+            clock: Box::new(SystemClock),
+            read_only: false,
+            on_demand: false,
+            flush_interval: FLUSH_INTERVAL,
+            sandbox: SandboxChoice::Embedded(SandboxOptions::default()),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Who the audit trail says made the changes.
+    pub fn actor(mut self, actor: impl Into<String>) -> OpenOptions {
+        self.actor = actor.into();
+        self
+    }
+
+    /// Where the time comes from; the system's clock when nothing is said.
+    pub fn clock(mut self, clock: impl Clock) -> OpenOptions {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Refuses every change; uses are not counted.
+    pub fn read_only(mut self, read_only: bool) -> OpenOptions {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Looks records up in the store one by one instead of holding all of them in memory: for
+    /// programs that verify a few credentials and end. There are no background threads then.
+    pub fn on_demand(mut self, on_demand: bool) -> OpenOptions {
+        self.on_demand = on_demand;
+        self
+    }
+
+    /// How often uses are written; once a minute when nothing is said.
+    pub fn flush_interval(mut self, interval: Duration) -> OpenOptions {
+        self.flush_interval = interval;
+        self
+    }
+
+    /// Limits of the sandbox.
+    pub fn sandbox_options(mut self, options: SandboxOptions) -> OpenOptions {
+        self.sandbox = SandboxChoice::Embedded(options);
+        self
+    }
+
+    /// Another sandbox than the one with the validator in this program.
+    pub fn sandbox(mut self, sandbox: Sandbox) -> OpenOptions {
+        self.sandbox = SandboxChoice::Given(Box::new(sandbox));
+        self
+    }
+
+    /// Makes a new store; see [`Keystile::create`].
+    ///
+    /// # Errors
+    /// [`CreateStoreError`]; nothing is left behind then.
+    pub fn create(self, path: impl AsRef<Path>, new: NewStore) -> Result<(), CreateStoreError> {
+        let now = self.clock.now();
+        crate::settings::check(&new.settings).map_err(CreateStoreError::Settings)?;
+        let mut formats: Vec<NamedFormat> = Vec::with_capacity(new.formats.len());
+        for (name, format) in new.formats {
+            if !is_format_name(&name) {
+                return Err(CreateStoreError::Format(AddFormatError::Name));
+            }
+            if formats.iter().any(|known| known.name == name) {
+                return Err(CreateStoreError::Format(AddFormatError::NameTaken { name }));
+            }
+            formats.push(NamedFormat { name, format, created_at: now });
+        }
+        if formats.len() > MAX_FORMATS {
+            return Err(CreateStoreError::Format(AddFormatError::TooMany));
+        }
+        if formats.is_empty() {
+            let format = KeyFormat::with_defaults(DEFAULT_PREFIX).map_err(CreateStoreError::DefaultFormat)?;
+            formats.push(NamedFormat { name: DEFAULT_PREFIX.to_owned(), format, created_at: now });
+        }
+        let names: Vec<_> = formats.iter().map(|named| &named.name).collect();
+        let detail = json!({ "formats": names, "max_lifetime_seconds": new.settings.max_lifetime });
+        SqliteStore::create_with(path.as_ref(), &new.settings, &formats, now, |transaction| {
+            audit::append(transaction, now, &self.actor, "store.created", None, &detail)
+        })?;
+        Ok(())
+    }
+
+    /// Opens a store; see [`Keystile::open`].
+    ///
+    /// # Errors
+    /// [`OpenError`] when the store or the sandbox cannot be opened.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Keystile, OpenError> {
+        let mode = if self.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
+        let store: Box<dyn Store> = Box::new(SqliteStore::open(path.as_ref(), mode)?);
+        let records = if self.on_demand { None } else { Some(Records::load(&*store)?) };
+        let sandbox = match self.sandbox {
+            SandboxChoice::Embedded(options) => Sandbox::new(options)?,
+            SandboxChoice::Given(sandbox) => *sandbox,
+        };
+        let inner = Arc::new(Inner {
+            store,
+            records,
+            sandbox,
+            usage: crate::usage::UsageBuffer::new(),
+            graces: crate::follower::GraceQueue::default(),
+            windows: crate::limits::RateWindows::new(),
+            clock: self.clock,
+            actor: self.actor,
+            read_only: self.read_only,
+        });
+        let workers = Workers::start(&inner, self.flush_interval).map_err(OpenError::Thread)?;
+        Ok(Keystile { inner, _workers: Arc::new(workers) })
+    }
+}
+
+/// The prefix of the format that a store gets when none was chosen.
+const DEFAULT_PREFIX: &str = "ks";
+
+/// Why a store was not made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CreateStoreError {
+    /// A key format or its name does not fit.
+    Format(AddFormatError),
+    /// The default key format does not fit.
+    DefaultFormat(KeyFormatError),
+    /// A setting is out of bounds.
+    Settings(SetSettingsError),
+    /// The store refused.
+    Store(StoreError),
+}
+
+impl fmt::Display for CreateStoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CreateStoreError::Format(error) => error.fmt(f),
+            CreateStoreError::DefaultFormat(error) => error.fmt(f),
+            CreateStoreError::Settings(error) => error.fmt(f),
+            CreateStoreError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CreateStoreError {}
+
+impl From<StoreError> for CreateStoreError {
+    fn from(error: StoreError) -> CreateStoreError {
+        CreateStoreError::Store(error)
+    }
+}
+
+/// Why a store was not opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store refused.
+    Store(StoreError),
+    /// The validator does not run here.
+    Sandbox(SandboxError),
+    /// The operating system gave no thread.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Store(error) => error.fmt(f),
+            OpenError::Sandbox(error) => error.fmt(f),
+            OpenError::Thread(error) => {
+                write!(f, "the operating system gave no thread ({error}) · raise the limit of threads, or end some")
+            }
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> OpenError {
+        OpenError::Store(error)
+    }
+}
+
+impl From<SandboxError> for OpenError {
+    fn from(error: SandboxError) -> OpenError {
+        OpenError::Sandbox(error)
+    }
+}

@@ -1,0 +1,212 @@
+//! Judging: from a credential to a verdict, through the records and the sandbox.
+
+use keystile_validator::bounds::{MAX_BATCH, MAX_CREDENTIAL_LEN, MAX_MESSAGE_LEN};
+use keystile_validator::wire::{
+    Item, Message, RecordHints, decode_verdict, encode_formats, encode_record, record_hints,
+};
+use keystile_validator::{Code, Digest, FormatMatch, Request, Timestamp, Verdict};
+
+use crate::keystile::Inner;
+use crate::limits::Reservation;
+
+/// Whether a verdict leaves a trace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Counted,
+    Untraced,
+}
+
+impl Inner {
+    /// Judges one credential.
+    pub(crate) fn verify(&self, credential: &[u8], request: &Request, counting: Counting) -> Verdict {
+        let digest = digest_of(credential);
+        let mut hints: Option<RecordHints> = None;
+        let mut reservation: Option<Reservation> = None;
+        let result = self.sandbox.check(
+            |buffer| {
+                self.with_record(credential, digest.as_ref(), |record, formats| {
+                    if let Some(record) = record {
+                        hints = Some(record_hints(record).ok()?);
+                    }
+                    let mut counted_request = None;
+                    if let (Some(RecordHints { key_id, rate: Some(rate), .. }), Counting::Counted) = (hints, counting) {
+                        let taken = reservation.insert(self.windows.reserve(key_id, rate, request.now));
+                        counted_request = Some(Request { usage: Some(taken.usage), ..request.clone() });
+                    }
+                    let request = counted_request.as_ref().unwrap_or(request);
+                    Message { request, formats, items: &[Item { credential, record }] }.write_to(buffer).ok()
+                })?
+            },
+            |answer| match decode_verdict(answer) {
+                Ok((verdict, [])) => Some(verdict),
+                _ => None,
+            },
+        );
+        // The sandbox has counted the failure and told its hook; the caller gets a deny.
+        let verdict = result.unwrap_or(Verdict::deny(Code::Unavailable));
+        let verdict = only_of(verdict, hints);
+        if let (false, Some(reservation)) = (verdict.is_allow(), &reservation) {
+            self.windows.release(reservation);
+        }
+        if let (Some(digest), Counting::Counted) = (digest, counting) {
+            self.leave_trace(&verdict, &digest, hints, request.now);
+        }
+        verdict
+    }
+
+    /// Judges as many credentials as fit into one message, or into a few.
+    pub(crate) fn verify_batch<C: AsRef<[u8]>>(
+        &self,
+        credentials: &[C],
+        request: &Request,
+        verdicts: &mut Vec<Verdict>,
+    ) {
+        // Rates are counted one call after the other.
+        let one_by_one = |verdicts: &mut Vec<Verdict>| {
+            verdicts.extend(credentials.iter().map(|one| self.verify(one.as_ref(), request, Counting::Counted)));
+        };
+        let mut found = Vec::with_capacity(credentials.len());
+        let mut known_formats: Vec<u8> = Vec::new();
+        for credential in credentials {
+            let digest = digest_of(credential.as_ref());
+            let lent = self.with_record(credential.as_ref(), digest.as_ref(), |record, formats| {
+                if !formats.is_empty() {
+                    formats.clone_into(&mut known_formats);
+                }
+                let hints = record.and_then(|record| record_hints(record).ok());
+                (record.map(<[u8]>::to_vec), hints)
+            });
+            match lent {
+                Some((record, hints)) if hints.is_none_or(|hints| hints.rate.is_none()) => {
+                    found.push((digest, record, hints));
+                }
+                _ => return one_by_one(verdicts),
+            }
+        }
+        let items: Vec<_> = credentials
+            .iter()
+            .zip(&found)
+            .map(|(credential, (_, record, _))| Item { credential: credential.as_ref(), record: record.as_deref() })
+            .collect();
+        // What is too long for one message, or whose answer could be, is judged in halves.
+        let needed: usize =
+            items.iter().map(|item| ITEM + 2 * item.record.map_or(0, <[u8]>::len) + item.credential.len()).sum();
+        if needed > ROOM && items.len() > 1 {
+            let (first, second) = credentials.split_at(credentials.len() / 2);
+            self.verify_batch(first, request, verdicts);
+            return self.verify_batch(second, request, verdicts);
+        }
+        let formats = if known_formats.is_empty() { NO_FORMATS } else { &known_formats };
+        let answered = self.sandbox.check(
+            |buffer| Message { request, formats, items: &items }.write_to(buffer).ok(),
+            |mut answer| {
+                let mut answered = Vec::with_capacity(items.len());
+                while !answer.is_empty() {
+                    let (verdict, rest) = decode_verdict(answer).ok()?;
+                    answered.push(verdict);
+                    answer = rest;
+                }
+                Some(answered).filter(|answered| answered.len() == items.len())
+            },
+        );
+        // One credential that fails the sandbox must not deny the others.
+        let Ok(answered) = answered else { return one_by_one(verdicts) };
+        for (verdict, (digest, _, hints)) in answered.into_iter().zip(&found) {
+            let verdict = only_of(verdict, *hints);
+            if let Some(digest) = digest {
+                self.leave_trace(&verdict, digest, *hints, request.now);
+            }
+            verdicts.push(verdict);
+        }
+    }
+
+    /// Lends out the record of a credential, and the key formats, which only a credential without a
+    /// record needs. `None`: the store cannot be trusted to be up to date.
+    fn with_record<T>(
+        &self,
+        credential: &[u8],
+        digest: Option<&Digest>,
+        with: impl FnOnce(Option<&[u8]>, &[u8]) -> T,
+    ) -> Option<T> {
+        let Some(records) = &self.records else { return self.with_record_of_store(credential, digest, with) };
+        if !records.is_healthy() {
+            return None;
+        }
+        let Some(digest) = digest else { return Some(with(None, &records.formats())) };
+        records.with_record(digest, |record| match record {
+            Some(record) => Some(with(Some(record), NO_FORMATS)),
+            None => Some(with(None, &records.formats())),
+        })
+    }
+
+    fn with_record_of_store<T>(
+        &self,
+        credential: &[u8],
+        digest: Option<&Digest>,
+        with: impl FnOnce(Option<&[u8]>, &[u8]) -> T,
+    ) -> Option<T> {
+        let view = self.store.read().ok()?;
+        let formats: Vec<_> = view.formats().ok()?.into_iter().map(|named| named.format).collect();
+        // A typo is refused without a look-up, unless an imported secret could look like one.
+        let could_be_known = formats.iter().any(|format| format.read(credential) == FormatMatch::Match);
+        let key = match digest {
+            Some(digest) if could_be_known || view.has_imports().ok()? => view.key_by_digest(digest).ok()?,
+            _ => None,
+        };
+        let mut bytes = Vec::new();
+        if let (Some(key), Some(digest)) = (&key, digest)
+            && let Some(secret) = key.secrets.iter().find(|secret| secret.digest == *digest)
+        {
+            encode_record(&key.record(secret), &mut bytes).ok()?;
+            return Some(with(Some(&bytes), NO_FORMATS));
+        }
+        encode_formats(&formats, &mut bytes).ok()?;
+        Some(with(None, &bytes))
+    }
+
+    /// Counts an allowed call, and starts the grace periods that waited for it.
+    fn leave_trace(&self, verdict: &Verdict, digest: &Digest, hints: Option<RecordHints>, now: Timestamp) {
+        if !verdict.is_allow() || self.read_only {
+            return;
+        }
+        self.usage.record(digest, now);
+        if hints.is_some_and(|hints| hints.starts_grace) {
+            self.graces.push(*digest, now);
+            if self.records.is_none() {
+                // Without background threads it is done here. If it fails it is done at the next use.
+                let _ = self.graces.start_all(self);
+            }
+        }
+    }
+}
+
+/// An allow counts only for the key whose record was handed in: the sandbox is not believed either.
+fn only_of(verdict: Verdict, hints: Option<RecordHints>) -> Verdict {
+    match (&verdict, hints) {
+        (Verdict::Allow(principal), Some(hints)) if principal.key_id == hints.key_id => verdict,
+        (Verdict::Allow(_), _) => Verdict::deny(Code::Unavailable),
+        (Verdict::Deny(_), _) => verdict,
+    }
+}
+
+/// Key formats in binary form: none.
+const NO_FORMATS: &[u8] = &[1, 0];
+/// Room that a message leaves for items beside request and formats, and its answer for verdicts.
+const ROOM: usize = MAX_MESSAGE_LEN / 2;
+/// What an item takes beside its credential and record, in the message and in the answer.
+const ITEM: usize = 64;
+
+/// The digest of a credential that is short enough to be looked at.
+fn digest_of(credential: &[u8]) -> Option<Digest> {
+    (!credential.is_empty() && credential.len() <= MAX_CREDENTIAL_LEN).then(|| Digest::of(credential))
+}
+
+/// How many of these credentials are looked up at once.
+pub(crate) fn batch_len<C: AsRef<[u8]>>(credentials: &[C]) -> usize {
+    let mut room = ROOM;
+    let fits = |credential: &&C| {
+        room = room.saturating_sub(credential.as_ref().len().min(MAX_CREDENTIAL_LEN) + ITEM);
+        room > 0
+    };
+    credentials.iter().take(MAX_BATCH).take_while(fits).count().max(1)
+}
