@@ -74,20 +74,22 @@ pub(super) fn command_meant(arguments: &[OsString]) -> String {
 }
 
 /// The text with every long run of letters and digits cut to its first four: a secret has one, and
-/// words do not.
+/// words do not. Hyphens join a run that has digits in it, as in a UUID; names of options have none.
 pub(super) fn redacted(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
-        let run = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let run = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(run);
-        if run >= crate::bounds::MIN_BODY_LEN {
+        let is_secret = !word.contains('-') || word.bytes().any(|byte| byte.is_ascii_digit());
+        if run >= crate::bounds::MIN_BODY_LEN && is_secret {
             shown.push_str(&word[..4]);
             shown.push('…');
         } else {
             shown.push_str(word);
         }
-        let other = after.find(|c: char| c.is_ascii_alphanumeric()).unwrap_or(after.len());
+        let other = after.find(is_part).unwrap_or(after.len());
         let (between, after) = after.split_at(other);
         shown.push_str(between);
         rest = after;
@@ -159,5 +161,12 @@ mod tests {
     #[test]
     fn the_definition_of_the_commands_holds() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        assert_eq!(redacted("'0192f8e0-a1b2-7c3d-8e4f-5a6b7c8d9e0f'?"), "'0192…'?");
+        assert_eq!(redacted("hx_live_0123456789abcdefghijABCDEFGHIJ000000"), "hx_live_0123…");
+        assert_eq!(redacted("--grace-from-first-use"), "--grace-from-first-use");
     }
 }
