@@ -72,7 +72,7 @@ impl Keystile {
     /// Judges a credential: an API key as the caller presented it. An allow counts as a use of the
     /// key, takes a place in its rate window, and starts a grace period that waits for it.
     ///
-    /// Whatever goes wrong on the way is a deny with [`Code::Unavailable`].
+    /// Whatever goes wrong on the way is a deny with [`Code::Unavailable`](crate::Code::Unavailable).
     pub fn verify(&self, credential: impl AsRef<[u8]>, request: &Request) -> Verdict {
         self.inner.verify(credential.as_ref(), request, Counting::Counted)
     }

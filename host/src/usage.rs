@@ -1,6 +1,6 @@
 //! Usage: who was allowed and when, gathered in memory and written behind, never on the hot path.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
 use keystile_validator::{Digest, Timestamp};
@@ -8,10 +8,21 @@ use keystile_validator::{Digest, Timestamp};
 use crate::store::{Store, StoreError, UsageDelta};
 
 const SHARDS: usize = 64;
+/// Calls of one shard that are noted before they are added up.
+const NOTES: usize = 256;
 
 /// Uses that are not yet in the store.
+///
+/// A call is first noted, which costs a write to memory that is at hand; adding up, which looks for the
+/// key in a large table, is done for many notes in a row.
 pub(crate) struct UsageBuffer {
-    shards: Box<[Mutex<HashTable<UsageDelta>>]>,
+    shards: Box<[Mutex<Shard>]>,
+}
+
+#[derive(Default)]
+struct Shard {
+    notes: Vec<(Digest, Timestamp)>,
+    sums: HashTable<UsageDelta>,
 }
 
 impl UsageBuffer {
@@ -21,8 +32,11 @@ impl UsageBuffer {
 
     /// Counts one allowed call.
     pub(crate) fn record(&self, digest: &Digest, now: Timestamp) {
-        let one = UsageDelta { digest: *digest, uses: 1, first: now, last: now };
-        self.add(&one);
+        let mut shard = self.shard(digest);
+        shard.notes.push((*digest, now));
+        if shard.notes.len() >= NOTES {
+            shard.add_up();
+        }
     }
 
     /// Writes everything that was counted. What cannot be written is kept for the next time.
@@ -30,7 +44,11 @@ impl UsageBuffer {
         let deltas: Vec<UsageDelta> = self
             .shards
             .iter()
-            .flat_map(|shard| std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner)))
+            .flat_map(|shard| {
+                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                shard.add_up();
+                std::mem::take(&mut shard.sums)
+            })
             .collect();
         if deltas.is_empty() {
             return Ok(());
@@ -42,17 +60,32 @@ impl UsageBuffer {
         match written {
             Ok(_) => Ok(()),
             Err(error) => {
-                deltas.iter().for_each(|delta| self.add(delta));
+                deltas.iter().for_each(|delta| self.shard(&delta.digest).add(delta));
                 Err(error)
             }
         }
     }
 
-    fn add(&self, delta: &UsageDelta) {
+    fn shard(&self, digest: &Digest) -> MutexGuard<'_, Shard> {
+        let number = usize::from(digest.as_bytes()[1]) % SHARDS;
+        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    fn add_up(&mut self) {
+        let mut notes = std::mem::take(&mut self.notes);
+        for (digest, now) in notes.drain(..) {
+            self.add(&UsageDelta { digest, uses: 1, first: now, last: now });
+        }
+        // Its memory is kept for the next ones.
+        self.notes = notes;
+    }
+
+    fn add(&mut self, delta: &UsageDelta) {
         let digest = delta.digest.as_bytes();
-        let mut shard = self.shards[usize::from(digest[1]) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner);
         // Digests are uniform and public to this process: equality needs no constant time here.
-        let entry = shard.find_mut(hash_of(digest), |known| known.digest.as_bytes() == digest);
+        let entry = self.sums.find_mut(hash_of(digest), |known| known.digest.as_bytes() == digest);
         match entry {
             Some(known) => {
                 known.uses = known.uses.saturating_add(delta.uses);
@@ -60,7 +93,7 @@ impl UsageBuffer {
                 known.last = known.last.max(delta.last);
             }
             None => {
-                shard.insert_unique(hash_of(digest), *delta, |known| hash_of(known.digest.as_bytes()));
+                self.sums.insert_unique(hash_of(digest), *delta, |known| hash_of(known.digest.as_bytes()));
             }
         }
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,10 +19,15 @@ use keystile::{
 use sha2::{Digest as _, Sha256};
 
 const NATIVE: &str = "native SHA-256 of 44 bytes";
+/// Set in the process that only opens this store.
+const OPEN: &str = "KEYSTILE_BENCH_OPEN";
 const NOW: u64 = 1_800_000_000;
 
 fn main() {
     let largest: usize = std::env::var("KEYSTILE_BENCH_KEYS").map_or(1_000_000, |keys| keys.parse().unwrap());
+    if let Some(path) = std::env::var_os(OPEN) {
+        return bench_open(Path::new(&path), largest);
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut criterion = Criterion::default().configure_from_args().without_plots();
     let mut report = Report::default();
@@ -44,16 +49,13 @@ fn bench_store(criterion: &mut Criterion, report: &mut Report, folder: &Path, ke
     fill(&path, keys);
     println!("{keys} keys imported in {:.1} s", started.elapsed().as_secs_f64());
 
-    let before = resident_bytes();
-    let started = Instant::now();
+    // In a process of its own, whose memory holds nothing else.
+    let this = std::env::current_exe().unwrap();
+    let status = Command::new(this).env(OPEN, &path).env("KEYSTILE_BENCH_KEYS", keys.to_string()).status();
+    assert!(status.unwrap().success());
+
     let keystile = open(&path);
     let request = keystile.request();
-    assert!(keystile.verify(secret(keys - 1), &request).is_allow());
-    let opened = started.elapsed();
-    let grown = resident_bytes().saturating_sub(before);
-    assert_eq!(keystile.secrets_in_memory(), keys as u64);
-    println!("{keys} keys: first verdict {:.3} s after the start of opening", opened.as_secs_f64());
-    println!("{keys} keys: {:.0} bytes of memory a key", grown as f64 / keys as f64);
 
     // In an order without a pattern, as callers come. 100,000 of them are more than the caches hold.
     let secrets: Vec<String> = (0..keys.min(100_000)).map(|number| secret(scatter(number, keys))).collect();
@@ -68,6 +70,23 @@ fn bench_store(criterion: &mut Criterion, report: &mut Report, folder: &Path, ke
         keystile.verify_batch(next.next().unwrap(), &request)
     });
     assert_eq!(keystile.sandbox_counters().failures(), 0);
+}
+
+/// From the start of opening to the first verdict, and the memory that it takes.
+fn bench_open(path: &Path, keys: usize) {
+    let last = secret(keys - 1);
+    let before = resident_bytes();
+    let started = Instant::now();
+    let keystile = open(path);
+    assert!(keystile.verify(last, &keystile.request()).is_allow());
+    let opened = started.elapsed();
+    let grown = resident_bytes().saturating_sub(before);
+    assert_eq!(keystile.secrets_in_memory(), keys as u64);
+    println!(
+        "{keys} keys: first verdict {:.3} s after the start of opening, {:.0} bytes of memory a key",
+        opened.as_secs_f64(),
+        grown as f64 / keys as f64
+    );
 }
 
 /// The whole process of `keystile verify` on a small store.
@@ -136,7 +155,7 @@ fn fill(path: &Path, keys: usize) {
     }
 }
 
-fn open(path: &PathBuf) -> Keystile {
+fn open(path: &Path) -> Keystile {
     Keystile::options().clock(clock()).open(path).unwrap()
 }
 

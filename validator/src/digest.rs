@@ -59,9 +59,16 @@ impl Digest {
         hex
     }
 
-    /// Whether both are the same, in constant time.
+    /// Whether both are the same, in constant time: every bit of both is looked at, and the only
+    /// comparison is that of the differences put together, by `subtle`.
     pub(crate) fn matches(&self, other: &[u8; 32]) -> bool {
-        self.0.ct_eq(other).into()
+        let (ours, _) = self.0.as_chunks::<8>();
+        let (theirs, _) = other.as_chunks::<8>();
+        let differences = ours
+            .iter()
+            .zip(theirs)
+            .fold(0, |all, (ours, theirs)| all | (u64::from_le_bytes(*ours) ^ u64::from_le_bytes(*theirs)));
+        differences.ct_eq(&0).into()
     }
 }
 
@@ -130,5 +137,16 @@ mod tests {
         assert_eq!(Digest::from_hex(&hex[1..]), Err(DigestError));
         assert_eq!(Digest::from_hex(&std::format!("{hex}00")), Err(DigestError));
         assert_eq!(Digest::from_hex(&hex.replace(&hex[..1], "g")), Err(DigestError));
+    }
+
+    #[test]
+    fn every_bit_counts() {
+        let digest = Digest::of(b"x");
+        assert!(digest.matches(digest.as_bytes()));
+        for bit in 0..256 {
+            let mut other = *digest.as_bytes();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!digest.matches(&other), "bit {bit}");
+        }
     }
 }

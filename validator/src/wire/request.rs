@@ -31,21 +31,17 @@ pub(super) fn put_request(request: &Request, out: &mut impl Sink) -> Result<(), 
     request.validate().map_err(|_| LayoutError)?;
     let flag = |present: bool, flag: u8| if present { flag } else { 0 };
     let environment = request.environment.as_ref().map_or("", |environment| environment.as_str());
-    out.put_u8(LAYOUT)?;
-    out.put_u8(
-        flag(request.environment.is_some(), ENVIRONMENT)
-            | flag(request.address.is_some(), ADDRESS)
-            | flag(request.usage.is_some(), USAGE),
-    )?;
-    out.put_len(request.all_of.len())?;
-    out.put_len(request.any_of.len())?;
-    out.put_len(environment.len())?;
-    out.put_u8(match request.address {
+    let flags = flag(request.environment.is_some(), ENVIRONMENT)
+        | flag(request.address.is_some(), ADDRESS)
+        | flag(request.usage.is_some(), USAGE);
+    let short = |len: usize| u8::try_from(len).map_err(|_| LayoutError);
+    let family = match request.address {
         None => 0,
         Some(IpAddr::V4(_)) => 4,
         Some(IpAddr::V6(_)) => 6,
-    })?;
-    out.put_u16(0)?;
+    };
+    let (all_of, any_of) = (short(request.all_of.len())?, short(request.any_of.len())?);
+    out.put(&[LAYOUT, flags, all_of, any_of, short(environment.len())?, family, 0, 0])?;
     out.put_u64(request.now.unix())?;
     if let Some(usage) = request.usage {
         out.put_u32(usage.used)?;

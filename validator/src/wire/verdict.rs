@@ -31,15 +31,13 @@ pub(super) fn put_verdict(judgement: &Result<RecordView<'_>, Denial>, out: &mut 
                 .saturating_add(record.environment.len())
                 .saturating_add(record.owner.len())
                 .saturating_add(record.scopes.raw().len());
-            out.put_u16(u16::try_from(len).map_err(|_| LayoutError)?)?;
-            out.put(&[ALLOW, 0])?;
-            out.put_u32(0)?;
-            out.put_u8(API_KEY)?;
-            out.put_u8(if record.expires_at.is_some() { EXPIRES_AT } else { 0 })?;
-            out.put_len(record.environment.len())?;
-            out.put_len(record.owner.len())?;
-            out.put_u8(record.scope_count)?;
-            out.put(&[0; 3])?;
+            let [len_low, len_high] = u16::try_from(len).map_err(|_| LayoutError)?.to_le_bytes();
+            let flags = if record.expires_at.is_some() { EXPIRES_AT } else { 0 };
+            let short = |len: usize| u8::try_from(len).map_err(|_| LayoutError);
+            let (environment_len, owner_len) = (short(record.environment.len())?, short(record.owner.len())?);
+            // Whole rows instead of field by field: this is the hot path.
+            out.put(&[len_low, len_high, ALLOW, 0, 0, 0, 0, 0])?;
+            out.put(&[API_KEY, flags, environment_len, owner_len, record.scope_count, 0, 0, 0])?;
             out.put(record.key_id.as_bytes())?;
             out.put_u64(record.expires_at.map_or(0, |time| time.unix()))?;
             out.put(record.environment)?;

@@ -169,8 +169,14 @@ fn a_file_that_was_replaced_is_noticed() {
     let store = fixture.open();
     fs::rename(fixture.path(), fixture.file("old.db")).unwrap();
     assert!(matches!(store.has_changed().unwrap_err(), StoreError::Replaced { .. }));
-    SqliteStore::create(&fixture.path(), &Settings::default(), &[], at(0)).unwrap();
+    // The journal of the old file is still beside its name, so a new store cannot be made there …
+    let made = SqliteStore::create(&fixture.path(), &Settings::default(), &[], at(0));
+    assert!(matches!(made.err(), Some(StoreError::AlreadyExists { .. })));
+    // … but another one can be moved there.
+    drop(SqliteStore::create(&fixture.file("new.db"), &Settings::default(), &[], at(0)).unwrap());
+    fs::rename(fixture.file("new.db"), fixture.path()).unwrap();
     assert!(matches!(store.has_changed().unwrap_err(), StoreError::Replaced { .. }));
+    assert!(matches!(store.read().err(), Some(StoreError::Replaced { .. })));
     assert!(matches!(store.write().err(), Some(StoreError::Replaced { .. })));
 }
 
