@@ -19,8 +19,9 @@ demo: wasm-target
 
 ## Every test: unit, property, golden, conformance, crash.
 test: wasm-target
-	cargo build --quiet --package keystile-tests --tests
-	@if cargo nextest --version >/dev/null 2>&1; then \
+	cargo build --quiet --package keystile
+	@export KEYSTILE_BIN="$(TARGET)/debug/keystile"; \
+	if cargo nextest --version >/dev/null 2>&1; then \
 		set -e; cargo nextest run --no-fail-fast; cargo test --quiet --doc; \
 	else cargo test --no-fail-fast; fi
 
