@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keystile_validator::{Digest, Timestamp};
 
@@ -46,7 +46,7 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         self.stop.ring();
-        self.inner.graces.bell.ring();
+        self.inner.writer_bell.ring();
         for handle in self.handles.drain(..) {
             // A thread that panicked has said so; there is nothing left to do for it.
             let _ = handle.join();
@@ -81,14 +81,21 @@ fn follow(inner: &Inner, stop: &Bell) {
 
 /// Writes uses now and then, and starts grace periods as soon as they are asked for.
 fn write_behind(inner: &Inner, stop: &Bell, interval: Duration) {
+    let mut flushed = Instant::now();
     while !stop.has_rung() {
-        let rang = inner.graces.bell.wait(interval);
-        inner.graces.bell.reset();
+        inner.writer_bell.wait(interval.saturating_sub(flushed.elapsed()));
+        inner.writer_bell.reset();
         if stop.has_rung() {
             return;
         }
         // What fails is kept and tried again at the next turn.
-        let _ = if rang { inner.graces.start_all(inner) } else { inner.flush() };
+        if flushed.elapsed() >= interval {
+            let _ = inner.flush();
+            flushed = Instant::now();
+        } else {
+            inner.usage.add_up();
+            let _ = inner.graces.start_all(inner);
+        }
     }
 }
 
@@ -96,17 +103,11 @@ fn write_behind(inner: &Inner, stop: &Bell, interval: Duration) {
 #[derive(Default)]
 pub(crate) struct GraceQueue {
     waiting: Mutex<HashMap<[u8; 32], Timestamp>>,
-    bell: Bell,
 }
 
 impl GraceQueue {
+    /// Takes a first use; the earliest one counts.
     pub(crate) fn push(&self, digest: Digest, first_use: Timestamp) {
-        self.keep(digest, first_use);
-        self.bell.ring();
-    }
-
-    /// The earliest use counts.
-    fn keep(&self, digest: Digest, first_use: Timestamp) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let known = waiting.entry(*digest.as_bytes()).or_insert(first_use);
         *known = first_use.min(*known);
@@ -119,7 +120,7 @@ impl GraceQueue {
             let digest = Digest::from_bytes(digest);
             if let Err(error) = start_grace(inner, &digest, first_use) {
                 // Kept, so that the old secret ends even if the new one is never used again.
-                self.keep(digest, first_use);
+                self.push(digest, first_use);
                 result = Err(error);
             }
         }
@@ -129,13 +130,13 @@ impl GraceQueue {
 
 /// A bell that threads wait for.
 #[derive(Default)]
-struct Bell {
+pub(crate) struct Bell {
     rang: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Bell {
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         *self.rang.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
     }

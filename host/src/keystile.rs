@@ -8,7 +8,7 @@ use keystile_validator::{Request, Timestamp, Verdict};
 
 use crate::audit::{self, AuditEntry, AuditReport, Checkpoint};
 use crate::clock::Clock;
-use crate::follower::{GraceQueue, Workers};
+use crate::follower::{Bell, GraceQueue, Workers};
 use crate::keys::Keys;
 use crate::limits::RateWindows;
 use crate::options::{CreateStoreError, NewStore, OpenError, OpenOptions};
@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) sandbox: Sandbox,
     pub(crate) usage: UsageBuffer,
     pub(crate) graces: GraceQueue,
+    /// Wakes the thread that writes behind.
+    pub(crate) writer_bell: Bell,
     pub(crate) windows: RateWindows,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) actor: String,

@@ -151,6 +151,7 @@ impl OpenOptions {
             sandbox,
             usage: crate::usage::UsageBuffer::new(),
             graces: crate::follower::GraceQueue::default(),
+            writer_bell: crate::follower::Bell::default(),
             windows: crate::limits::RateWindows::new(),
             clock: self.clock,
             actor: self.actor,

@@ -1,5 +1,7 @@
 //! Usage: who was allowed and when, gathered in memory and written behind, never on the hot path.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
@@ -7,49 +9,64 @@ use keystile_validator::{Digest, Timestamp};
 
 use crate::store::{Store, StoreError, UsageDelta};
 
-const SHARDS: usize = 64;
-/// Calls of one shard that are noted before they are added up.
-const NOTES: usize = 256;
+/// Lists of notes, so that threads do not wait for each other.
+const LISTS: usize = 16;
+/// Calls that a list notes before somebody is asked to add them up.
+const NOTES: usize = 1_024;
+/// Calls that a list notes at most; then the caller adds them up itself. 1.3 MB.
+const MAX_NOTES: usize = 32 * NOTES;
 
 /// Uses that are not yet in the store.
 ///
-/// A call is first noted, which costs a write to memory that is at hand; adding up, which looks for the
-/// key in a large table, is done for many notes in a row.
+/// A call is first noted at the end of its thread's list, which costs a write to memory that is at
+/// hand. Adding up, which looks for the key in a large table, is left to the thread that writes.
 pub(crate) struct UsageBuffer {
-    shards: Box<[Mutex<Shard>]>,
+    lists: Box<[Mutex<Vec<Note>>]>,
+    sums: Mutex<Sums>,
+}
+
+/// One allowed call.
+#[derive(Clone, Copy)]
+struct Note {
+    digest: Digest,
+    now: Timestamp,
 }
 
 #[derive(Default)]
-struct Shard {
-    notes: Vec<(Digest, Timestamp)>,
-    sums: HashTable<UsageDelta>,
-}
+struct Sums(HashTable<UsageDelta>);
 
 impl UsageBuffer {
     pub(crate) fn new() -> UsageBuffer {
-        UsageBuffer { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        UsageBuffer { lists: (0..LISTS).map(|_| Mutex::default()).collect(), sums: Mutex::default() }
     }
 
-    /// Counts one allowed call.
-    pub(crate) fn record(&self, digest: &Digest, now: Timestamp) {
-        let mut shard = self.shard(digest);
-        shard.notes.push((*digest, now));
-        if shard.notes.len() >= NOTES {
-            shard.add_up();
+    /// Notes one allowed call. Whether there is enough to be worth an [`UsageBuffer::add_up`].
+    pub(crate) fn record(&self, digest: &Digest, now: Timestamp) -> bool {
+        let mut list = lock(&self.lists[list_of_thread()]);
+        list.push(Note { digest: *digest, now });
+        if list.len() >= MAX_NOTES {
+            let notes = std::mem::take(&mut *list);
+            drop(list);
+            lock(&self.sums).add_all(&notes);
+            return false;
+        }
+        list.len().is_multiple_of(NOTES)
+    }
+
+    /// Adds up what was noted, so that the notes take no more memory.
+    pub(crate) fn add_up(&self) {
+        for list in &self.lists {
+            let notes = std::mem::take(&mut *lock(list));
+            if !notes.is_empty() {
+                lock(&self.sums).add_all(&notes);
+            }
         }
     }
 
     /// Writes everything that was counted. What cannot be written is kept for the next time.
     pub(crate) fn flush(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let deltas: Vec<UsageDelta> = self
-            .shards
-            .iter()
-            .flat_map(|shard| {
-                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                shard.add_up();
-                std::mem::take(&mut shard.sums)
-            })
-            .collect();
+        self.add_up();
+        let deltas: Vec<UsageDelta> = std::mem::take(&mut lock(&self.sums).0).into_iter().collect();
         if deltas.is_empty() {
             return Ok(());
         }
@@ -60,32 +77,39 @@ impl UsageBuffer {
         match written {
             Ok(_) => Ok(()),
             Err(error) => {
-                deltas.iter().for_each(|delta| self.shard(&delta.digest).add(delta));
+                let mut sums = lock(&self.sums);
+                deltas.iter().for_each(|delta| sums.add(delta));
                 Err(error)
             }
         }
     }
-
-    fn shard(&self, digest: &Digest) -> MutexGuard<'_, Shard> {
-        let number = usize::from(digest.as_bytes()[1]) % SHARDS;
-        self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Shard {
-    fn add_up(&mut self) {
-        let mut notes = std::mem::take(&mut self.notes);
-        for (digest, now) in notes.drain(..) {
-            self.add(&UsageDelta { digest, uses: 1, first: now, last: now });
+/// Threads take the lists in turn, each for good.
+fn list_of_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static LIST: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed) % LISTS);
+    }
+    LIST.get()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Counters: one that a panic left out is no reason to stop counting.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sums {
+    fn add_all(&mut self, notes: &[Note]) {
+        for Note { digest, now } in notes {
+            self.add(&UsageDelta { digest: *digest, uses: 1, first: *now, last: *now });
         }
-        // Its memory is kept for the next ones.
-        self.notes = notes;
     }
 
     fn add(&mut self, delta: &UsageDelta) {
         let digest = delta.digest.as_bytes();
         // Digests are uniform and public to this process: equality needs no constant time here.
-        let entry = self.sums.find_mut(hash_of(digest), |known| known.digest.as_bytes() == digest);
+        let entry = self.0.find_mut(hash_of(digest), |known| known.digest.as_bytes() == digest);
         match entry {
             Some(known) => {
                 known.uses = known.uses.saturating_add(delta.uses);
@@ -93,7 +117,7 @@ impl Shard {
                 known.last = known.last.max(delta.last);
             }
             None => {
-                self.sums.insert_unique(hash_of(digest), *delta, |known| hash_of(known.digest.as_bytes()));
+                self.0.insert_unique(hash_of(digest), *delta, |known| hash_of(known.digest.as_bytes()));
             }
         }
     }

@@ -169,9 +169,12 @@ impl Inner {
         if !verdict.is_allow() || self.read_only {
             return;
         }
-        self.usage.record(digest, now);
+        if self.usage.record(digest, now) {
+            self.writer_bell.ring();
+        }
         if hints.is_some_and(|hints| hints.starts_grace) {
             self.graces.push(*digest, now);
+            self.writer_bell.ring();
             if self.records.is_none() {
                 // Without background threads it is done here. If it fails it is done at the next use.
                 let _ = self.graces.start_all(self);
@@ -183,7 +186,7 @@ impl Inner {
 /// An allow counts only for the key whose record was handed in: the sandbox is not believed either.
 fn only_of(verdict: Verdict, hints: Option<RecordHints>) -> Verdict {
     match (&verdict, hints) {
-        (Verdict::Allow(principal), Some(hints)) if principal.key_id == hints.key_id => verdict,
+        (Verdict::Allow(principal), Some(hints)) if principal.key_id() == hints.key_id => verdict,
         (Verdict::Allow(_), _) => Verdict::deny(Code::Unavailable),
         (Verdict::Deny(_), _) => verdict,
     }

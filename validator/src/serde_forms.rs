@@ -296,20 +296,20 @@ struct PrincipalForm<'a> {
     kind: PrincipalKind,
     key_id: KeyId,
     owner: Option<&'a str>,
-    env: &'a Environment,
-    scopes: &'a [Scope],
+    env: &'a str,
+    scopes: Vec<&'a str>,
     expires_at: Option<Timestamp>,
 }
 
 impl Serialize for Principal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         PrincipalForm {
-            kind: self.kind,
-            key_id: self.key_id,
-            owner: self.owner.as_deref(),
-            env: &self.environment,
-            scopes: &self.scopes,
-            expires_at: self.expires_at,
+            kind: self.kind(),
+            key_id: self.key_id(),
+            owner: self.owner(),
+            env: self.environment(),
+            scopes: self.scopes().collect(),
+            expires_at: self.expires_at(),
         }
         .serialize(serializer)
     }

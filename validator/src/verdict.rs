@@ -1,13 +1,13 @@
 //! Verdicts: the validator's answer, in one vocabulary for keys and tokens.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
 
-use crate::environment::Environment;
 use crate::id::KeyId;
-use crate::scope::Scope;
+use crate::scope::{self, Scope};
 use crate::time::Timestamp;
 
 /// The validator's answer.
@@ -50,20 +50,98 @@ pub struct Denial {
 }
 
 /// Who the caller is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Its texts lie in one piece of memory: an allow costs one allocation.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Principal {
+    kind: PrincipalKind,
+    key_id: KeyId,
+    expires_at: Option<Timestamp>,
+    /// The environment, the owner, and each scope behind a space.
+    text: Box<str>,
+    environment_len: u8,
+    owner_len: u8,
+}
+
+impl Principal {
+    /// The principal of a key. The parts were checked; nothing is made of parts that are too long.
+    pub(crate) fn of_key<'a>(
+        key_id: KeyId,
+        environment: &str,
+        owner: &str,
+        scopes: impl Iterator<Item = &'a str> + Clone,
+        expires_at: Option<Timestamp>,
+    ) -> Option<Principal> {
+        let scopes_len = scopes.clone().map(|scope| scope.len().saturating_add(1)).fold(0, usize::saturating_add);
+        let len = environment.len().saturating_add(owner.len()).saturating_add(scopes_len);
+        let mut text = String::with_capacity(len);
+        text.push_str(environment);
+        text.push_str(owner);
+        for scope in scopes {
+            text.push(' ');
+            text.push_str(scope);
+        }
+        Some(Principal {
+            kind: PrincipalKind::ApiKey,
+            key_id,
+            expires_at,
+            text: text.into_boxed_str(),
+            environment_len: u8::try_from(environment.len()).ok()?,
+            owner_len: u8::try_from(owner.len()).ok()?,
+        })
+    }
+
     /// What kind of credential proved it.
-    pub kind: PrincipalKind,
+    pub const fn kind(&self) -> PrincipalKind {
+        self.kind
+    }
+
     /// The key.
-    pub key_id: KeyId,
+    pub const fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+
     /// Who the key acts for.
-    pub owner: Option<String>,
+    pub fn owner(&self) -> Option<&str> {
+        let start = usize::from(self.environment_len);
+        let owner = self.text.get(start..start.saturating_add(usize::from(self.owner_len)))?;
+        Some(owner).filter(|owner| !owner.is_empty())
+    }
+
     /// The environment of the key.
-    pub environment: Environment,
+    pub fn environment(&self) -> &str {
+        self.text.get(..usize::from(self.environment_len)).unwrap_or_default()
+    }
+
     /// What the key may do.
-    pub scopes: Vec<Scope>,
+    pub fn scopes(&self) -> impl Iterator<Item = &str> + Clone {
+        let start = usize::from(self.environment_len).saturating_add(usize::from(self.owner_len));
+        // A scope has no space in it, and the first one has a space before it.
+        self.text.get(start..).unwrap_or_default().split(' ').skip(1)
+    }
+
+    /// Whether one of the scopes grants what needs `required`.
+    pub fn may(&self, required: &Scope) -> bool {
+        self.scopes().any(|scope| scope::grants(scope.as_bytes(), required.as_str().as_bytes()))
+    }
+
     /// When it expires.
-    pub expires_at: Option<Timestamp>,
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("kind", &self.kind)
+            .field("key_id", &self.key_id)
+            .field("owner", &self.owner())
+            .field("environment", &self.environment())
+            .field("scopes", &self.scopes().collect::<Vec<_>>())
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
 }
 
 /// What kind of credential proved who the caller is.

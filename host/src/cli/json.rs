@@ -199,12 +199,12 @@ impl<'a> From<&'a Verdict> for VerdictJson<'a> {
 impl<'a> From<&'a Principal> for PrincipalJson<'a> {
     fn from(principal: &'a Principal) -> PrincipalJson<'a> {
         PrincipalJson {
-            kind: principal.kind.as_str(),
-            key_id: principal.key_id.to_string(),
-            owner: principal.owner.as_deref(),
-            env: principal.environment.as_str(),
-            scopes: principal.scopes.iter().map(|scope| scope.as_str()).collect(),
-            expires_at: principal.expires_at.map(rfc3339),
+            kind: principal.kind().as_str(),
+            key_id: principal.key_id().to_string(),
+            owner: principal.owner(),
+            env: principal.environment(),
+            scopes: principal.scopes().collect(),
+            expires_at: principal.expires_at().map(rfc3339),
         }
     }
 }

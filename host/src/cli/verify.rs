@@ -143,13 +143,13 @@ fn tell(verdict: &Verdict, session: &mut Session<'_>) -> Result<(), Failure> {
     }
     match verdict {
         Verdict::Allow(principal) => {
-            let owner = principal.owner.as_deref().map(|owner| format!(" owner={}", printable(owner)));
+            let owner = principal.owner().map(|owner| format!(" owner={}", printable(owner)));
             session.output.line(format_args!(
                 "{GOOD}allow{GOOD:#}  {}{} env={} scopes={}",
-                principal.key_id,
+                principal.key_id(),
                 owner.unwrap_or_default(),
-                principal.environment,
-                joined(&principal.scopes),
+                principal.environment(),
+                joined(&principal.scopes().collect::<Vec<_>>()),
             ))
         }
         Verdict::Deny(denial) => {

@@ -28,11 +28,12 @@ pub struct ValidatorModule {
 /// The validator in this program.
 pub const EMBEDDED: ValidatorModule = include!(concat!(env!("OUT_DIR"), "/validator.rs"));
 
-/// Loads the validator that is in this program.
+/// Loads the validator that is in this program: its faster machine code where the processor allows
+/// it, which wasmtime checks, and else the one for every processor.
 pub(super) fn load_embedded(engine: &Engine) -> Result<Module, SandboxError> {
     // SAFETY: the build script of this crate wrote these bytes with `Engine::precompile_module`,
     // and they are part of the program itself: whoever can change them can change any code.
-    unsafe { load(engine, CODE) }
+    unsafe { load(engine, CODE_V3).or_else(|_| load(engine, CODE)) }
 }
 
 /// Loads machine code. Wasmtime checks that its own version, the engine's settings and the
@@ -48,5 +49,7 @@ pub(super) unsafe fn load(engine: &Engine, code: &[u8]) -> Result<Module, Sandbo
     module.map_err(|error| SandboxError::Incompatible { reason: format!("{error:#}") })
 }
 
-/// What the build script made of `validator/module`.
+/// What the build script made of `validator/module`, for every processor of the target.
 pub(super) const CODE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/validator.cwasm"));
+/// The same for processors of level x86-64-v3; empty on other targets.
+const CODE_V3: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/validator-v3.cwasm"));

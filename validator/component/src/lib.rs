@@ -135,14 +135,14 @@ fn read_time(seconds: Option<u64>) -> Option<Option<validator::Timestamp>> {
 
 fn write_verdict(verdict: validator::Verdict) -> wit::Verdict {
     match verdict {
-        validator::Verdict::Allow(principal) => match principal.kind {
+        validator::Verdict::Allow(principal) => match principal.kind() {
             validator::PrincipalKind::ApiKey => wit::Verdict::Allow(wit::Principal {
                 kind: wit::PrincipalKind::ApiKey,
-                key_id: principal.key_id.to_string(),
-                owner: principal.owner,
-                environment: principal.environment.as_str().to_string(),
-                scopes: principal.scopes.iter().map(|scope| scope.as_str().to_string()).collect(),
-                expires_at: principal.expires_at.map(validator::Timestamp::unix),
+                key_id: principal.key_id().to_string(),
+                owner: principal.owner().map(ToString::to_string),
+                environment: principal.environment().to_string(),
+                scopes: principal.scopes().map(ToString::to_string).collect(),
+                expires_at: principal.expires_at().map(validator::Timestamp::unix),
             }),
             // A kind that this world cannot name is nobody.
             _ => UNAVAILABLE,

@@ -1,18 +1,17 @@
 //! The binary form of a key record.
 
-use alloc::borrow::ToOwned as _;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::LayoutError;
 use super::bytes::{Reader, Sink, Texts};
 use crate::address::AddressRange;
-use crate::environment::{Environment, is_environment};
+use crate::environment::is_environment;
 use crate::id::KeyId;
 use crate::record::{KeyRecord, KeyState, MAX_ADDRESSES, MAX_RECORD_LEN, MAX_SCOPES, Rate, is_owner};
-use crate::scope::{Scope, is_scope};
+use crate::scope::is_scope;
 use crate::time::Timestamp;
-use crate::verdict::{Principal, PrincipalKind};
+use crate::verdict::Principal;
 
 const LAYOUT: u8 = 1;
 const NOT_BEFORE: u8 = 1;
@@ -171,21 +170,22 @@ impl<'a> RecordView<'a> {
     }
 
     pub(crate) fn to_principal(&self) -> Option<Principal> {
-        Some(Principal {
-            kind: PrincipalKind::ApiKey,
-            key_id: self.key_id,
-            owner: Some(self.owner.to_owned()).filter(|owner| !owner.is_empty()),
-            environment: Environment::new(core::str::from_utf8(self.environment).ok()?).ok()?,
-            scopes: to_scopes(self.scopes).ok()?,
-            expires_at: self.expires_at,
-        })
+        to_principal(self.key_id, self.environment, self.owner, self.scopes, self.expires_at)
     }
 }
 
-/// Scopes that own their names.
-pub(super) fn to_scopes(scopes: Texts<'_>) -> Result<Vec<Scope>, LayoutError> {
-    let scope = |name| core::str::from_utf8(name).ok().and_then(|name| Scope::new(name).ok()).ok_or(LayoutError);
-    scopes.iter().map(scope).collect()
+/// The principal of these parts, which were checked when they were read.
+pub(super) fn to_principal(
+    key_id: KeyId,
+    environment: &[u8],
+    owner: &str,
+    scopes: Texts<'_>,
+    expires_at: Option<Timestamp>,
+) -> Option<Principal> {
+    let environment = core::str::from_utf8(environment).ok()?;
+    // What was checked to be a scope is ASCII: none is left out here.
+    let scopes = scopes.iter().filter_map(|scope| core::str::from_utf8(scope).ok());
+    Principal::of_key(key_id, environment, owner, scopes, expires_at)
 }
 
 fn read_range(reader: &mut Reader<'_>) -> Result<AddressRange, LayoutError> {

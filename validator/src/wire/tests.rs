@@ -114,9 +114,11 @@ proptest! {
         prop_assert_eq!(hints.key_id, record.key_id);
         prop_assert_eq!(hints.starts_grace, record.starts_grace);
         let principal = view.to_principal().unwrap();
-        prop_assert_eq!(principal.owner, record.owner);
-        prop_assert_eq!(principal.environment, record.environment);
-        prop_assert_eq!(principal.scopes, record.scopes);
+        prop_assert_eq!(principal.key_id(), record.key_id);
+        prop_assert_eq!(principal.owner(), record.owner.as_deref());
+        prop_assert_eq!(principal.environment(), record.environment.as_str());
+        prop_assert!(principal.scopes().eq(record.scopes.iter().map(|scope| scope.as_str())));
+        prop_assert_eq!(principal.expires_at(), record.expires_at);
         for range in &record.addresses {
             prop_assert!(view.allows_address(Some(range.network())));
         }

@@ -1,15 +1,15 @@
 //! The binary form of a verdict.
 
-use alloc::borrow::ToOwned as _;
 use core::num::NonZeroU32;
 
 use super::LayoutError;
 use super::bytes::{Reader, Sink, Texts};
-use super::record::{RecordView, to_scopes};
-use crate::environment::Environment;
+use super::record::{RecordView, to_principal};
+use crate::environment::is_environment;
 use crate::id::KeyId;
 use crate::record::is_owner;
-use crate::verdict::{Code, Denial, Principal, PrincipalKind, Verdict};
+use crate::scope::is_scope;
+use crate::verdict::{Code, Denial, Principal, Verdict};
 
 const DENY: u8 = 0;
 const ALLOW: u8 = 1;
@@ -80,19 +80,11 @@ fn read_principal(reader: &mut Reader<'_>) -> Result<Principal, LayoutError> {
     if flags & EXPIRES_AT == 0 && time.unix() != 0 {
         return Err(LayoutError);
     }
-    let environment = reader.text(usize::from(environment_len))?;
+    let environment = reader.take(usize::from(environment_len))?;
     let owner = reader.text(usize::from(owner_len))?;
-    if !(owner.is_empty() || is_owner(owner)) {
+    if !is_environment(environment) || !(owner.is_empty() || is_owner(owner)) {
         return Err(LayoutError);
     }
-    // `Scope` checks each one itself.
-    let scopes = Texts::read(reader, usize::from(scope_count), |_| true)?;
-    Ok(Principal {
-        kind: PrincipalKind::ApiKey,
-        key_id,
-        owner: Some(owner.to_owned()).filter(|owner| !owner.is_empty()),
-        environment: Environment::new(environment).map_err(|_| LayoutError)?,
-        scopes: to_scopes(scopes)?,
-        expires_at: (flags & EXPIRES_AT != 0).then_some(time),
-    })
+    let scopes = Texts::read(reader, usize::from(scope_count), is_scope)?;
+    to_principal(key_id, environment, owner, scopes, (flags & EXPIRES_AT != 0).then_some(time)).ok_or(LayoutError)
 }
