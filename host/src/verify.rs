@@ -186,7 +186,7 @@ impl Inner {
 /// An allow counts only for the key whose record was handed in: the sandbox is not believed either.
 fn only_of(verdict: Verdict, hints: Option<RecordHints>) -> Verdict {
     match (&verdict, hints) {
-        (Verdict::Allow(principal), Some(hints)) if principal.key_id() == hints.key_id => verdict,
+        (Verdict::Allow(principal), Some(hints)) if principal.key_id() == Some(hints.key_id) => verdict,
         (Verdict::Allow(_), _) => Verdict::deny(Code::Unavailable),
         (Verdict::Deny(_), _) => verdict,
     }

@@ -7,7 +7,8 @@ use std::process::Command;
 
 use keystile_tests::artifacts;
 use keystile_validator::wire::{Item, Message, decode_verdict, encode_formats, encode_record};
-use keystile_validator::{Code, KeyFormat, KeyRecord, Request, Verdict, check, check_batch};
+use keystile_validator::{Code, KeyFormat, KeyRecord, Record, Request, Verdict, check, check_batch};
+use keystile_validator::jwt::TokenState;
 use serde_json::{Value, json};
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Config, Engine, Instance, Memory, Module, Store, TypedFunc};
@@ -123,8 +124,10 @@ fn natively_in_batches() {
     }
     assert!(groups.values().any(|group| group.len() > 100));
     for group in groups.values() {
-        let items: Vec<_> = group.iter().map(|case| (case.credential.as_slice(), case.record.as_ref())).collect();
-        let verdicts = check_batch(&items, &group[0].request, &vectors.formats[&group[0].formats]);
+        let items: Vec<_> =
+            group.iter().map(|case| (case.credential.as_slice(), case.record.as_ref().map(Record::Key))).collect();
+        let formats = &vectors.formats[&group[0].formats];
+        let verdicts = check_batch(&items, &group[0].request, formats, &mut TokenState::default());
         for (case, verdict) in group.iter().zip(&verdicts) {
             assert_eq!(without_message(verdict), case.verdict, "{}", case.name);
         }
@@ -154,7 +157,7 @@ impl CoreModule {
             let function = instance.get_typed_func::<(), i32>(&mut store, name).unwrap();
             usize::try_from(function.call(&mut store, ()).unwrap()).unwrap()
         };
-        assert_eq!(number("keystile_abi_version"), 1);
+        assert_eq!(number("keystile_abi_version"), 2);
         let (input, input_size) = (number("keystile_input"), number("keystile_input_size"));
         let (output, output_size) = (number("keystile_output"), number("keystile_output_size"));
         let memory = instance.get_memory(&mut store, "memory").unwrap();

@@ -7,13 +7,15 @@ use wasmtime::{Config, Engine, Module};
 /// The largest a core module may grow to before somebody has to say why, in bytes.
 const MAX_CORE_MODULE: usize = 96 * 1024;
 
-const EXPORTS: [&str; 7] = [
+const EXPORTS: [&str; 9] = [
     "keystile_abi_version",
     "keystile_check",
+    "keystile_forget_issuers",
     "keystile_input",
     "keystile_input_size",
     "keystile_output",
     "keystile_output_size",
+    "keystile_put_issuer",
     "memory",
 ];
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keystile::sandbox::{Sandbox, SandboxError, SandboxFailure, SandboxOptions, engine_config};
+use keystile::sandbox::{IssuerDocument, Sandbox, SandboxError, SandboxFailure, SandboxOptions, engine_config};
 use wasmtime::Engine;
 
 /// The text of a guest, part by part.
@@ -21,23 +21,26 @@ struct Guest<'a> {
     output_size: &'a str,
     /// Runs when the message is empty; must leave an `i32`.
     misbehave: &'a str,
+    /// Runs when an issuer is put; must leave an `i32`.
+    put_issuer: &'a str,
     more: &'a str,
 }
 
 const HONEST: Guest<'static> = Guest {
     memory: r#"(memory (export "memory") 9)"#,
-    version: "i32.const 1",
+    version: "i32.const 2",
     input: "i32.const 0",
     input_size: "i32.const 262144",
     output: "i32.const 262144",
     output_size: "i32.const 262144",
     misbehave: "i32.const 0",
+    put_issuer: "i32.const 1",
     more: "",
 };
 
 impl Guest<'_> {
     fn text(&self) -> String {
-        let Guest { memory, version, input, input_size, output, output_size, misbehave, more } = self;
+        let Guest { memory, version, input, input_size, output, output_size, misbehave, put_issuer, more } = self;
         format!(
             r#"(module
                 {more}
@@ -47,6 +50,8 @@ impl Guest<'_> {
                 (func (export "keystile_input_size") (result i32) {input_size})
                 (func (export "keystile_output") (result i32) {output})
                 (func (export "keystile_output_size") (result i32) {output_size})
+                (func (export "keystile_put_issuer") (param i32) (result i32) {put_issuer})
+                (func (export "keystile_forget_issuers") (result i32) i32.const 0)
                 (func $check (export "keystile_check") (param $length i32) (result i32)
                     (if (result i32) (i32.eqz (local.get $length))
                         (then {misbehave})
@@ -284,6 +289,8 @@ fn a_module_that_lacks_an_export_is_refused() {
         "keystile_input_size",
         "keystile_output",
         "keystile_output_size",
+        "keystile_put_issuer",
+        "keystile_forget_issuers",
         "keystile_check",
     ] {
         let without = text.replace(&format!(r#"(export "{name}")"#), "");
@@ -390,4 +397,30 @@ fn wasm_that_rust_does_not_make_does_not_compile() {
     ] {
         assert!(engine.precompile_module(text.as_bytes()).is_err(), "{text}");
     }
+}
+
+/// A validator that fails while it takes an issuer judges no token, and keys all the same.
+#[test]
+fn a_guest_that_fails_on_an_issuer_denies_tokens_only() {
+    for put_issuer in ["unreachable", "i32.const -7", "(loop $forever (br $forever)) i32.const 0"] {
+        let sandbox = Guest { put_issuer, ..HONEST }.load(hasty()).unwrap();
+        sandbox.set_issuers(vec![IssuerDocument::new("https://id.example", "{}")]);
+        for _ in 0..2 {
+            let token = sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len()));
+            assert!(token.is_err(), "{put_issuer}: {token:?}");
+            assert_eq!(behave(&sandbox).unwrap(), 7, "{put_issuer}");
+        }
+        sandbox.set_issuers(Vec::new());
+        assert_eq!(sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len())).unwrap(), 7, "{put_issuer}");
+    }
+}
+
+#[test]
+fn an_issuer_that_does_not_fit_the_buffer_is_not_put() {
+    let sandbox = HONEST.load(options()).unwrap();
+    sandbox.set_issuers(vec![IssuerDocument::new("https://id.example", "x".repeat(262_145))]);
+    let token = sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len()));
+    assert_eq!(token, Err(SandboxFailure::NotEncoded));
+    sandbox.set_issuers(vec![IssuerDocument::new("https://id.example", "x".repeat(262_144))]);
+    assert_eq!(sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len())).unwrap(), 7);
 }

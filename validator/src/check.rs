@@ -4,17 +4,18 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use crate::digest::Digest;
+use crate::jwt::{TokenRecord, TokenState, VerifiedJwt, judge_token, looks_like_jws};
 use crate::key_format::{FormatMatch, KeyFormat};
 use crate::record::{KeyRecord, KeyState};
 use crate::request::Request;
 use crate::scope;
-use crate::verdict::{Code, Denial, Verdict};
-use crate::wire::{FormatsView, RecordView, RequestView};
+use crate::verdict::{Code, Denial, Principal, Verdict};
+use crate::wire::{FormatsView, RecordView, RequestView, is_token_record, read_token_record};
 
 /// Longest credential that is looked at, in bytes. A longer one is `malformed`.
 pub const MAX_CREDENTIAL_LEN: usize = 65_536;
 
-/// Judges one credential.
+/// Judges one key.
 ///
 /// `record` is what the caller found for it, or `None`; `formats` are the key formats in force,
 /// which tell a typo (`unknown_key`) from something that is no key at all (`malformed`). The digest
@@ -34,11 +35,29 @@ pub const MAX_CREDENTIAL_LEN: usize = 65_536;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn check(credential: &[u8], record: Option<&KeyRecord>, request: &Request, formats: &[KeyFormat]) -> Verdict {
-    check_batch(&[(credential, record)], request, formats).pop().unwrap_or(Verdict::deny(Code::Unavailable))
+    let record = record.map(Record::Key);
+    check_batch(&[(credential, record)], request, formats, &mut TokenState::empty())
+        .pop()
+        .unwrap_or(Verdict::deny(Code::Unavailable))
 }
 
-/// Judges many credentials against one request: [`check`] for each, in order.
-pub fn check_batch(items: &[(&[u8], Option<&KeyRecord>)], request: &Request, formats: &[KeyFormat]) -> Vec<Verdict> {
+/// What a host's store says of a credential.
+#[derive(Clone, Copy, Debug)]
+pub enum Record<'a> {
+    /// The record of a key, found by the credential's digest.
+    Key(&'a KeyRecord),
+    /// What is known of a token, found by what it says of itself.
+    Token(&'a TokenRecord),
+}
+
+/// Judges many credentials, keys and tokens, against one request: [`check`] for each, in order. Tokens
+/// are judged by the issuers of `state`.
+pub fn check_batch(
+    items: &[(&[u8], Option<Record<'_>>)],
+    request: &Request,
+    formats: &[KeyFormat],
+    state: &mut TokenState,
+) -> Vec<Verdict> {
     let mut request_bytes = Vec::new();
     let mut formats_bytes = Vec::new();
     let encoded = crate::wire::encode_request(request, &mut request_bytes).is_ok()
@@ -55,21 +74,77 @@ pub fn check_batch(items: &[(&[u8], Option<&KeyRecord>)], request: &Request, for
             record_bytes.clear();
             let record = match record {
                 None => None,
-                Some(record) => match crate::wire::encode_record(record, &mut record_bytes) {
-                    Ok(()) => Some(record_bytes.as_slice()),
-                    Err(_) => return Verdict::deny(Code::Unavailable),
-                },
+                Some(record) => {
+                    let encoded = match record {
+                        Record::Key(record) => crate::wire::encode_record(record, &mut record_bytes),
+                        Record::Token(record) => crate::wire::encode_token_record(record, &mut record_bytes),
+                    };
+                    match encoded {
+                        Ok(()) => Some(record_bytes.as_slice()),
+                        Err(_) => return Verdict::deny(Code::Unavailable),
+                    }
+                }
             };
-            match judge(credential, record, &request, &formats) {
-                Ok(record) => record.to_principal().map_or(Verdict::deny(Code::Unavailable), Verdict::Allow),
-                Err(denial) => Verdict::Deny(denial),
-            }
+            judge(credential, record, &request, &formats, state).into_verdict()
         })
         .collect()
 }
 
-/// Judges one credential; an allow gives back the record that proves it.
+/// What a judgement found.
+pub(crate) enum Judgement<'a> {
+    /// A key with this record.
+    Key(RecordView<'a>),
+    /// This token.
+    Token(VerifiedJwt),
+    /// Neither.
+    Deny(Denial),
+}
+
+impl Judgement<'_> {
+    fn into_verdict(self) -> Verdict {
+        let principal = match self {
+            Judgement::Key(record) => record.to_principal(),
+            Judgement::Token(token) => Principal::of_token(&token),
+            Judgement::Deny(denial) => return Verdict::Deny(denial),
+        };
+        principal.map_or(Verdict::deny(Code::Unavailable), Verdict::Allow)
+    }
+}
+
+/// Judges one credential.
 pub(crate) fn judge<'a>(
+    credential: &[u8],
+    record: Option<&'a [u8]>,
+    request: &RequestView<'_>,
+    formats: &FormatsView<'_>,
+    state: &mut TokenState,
+) -> Judgement<'a> {
+    let judged = if record.is_none_or(is_token_record) && looks_like_jws(credential) {
+        judge_jws(credential, record, request, formats, state).map(Judgement::Token)
+    } else {
+        judge_key(credential, record, request, formats).map(Judgement::Key)
+    };
+    judged.unwrap_or_else(Judgement::Deny)
+}
+
+fn judge_jws(
+    credential: &[u8],
+    record: Option<&[u8]>,
+    request: &RequestView<'_>,
+    formats: &FormatsView<'_>,
+    state: &mut TokenState,
+) -> Result<VerifiedJwt, Denial> {
+    let Ok(record) = record.map(read_token_record).transpose() else {
+        return deny(Code::Unavailable);
+    };
+    judge_token(credential, state, record.as_ref(), request).map_err(|denial| match denial.code {
+        // No token, but possibly a key with two dots in it that was mistyped.
+        Code::Malformed => Denial { code: explain_miss(credential, formats), retry_after: None },
+        _ => denial,
+    })
+}
+
+fn judge_key<'a>(
     credential: &[u8],
     record: Option<&'a [u8]>,
     request: &RequestView<'_>,

@@ -29,7 +29,7 @@ extern crate std;
 
 // The judgement
 mod check;
-pub use check::{MAX_CREDENTIAL_LEN, check, check_batch};
+pub use check::{MAX_CREDENTIAL_LEN, Record, check, check_batch};
 
 // What goes in
 pub use address::{AddressRange, AddressRangeError};

@@ -292,26 +292,55 @@ impl<'de> Deserialize<'de> for Code {
 }
 
 #[derive(serde::Serialize)]
-struct PrincipalForm<'a> {
-    kind: PrincipalKind,
-    key_id: KeyId,
-    owner: Option<&'a str>,
-    env: &'a str,
-    scopes: Vec<&'a str>,
-    expires_at: Option<Timestamp>,
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum PrincipalForm<'a> {
+    ApiKey {
+        key_id: Option<KeyId>,
+        owner: Option<&'a str>,
+        env: Option<&'a str>,
+        scopes: Vec<&'a str>,
+        expires_at: Option<Timestamp>,
+    },
+    Jwt {
+        issuer: Option<&'a str>,
+        subject: Option<&'a str>,
+        org_id: Option<&'a str>,
+        env: Option<&'a str>,
+        scopes: Vec<&'a str>,
+        roles: Vec<&'a str>,
+        client_id: Option<&'a str>,
+        session_id: Option<&'a str>,
+        token_id: Option<&'a str>,
+        issued_at: Option<Timestamp>,
+        expires_at: Option<Timestamp>,
+    },
 }
 
 impl Serialize for Principal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        PrincipalForm {
-            kind: self.kind(),
-            key_id: self.key_id(),
-            owner: self.owner(),
-            env: self.environment(),
-            scopes: self.scopes().collect(),
-            expires_at: self.expires_at(),
-        }
-        .serialize(serializer)
+        let form = match self.kind() {
+            PrincipalKind::ApiKey => PrincipalForm::ApiKey {
+                key_id: self.key_id(),
+                owner: self.owner(),
+                env: self.environment(),
+                scopes: self.scopes().collect(),
+                expires_at: self.expires_at(),
+            },
+            PrincipalKind::Jwt => PrincipalForm::Jwt {
+                issuer: self.issuer(),
+                subject: self.subject(),
+                org_id: self.organization(),
+                env: self.environment(),
+                scopes: self.scopes().collect(),
+                roles: self.roles().collect(),
+                client_id: self.client_id(),
+                session_id: self.session_id(),
+                token_id: self.token_id(),
+                issued_at: self.issued_at(),
+                expires_at: self.expires_at(),
+            },
+        };
+        form.serialize(serializer)
     }
 }
 

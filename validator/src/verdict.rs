@@ -7,6 +7,7 @@ use core::fmt;
 use core::num::NonZeroU32;
 
 use crate::id::KeyId;
+use crate::jwt::VerifiedJwt;
 use crate::scope::{self, Scope};
 use crate::time::Timestamp;
 
@@ -55,40 +56,67 @@ pub struct Denial {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Principal {
     kind: PrincipalKind,
-    key_id: KeyId,
+    key_id: Option<KeyId>,
+    issued_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
-    /// The environment, the owner, and each scope behind a space.
+    /// The parts one after the other, then each scope behind a space.
     text: Box<str>,
-    environment_len: u8,
-    owner_len: u8,
+    /// Where each part ends; an empty part is none.
+    ends: [u16; PARTS],
+    roles: Box<[Box<str>]>,
 }
 
+/// The texts of a principal but its scopes and roles, checked where they come from.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct PrincipalTexts<'a> {
+    pub(crate) environment: &'a str,
+    pub(crate) owner: &'a str,
+    pub(crate) issuer: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) organization: &'a str,
+    pub(crate) token_id: &'a str,
+    pub(crate) session_id: &'a str,
+    pub(crate) client_id: &'a str,
+}
+
+const PARTS: usize = 8;
+
 impl Principal {
-    /// The principal of a key. The parts were checked; nothing is made of parts that are too long.
+    /// The principal of a key. `None`: its texts are too long together.
     pub(crate) fn of_key<'a>(
         key_id: KeyId,
-        environment: &str,
-        owner: &str,
+        texts: &PrincipalTexts<'_>,
         scopes: impl Iterator<Item = &'a str> + Clone,
         expires_at: Option<Timestamp>,
     ) -> Option<Principal> {
-        let scopes_len = scopes.clone().map(|scope| scope.len().saturating_add(1)).fold(0, usize::saturating_add);
-        let len = environment.len().saturating_add(owner.len()).saturating_add(scopes_len);
-        let mut text = String::with_capacity(len);
-        text.push_str(environment);
-        text.push_str(owner);
-        for scope in scopes {
-            text.push(' ');
-            text.push_str(scope);
-        }
-        Some(Principal {
-            kind: PrincipalKind::ApiKey,
-            key_id,
-            expires_at,
-            text: text.into_boxed_str(),
-            environment_len: u8::try_from(environment.len()).ok()?,
-            owner_len: u8::try_from(owner.len()).ok()?,
-        })
+        let (text, ends) = pack(texts, scopes)?;
+        let kind = PrincipalKind::ApiKey;
+        Some(Principal { kind, key_id: Some(key_id), issued_at: None, expires_at, text, ends, roles: Box::default() })
+    }
+
+    /// The principal that a token names. `None`: its texts are too long together.
+    pub(crate) fn of_token(token: &VerifiedJwt) -> Option<Principal> {
+        let claims = token.claims();
+        let scopes = claims.scopes();
+        Principal::of_claims(
+            &PrincipalTexts::of_token(token),
+            scopes,
+            claims.roles().map(Box::from).collect(),
+            claims.issued_at(),
+            claims.expires_at(),
+        )
+    }
+
+    pub(crate) fn of_claims<'a>(
+        texts: &PrincipalTexts<'_>,
+        scopes: impl Iterator<Item = &'a str> + Clone,
+        roles: Box<[Box<str>]>,
+        issued_at: Option<Timestamp>,
+        expires_at: Timestamp,
+    ) -> Option<Principal> {
+        let (text, ends) = pack(texts, scopes)?;
+        let kind = PrincipalKind::Jwt;
+        Some(Principal { kind, key_id: None, issued_at, expires_at: Some(expires_at), text, ends, roles })
     }
 
     /// What kind of credential proved it.
@@ -96,28 +124,61 @@ impl Principal {
         self.kind
     }
 
-    /// The key.
-    pub const fn key_id(&self) -> KeyId {
+    /// The key; `None`: a token proved it.
+    pub const fn key_id(&self) -> Option<KeyId> {
         self.key_id
+    }
+
+    /// The environment of the key, or of the token's issuer; `None`: any.
+    pub fn environment(&self) -> Option<&str> {
+        self.part(0)
     }
 
     /// Who the key acts for.
     pub fn owner(&self) -> Option<&str> {
-        let start = usize::from(self.environment_len);
-        let owner = self.text.get(start..start.saturating_add(usize::from(self.owner_len)))?;
-        Some(owner).filter(|owner| !owner.is_empty())
+        self.part(1)
     }
 
-    /// The environment of the key.
-    pub fn environment(&self) -> &str {
-        self.text.get(..usize::from(self.environment_len)).unwrap_or_default()
+    /// Who issued the token (`iss`).
+    pub fn issuer(&self) -> Option<&str> {
+        self.part(2)
     }
 
-    /// What the key may do.
+    /// Who the token was issued to (`sub`).
+    pub fn subject(&self) -> Option<&str> {
+        self.part(3)
+    }
+
+    /// The organization that the subject acts in (`org_id`).
+    pub fn organization(&self) -> Option<&str> {
+        self.part(4)
+    }
+
+    /// The token's own id (`jti`).
+    pub fn token_id(&self) -> Option<&str> {
+        self.part(5)
+    }
+
+    /// The session that the token belongs to (`sid`).
+    pub fn session_id(&self) -> Option<&str> {
+        self.part(6)
+    }
+
+    /// The client that the token was issued to (`client_id`).
+    pub fn client_id(&self) -> Option<&str> {
+        self.part(7)
+    }
+
+    /// The subject's roles, where the issuer's settings say they are.
+    pub fn roles(&self) -> impl Iterator<Item = &str> + Clone {
+        self.roles.iter().map(|role| &**role)
+    }
+
+    /// What the caller may do.
     pub fn scopes(&self) -> impl Iterator<Item = &str> + Clone {
-        let start = usize::from(self.environment_len).saturating_add(usize::from(self.owner_len));
+        let start = self.ends.last().copied().unwrap_or_default();
         // A scope has no space in it, and the first one has a space before it.
-        self.text.get(start..).unwrap_or_default().split(' ').skip(1)
+        self.text.get(usize::from(start)..).unwrap_or_default().split(' ').skip(1)
     }
 
     /// Whether one of the scopes grants what needs `required`.
@@ -125,10 +186,71 @@ impl Principal {
         self.scopes().any(|scope| scope::grants(scope.as_bytes(), required.as_str().as_bytes()))
     }
 
-    /// When it expires.
+    /// When the token was issued (`iat`).
+    pub const fn issued_at(&self) -> Option<Timestamp> {
+        self.issued_at
+    }
+
+    /// When the key or the token expires.
     pub const fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
+
+    fn part(&self, number: usize) -> Option<&str> {
+        let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
+        let end = *self.ends.get(number)?;
+        self.text.get(usize::from(start)..usize::from(end)).filter(|part| !part.is_empty())
+    }
+}
+
+impl<'a> PrincipalTexts<'a> {
+    pub(crate) fn of_token(token: &'a VerifiedJwt) -> PrincipalTexts<'a> {
+        let claims = token.claims();
+        PrincipalTexts {
+            environment: token.environment().map_or("", |environment| environment.as_str()),
+            owner: "",
+            issuer: claims.issuer(),
+            subject: claims.subject().unwrap_or_default(),
+            organization: claims.organization().unwrap_or_default(),
+            token_id: claims.token_id().unwrap_or_default(),
+            session_id: claims.session_id().unwrap_or_default(),
+            client_id: claims.client_id().unwrap_or_default(),
+        }
+    }
+
+    fn parts(&self) -> [&'a str; PARTS] {
+        [
+            self.environment,
+            self.owner,
+            self.issuer,
+            self.subject,
+            self.organization,
+            self.token_id,
+            self.session_id,
+            self.client_id,
+        ]
+    }
+}
+
+/// Puts the parts and the scopes into one piece of memory of the right size.
+fn pack<'a>(
+    texts: &PrincipalTexts<'_>,
+    scopes: impl Iterator<Item = &'a str> + Clone,
+) -> Option<(Box<str>, [u16; PARTS])> {
+    let parts = texts.parts();
+    let parts_len = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
+    let len = scopes.clone().fold(parts_len, |sum, scope| sum.saturating_add(scope.len()).saturating_add(1));
+    let mut text = String::with_capacity(len);
+    let mut ends = [0; PARTS];
+    for (end, part) in ends.iter_mut().zip(parts) {
+        text.push_str(part);
+        *end = u16::try_from(text.len()).ok()?;
+    }
+    for scope in scopes {
+        text.push(' ');
+        text.push_str(scope);
+    }
+    Some((text.into_boxed_str(), ends))
 }
 
 impl fmt::Debug for Principal {
@@ -136,11 +258,14 @@ impl fmt::Debug for Principal {
         f.debug_struct("Principal")
             .field("kind", &self.kind)
             .field("key_id", &self.key_id)
-            .field("owner", &self.owner())
             .field("environment", &self.environment())
+            .field("owner", &self.owner())
+            .field("issuer", &self.issuer())
+            .field("subject", &self.subject())
+            .field("organization", &self.organization())
             .field("scopes", &self.scopes().collect::<Vec<_>>())
             .field("expires_at", &self.expires_at)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,6 +275,8 @@ impl fmt::Debug for Principal {
 pub enum PrincipalKind {
     /// An API key.
     ApiKey,
+    /// A JSON Web Token.
+    Jwt,
 }
 
 impl PrincipalKind {
@@ -157,6 +284,7 @@ impl PrincipalKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             PrincipalKind::ApiKey => "api_key",
+            PrincipalKind::Jwt => "jwt",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::text::rfc3339;
-use crate::{Key, NamedFormat, Origin, Principal, SecretInfo, Timestamp, Verdict};
+use crate::{Key, NamedFormat, Origin, Principal, PrincipalKind, SecretInfo, Timestamp, Verdict};
 
 /// A key, without digests.
 #[derive(Serialize)]
@@ -173,13 +173,30 @@ pub(super) enum VerdictJson<'a> {
 
 /// Who a caller is.
 #[derive(Serialize)]
-pub(super) struct PrincipalJson<'a> {
-    kind: &'static str,
-    key_id: String,
-    owner: Option<&'a str>,
-    env: &'a str,
-    scopes: Vec<&'a str>,
-    expires_at: Option<String>,
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum PrincipalJson<'a> {
+    /// A key.
+    ApiKey {
+        key_id: Option<String>,
+        owner: Option<&'a str>,
+        env: Option<&'a str>,
+        scopes: Vec<&'a str>,
+        expires_at: Option<String>,
+    },
+    /// The subject of a token.
+    Jwt {
+        issuer: Option<&'a str>,
+        subject: Option<&'a str>,
+        org_id: Option<&'a str>,
+        env: Option<&'a str>,
+        scopes: Vec<&'a str>,
+        roles: Vec<&'a str>,
+        client_id: Option<&'a str>,
+        session_id: Option<&'a str>,
+        token_id: Option<&'a str>,
+        issued_at: Option<String>,
+        expires_at: Option<String>,
+    },
 }
 
 impl<'a> From<&'a Verdict> for VerdictJson<'a> {
@@ -198,12 +215,26 @@ impl<'a> From<&'a Verdict> for VerdictJson<'a> {
 
 impl<'a> From<&'a Principal> for PrincipalJson<'a> {
     fn from(principal: &'a Principal) -> PrincipalJson<'a> {
-        PrincipalJson {
-            kind: principal.kind().as_str(),
-            key_id: principal.key_id().to_string(),
-            owner: principal.owner(),
+        if principal.kind() == PrincipalKind::ApiKey {
+            return PrincipalJson::ApiKey {
+                key_id: principal.key_id().map(|id| id.to_string()),
+                owner: principal.owner(),
+                env: principal.environment(),
+                scopes: principal.scopes().collect(),
+                expires_at: principal.expires_at().map(rfc3339),
+            };
+        }
+        PrincipalJson::Jwt {
+            issuer: principal.issuer(),
+            subject: principal.subject(),
+            org_id: principal.organization(),
             env: principal.environment(),
             scopes: principal.scopes().collect(),
+            roles: principal.roles().collect(),
+            client_id: principal.client_id(),
+            session_id: principal.session_id(),
+            token_id: principal.token_id(),
+            issued_at: principal.issued_at().map(rfc3339),
             expires_at: principal.expires_at().map(rfc3339),
         }
     }

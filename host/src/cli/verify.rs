@@ -14,7 +14,7 @@ use super::output::{BAD, GOOD, Output};
 use super::people::{joined, printable};
 use super::session::Session;
 use crate::bounds::MAX_CREDENTIAL_LEN;
-use crate::{Code, Keystile, Request, Verdict};
+use crate::{Code, Keystile, Principal, Request, Verdict};
 
 /// Judges one credential, or one after the other.
 pub(super) fn verify(args: VerifyArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -143,14 +143,7 @@ fn tell(verdict: &Verdict, session: &mut Session<'_>) -> Result<(), Failure> {
     }
     match verdict {
         Verdict::Allow(principal) => {
-            let owner = principal.owner().map(|owner| format!(" owner={}", printable(owner)));
-            session.output.line(format_args!(
-                "{GOOD}allow{GOOD:#}  {}{} env={} scopes={}",
-                principal.key_id(),
-                owner.unwrap_or_default(),
-                principal.environment(),
-                joined(&principal.scopes().collect::<Vec<_>>()),
-            ))
+            session.output.line(format_args!("{GOOD}allow{GOOD:#}  {}", in_one_line(principal)))
         }
         Verdict::Deny(denial) => {
             let code = denial.code;
@@ -158,6 +151,23 @@ fn tell(verdict: &Verdict, session: &mut Session<'_>) -> Result<(), Failure> {
             session.output.line(format_args!("{BAD}deny{BAD:#}   {code} ({})  {}{wait}", code.status(), code.message()))
         }
     }
+}
+
+/// Who a caller is, in `name=value` pairs; a token has no id that says more than its subject.
+fn in_one_line(principal: &Principal) -> String {
+    let mut line = principal.key_id().map(|id| id.to_string()).unwrap_or_else(|| "jwt".to_owned());
+    let mut pair = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            line.push_str(&format!(" {name}={}", printable(value)));
+        }
+    };
+    pair("sub", principal.subject());
+    pair("org", principal.organization());
+    pair("issuer", principal.issuer());
+    pair("owner", principal.owner());
+    pair("env", principal.environment());
+    line.push_str(&format!(" scopes={}", joined(&principal.scopes().collect::<Vec<_>>())));
+    line
 }
 
 fn exit_of(verdict: &Verdict) -> Exit {

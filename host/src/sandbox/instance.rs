@@ -7,6 +7,7 @@ use std::time::Duration;
 use keystile_validator::wire;
 use wasmtime::{Engine, Memory, Module, ResourceLimiter, Store, Trap, TypedFunc, WasmParams, WasmResults};
 
+use super::issuers::IssuerSet;
 use super::{SandboxError, SandboxFailure};
 
 /// How instances are made and called.
@@ -23,6 +24,9 @@ pub(super) struct Instance {
     store: Store<Quota>,
     memory: Memory,
     check: TypedFunc<u32, i32>,
+    put_issuer: TypedFunc<u32, i32>,
+    forget_issuers: TypedFunc<(), i32>,
+    issuers: IssuerSet,
     input: Range<usize>,
     output: Range<usize>,
 }
@@ -45,6 +49,8 @@ impl Instance {
         }
         let memory = guest.get_memory(&mut store, "memory").ok_or(SandboxError::BadExport { name: "memory" })?;
         let check = function::<u32, i32>(&guest, &mut store, "keystile_check")?;
+        let put_issuer = function::<u32, i32>(&guest, &mut store, "keystile_put_issuer")?;
+        let forget_issuers = function::<(), i32>(&guest, &mut store, "keystile_forget_issuers")?;
         let mut buffer = |name, address_of, size_of| {
             let address = function::<(), i32>(&guest, &mut store, address_of)?.call(&mut store, ()).map_err(start)?;
             let size = function::<(), i32>(&guest, &mut store, size_of)?.call(&mut store, ()).map_err(start)?;
@@ -60,7 +66,38 @@ impl Instance {
                 size: output.len() as i32,
             });
         }
-        Ok(Self { store, memory, check, input, output })
+        Ok(Self { store, memory, check, put_issuer, forget_issuers, issuers: IssuerSet::default(), input, output })
+    }
+
+    /// Makes the guest know these issuers. After a failure it knows some of them: the instance must be
+    /// thrown away.
+    pub(super) fn load(&mut self, issuers: &IssuerSet, limits: &Limits) -> Result<(), SandboxFailure> {
+        if self.issuers.is(issuers) {
+            return Ok(());
+        }
+        let steps = issuers.since(&self.issuers);
+        if steps.forget {
+            self.store.set_epoch_deadline(limits.ticks);
+            let answer = self.forget_issuers.call(&mut self.store, ()).map_err(|error| failure(&error, limits))?;
+            if answer != 0 {
+                return Err(SandboxFailure::Rejected { code: answer });
+            }
+        }
+        for document in steps.put {
+            let input = self.memory.data_mut(&mut self.store).get_mut(self.input.clone());
+            let place = input.and_then(|input| input.get_mut(..document.as_bytes().len()));
+            let (Some(place), Ok(length)) = (place, u32::try_from(document.as_bytes().len())) else {
+                return Err(SandboxFailure::NotEncoded);
+            };
+            place.copy_from_slice(document.as_bytes());
+            self.store.set_epoch_deadline(limits.ticks);
+            let answer = self.put_issuer.call(&mut self.store, length).map_err(|error| failure(&error, limits))?;
+            if answer < 0 {
+                return Err(SandboxFailure::Rejected { code: answer });
+            }
+        }
+        self.issuers = issuers.clone();
+        Ok(())
     }
 
     /// Lets `fill` write a message into the guest's input buffer and return its length, calls the

@@ -22,6 +22,9 @@ pub use pool::SandboxCounters;
 // When it fails
 pub use error::{SandboxError, SandboxFailure};
 
+// The issuers of tokens
+pub use issuers::IssuerDocument;
+
 // The validator
 pub use config::engine_config;
 pub use precompiled::{EMBEDDED, ValidatorModule};
@@ -29,9 +32,12 @@ pub use precompiled::{EMBEDDED, ValidatorModule};
 mod config;
 mod error;
 mod instance;
+mod issuers;
 mod options;
 mod pool;
 mod precompiled;
+
+use pool::Knows;
 
 /// The validator, behind walls.
 ///
@@ -112,7 +118,32 @@ impl Sandbox {
         fill: impl FnOnce(&mut [u8]) -> Option<usize>,
         read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, SandboxFailure> {
-        let result = self.pool.check(fill, read);
+        self.told(self.pool.check(Knows::Anything, fill, read))
+    }
+
+    /// Judges one message with tokens in it: [`Sandbox::check`] on an instance that knows the
+    /// issuers. The first such check of an instance after [`Sandbox::set_issuers`] prepares their keys,
+    /// which takes milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::check`]; [`SandboxFailure::Rejected`] also when the validator does not take an
+    /// issuer.
+    pub fn check_tokens<T>(
+        &self,
+        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<T, SandboxFailure> {
+        self.told(self.pool.check(Knows::Issuers, fill, read))
+    }
+
+    /// Sets the issuers that tokens are judged by, in place of those before. Checks that begin after
+    /// this returned judge by them.
+    pub fn set_issuers(&self, documents: Vec<IssuerDocument>) {
+        self.pool.set_issuers(documents);
+    }
+
+    fn told<T>(&self, result: Result<T, SandboxFailure>) -> Result<T, SandboxFailure> {
         if let (Err(failure), Some(hook)) = (&result, &self.options.on_failure) {
             hook(failure);
         }
@@ -166,12 +197,14 @@ fn check_shape(module: &Module) -> Result<(), SandboxError> {
 }
 
 /// The exported functions and how many `i32` each takes; each returns one.
-const FUNCTIONS: [(&str, usize); 6] = [
+const FUNCTIONS: [(&str, usize); 8] = [
     ("keystile_abi_version", 0),
     ("keystile_input", 0),
     ("keystile_input_size", 0),
     ("keystile_output", 0),
     ("keystile_output_size", 0),
+    ("keystile_put_issuer", 1),
+    ("keystile_forget_issuers", 0),
     ("keystile_check", 1),
 ];
 

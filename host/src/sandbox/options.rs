@@ -32,7 +32,8 @@ pub struct SandboxOptions {
 pub(super) type FailureHook = Arc<dyn Fn(&SandboxFailure) + Send + Sync>;
 
 impl SandboxOptions {
-    /// The most linear memory that one instance may have, in bytes. Default: 4 MiB.
+    /// The most linear memory that one instance may have, in bytes. Default: 64 MiB, of which a
+    /// validator without issuers takes 1, and each signing key with tables about half a one more.
     ///
     /// Wasmtime's own structures for an instance are not counted; they take some tens of KiB.
     #[must_use]
@@ -76,7 +77,7 @@ impl SandboxOptions {
 impl Default for SandboxOptions {
     fn default() -> Self {
         Self {
-            max_memory_bytes: 4 * 1024 * 1024,
+            max_memory_bytes: 64 * 1024 * 1024,
             deadline: Duration::from_secs(1),
             max_instances: available_parallelism().map_or(2, |count| count.get().max(2)),
             on_failure: None,

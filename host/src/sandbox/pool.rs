@@ -8,7 +8,17 @@ use std::time::Duration;
 use wasmtime::{Engine, Module};
 
 use super::instance::{Instance, Limits};
+use super::issuers::{IssuerDocument, IssuerSet};
 use super::{SandboxError, SandboxFailure, SandboxOptions};
+
+/// What an instance must know for a check.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Knows {
+    /// Keys are judged by what the message says.
+    Anything,
+    /// Tokens are judged by their issuers.
+    Issuers,
+}
 
 /// What a sandbox has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +83,8 @@ pub(super) struct Pool {
     module: Module,
     limits: Limits,
     max_instances: usize,
+    /// What an instance must know before it judges tokens.
+    issuers: Mutex<IssuerSet>,
     shared: Arc<Shared>,
     clock: Option<JoinHandle<()>>,
 }
@@ -121,7 +133,15 @@ impl Pool {
                 move || shared.run_clock(&engine, tick)
             })
             .map_err(SandboxError::Clock)?;
-        let pool = Self { engine, module, limits, max_instances: options.max_instances, shared, clock: Some(clock) };
+        let pool = Self {
+            engine,
+            module,
+            limits,
+            max_instances: options.max_instances,
+            issuers: Mutex::default(),
+            shared,
+            clock: Some(clock),
+        };
         pool.shared.begin(&mut pool.shared.lock());
         let mut lease = Lease { pool: &pool, instance: None };
         lease.instance = Some(pool.make()?);
@@ -129,13 +149,36 @@ impl Pool {
         Ok(pool)
     }
 
+    /// Sets what instances must know before they judge tokens, and prepares one that is free.
+    pub(super) fn set_issuers(&self, documents: Vec<IssuerDocument>) {
+        let next = {
+            let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+            *issuers = issuers.next(documents);
+            issuers.clone()
+        };
+        // One that waits for its turn would keep the caller waiting: the checks that need it prepare it.
+        let mut lease = {
+            let mut state = self.shared.lock();
+            let Some(instance) = state.idle.pop() else { return };
+            self.shared.begin(&mut state);
+            Lease { pool: self, instance: Some(instance) }
+        };
+        // If it fails, the next check of a token fails in the same way, and says so.
+        if let Some(instance) = &mut lease.instance
+            && instance.load(&next, &self.limits).is_ok()
+        {
+            lease.give_back(false);
+        }
+    }
+
     /// Runs one check on a free or new instance.
     pub(super) fn check<T>(
         &self,
+        knows: Knows,
         fill: impl FnOnce(&mut [u8]) -> Option<usize>,
         read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, SandboxFailure> {
-        let result = self.checked(fill, read);
+        let result = self.checked(knows, fill, read);
         if let Err(failure) = &result {
             self.shared.lock().counters.count(failure);
         }
@@ -144,6 +187,7 @@ impl Pool {
 
     fn checked<T>(
         &self,
+        knows: Knows,
         fill: impl FnOnce(&mut [u8]) -> Option<usize>,
         read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, SandboxFailure> {
@@ -155,6 +199,11 @@ impl Pool {
                 other => SandboxFailure::NoInstance { reason: other.to_string() },
             })?),
         };
+        if knows == Knows::Issuers {
+            let issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            // Dropping the lease throws an instance away that knows only some of them.
+            instance.load(&issuers, &self.limits)?;
+        }
         match instance.check(&self.limits, fill, read) {
             Ok(value) => {
                 lease.give_back(true);

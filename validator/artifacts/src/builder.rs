@@ -95,5 +95,7 @@ const MODULE_EXPORTS: &[&str] = &[
     "keystile_input_size",
     "keystile_output",
     "keystile_output_size",
+    "keystile_put_issuer",
+    "keystile_forget_issuers",
     "keystile_check",
 ];

@@ -138,9 +138,9 @@ fn write_verdict(verdict: validator::Verdict) -> wit::Verdict {
         validator::Verdict::Allow(principal) => match principal.kind() {
             validator::PrincipalKind::ApiKey => wit::Verdict::Allow(wit::Principal {
                 kind: wit::PrincipalKind::ApiKey,
-                key_id: principal.key_id().to_string(),
+                key_id: principal.key_id().map(|key_id| key_id.to_string()).unwrap_or_default(),
                 owner: principal.owner().map(ToString::to_string),
-                environment: principal.environment().to_string(),
+                environment: principal.environment().unwrap_or_default().to_string(),
                 scopes: principal.scopes().map(ToString::to_string).collect(),
                 expires_at: principal.expires_at().map(validator::Timestamp::unix),
             }),

@@ -12,9 +12,10 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use keystile_validator::jwt::TokenState;
 use keystile_validator::wire;
 
-/// The version of the ABI: 1.
+/// The version of the ABI: 2.
 #[unsafe(no_mangle)]
 pub extern "C" fn keystile_abi_version() -> i32 {
     i32::from(wire::ABI_VERSION)
@@ -54,19 +55,50 @@ pub extern "C" fn keystile_check(length: i32) -> i32 {
         Ok(length) if length <= BUFFER_SIZE => length,
         _ => return BAD_LENGTH,
     };
-    // SAFETY: these are the only references to the two buffers, they live in this call alone, and
+    // SAFETY: these are the only references to these statics, they live in this call alone, and
     // no second call runs meanwhile: a module without imports cannot be re-entered, and it has one
     // thread. Every byte of a buffer is initialized, and a host may write any value to it.
-    let (input, output) = unsafe { (&mut *INPUT.0.get(), &mut *OUTPUT.0.get()) };
+    let (input, output, state) =
+        unsafe { (&mut *INPUT.0.get(), &mut *OUTPUT.0.get(), &mut *STATE.0.get()) };
     let Some(message) = input.get_mut(..used) else {
         return BAD_LENGTH;
     };
-    let answer = match wire::check_message(message, output) {
+    let answer = match wire::check_message(message, state.get_or_insert_default(), output) {
         Ok(length) => i32::try_from(length).unwrap_or(BAD_LENGTH),
         Err(error) => error.code(),
     };
     wipe(message);
     answer
+}
+
+/// Reads the issuer in the first `length` bytes of the input buffer, prepares its keys, adds it in
+/// place of the one of the same name, and wipes the buffer's bytes.
+///
+/// The number of its keys that can be used, or a negative number when it is no issuer or there are
+/// too many; then nothing has changed.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_put_issuer(length: i32) -> i32 {
+    let used = match usize::try_from(length) {
+        Ok(length) if length <= BUFFER_SIZE => length,
+        _ => return BAD_LENGTH,
+    };
+    // SAFETY: as in `keystile_check`.
+    let (input, state) = unsafe { (&mut *INPUT.0.get(), &mut *STATE.0.get()) };
+    let Some(document) = input.get_mut(..used) else {
+        return BAD_LENGTH;
+    };
+    let answer = wire::put_issuer(document, state.get_or_insert_default());
+    wipe(document);
+    answer.unwrap_or_else(|error| error.code())
+}
+
+/// Forgets all issuers and all tokens that were verified.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_forget_issuers() -> i32 {
+    // SAFETY: as in `keystile_check`.
+    let state = unsafe { &mut *STATE.0.get() };
+    *state = None;
+    0
 }
 
 /// Overwrites a message, which held credentials.
@@ -105,6 +137,13 @@ impl Buffer {
 // SAFETY: the module has one thread.
 unsafe impl Sync for Buffer {}
 
+/// What is kept of tokens; made when it is first needed.
+struct State(UnsafeCell<Option<TokenState>>);
+
+// SAFETY: the module has one thread.
+unsafe impl Sync for State {}
+
+static STATE: State = State(UnsafeCell::new(None));
 static INPUT: Buffer = Buffer::new();
 static OUTPUT: Buffer = Buffer::new();
 

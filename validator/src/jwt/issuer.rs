@@ -24,7 +24,7 @@ pub const MAX_LEEWAY: u64 = 60;
 /// Longest token of an issuer whose settings do not say, in bytes.
 pub const DEFAULT_TOKEN_LEN: usize = 8_192;
 /// Longest JSON document of an issuer, in bytes: its settings and its keys.
-pub const MAX_ISSUER_LEN: usize = MAX_KEY_SET_LEN.saturating_add(131_072);
+pub const MAX_ISSUER_LEN: usize = 262_144;
 /// Most issuers that a validator knows at once.
 pub const MAX_ISSUERS: usize = 64;
 /// Bytes of memory from which on the keys of further issuers get no tables, unless another limit is

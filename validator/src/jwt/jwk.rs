@@ -14,7 +14,7 @@ use super::verifying_key::{BaseTables, KeyError, SmallExponent, VerifyingKey};
 use crate::digest::Digest;
 
 /// Longest text of a key set, in bytes.
-pub const MAX_KEY_SET_LEN: usize = 524_288;
+pub const MAX_KEY_SET_LEN: usize = 196_608;
 /// Most keys in a key set, those counted that are skipped.
 pub const MAX_KEYS: usize = 64;
 

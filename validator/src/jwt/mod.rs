@@ -12,8 +12,9 @@ mod verify;
 pub use verify::{TokenLookup, UnverifiedJws, UnverifiedJwt, VerifiedJws, VerifiedJwt};
 mod cache;
 pub use cache::{MAX_CACHED_TOKENS, TokenCache};
+mod state;
+pub use state::{DEFAULT_CACHE_BYTES, DEFAULT_CACHED_TOKENS, TokenState};
 mod judgement;
-#[allow(unused_imports, reason = "the wire form that hands tokens over follows")]
 pub(crate) use judgement::judge_token;
 
 // What it is verified against

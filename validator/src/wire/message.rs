@@ -8,6 +8,7 @@ use super::request::{RequestView, put_request};
 use super::verdict::put_verdict;
 use super::{ABI_VERSION, LayoutError};
 use crate::check::{MAX_CREDENTIAL_LEN, judge};
+use crate::jwt::TokenState;
 use crate::request::Request;
 
 /// Most credentials in one message.
@@ -34,7 +35,8 @@ pub struct Message<'a> {
 pub struct Item<'a> {
     /// The credential as presented.
     pub credential: &'a [u8],
-    /// Its record, as [`encode_record`](super::encode_record) wrote it.
+    /// Its record, as [`encode_record`](super::encode_record) or
+    /// [`encode_token_record`](super::encode_token_record) wrote it.
     pub record: Option<&'a [u8]>,
 }
 
@@ -108,12 +110,12 @@ fn offset(position: usize) -> Result<u32, LayoutError> {
 }
 
 /// Judges a whole message and writes the verdicts; says how long the answer is. This is what the
-/// core module runs.
+/// core module runs. Tokens are judged by the issuers of `state`.
 ///
 /// # Errors
 /// [`MessageError`] when the message itself is malformed. Every credential in it must then be
 /// treated as denied.
-pub fn check_message(message: &[u8], answer: &mut [u8]) -> Result<usize, MessageError> {
+pub fn check_message(message: &[u8], state: &mut TokenState, answer: &mut [u8]) -> Result<usize, MessageError> {
     let mut header = Reader::new(message);
     let mut field = || header.u32().map_err(|_| MessageError::Length);
     let version_and_count = field()?;
@@ -147,7 +149,8 @@ pub fn check_message(message: &[u8], answer: &mut [u8]) -> Result<usize, Message
         };
         let (credential, record) = (part()?, part()?);
         let record = Some(record).filter(|record| !record.is_empty());
-        put_verdict(&judge(credential, record, &request, &formats), &mut answer).map_err(|_| MessageError::Answer)?;
+        let judgement = judge(credential, record, &request, &formats, state);
+        put_verdict(&judgement, &mut answer).map_err(|_| MessageError::Answer)?;
     }
     Ok(answer.len())
 }

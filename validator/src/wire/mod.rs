@@ -5,9 +5,11 @@
 mod bytes;
 mod formats;
 mod hints;
+mod issuer;
 mod message;
 mod record;
 mod request;
+mod token_record;
 mod verdict;
 
 #[cfg(test)]
@@ -18,15 +20,18 @@ use core::fmt;
 pub(crate) use formats::FormatsView;
 pub use formats::encode_formats;
 pub use hints::{RecordHints, record_hints};
+pub use issuer::{PutIssuerError, put_issuer};
 pub use message::{Item, MAX_BATCH, MAX_MESSAGE_LEN, Message, MessageError, check_message};
 pub(crate) use record::RecordView;
 pub use record::encode_record;
 pub(crate) use request::RequestView;
 pub use request::encode_request;
+pub use token_record::encode_token_record;
+pub(crate) use token_record::{is_token_record, read_token_record};
 pub use verdict::decode_verdict;
 
 /// Version of the ABI that these forms belong to.
-pub const ABI_VERSION: u16 = 1;
+pub const ABI_VERSION: u16 = 2;
 
 /// Bytes that do not follow the layout, or a value that does not fit it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

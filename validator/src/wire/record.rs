@@ -11,7 +11,7 @@ use crate::id::KeyId;
 use crate::record::{KeyRecord, KeyState, MAX_ADDRESSES, MAX_RECORD_LEN, MAX_SCOPES, Rate, is_owner};
 use crate::scope::is_scope;
 use crate::time::Timestamp;
-use crate::verdict::Principal;
+use crate::verdict::{Principal, PrincipalTexts};
 
 const LAYOUT: u8 = 1;
 const NOT_BEFORE: u8 = 1;
@@ -185,7 +185,7 @@ pub(super) fn to_principal(
     let environment = core::str::from_utf8(environment).ok()?;
     // What was checked to be a scope is ASCII: none is left out here.
     let scopes = scopes.iter().filter_map(|scope| core::str::from_utf8(scope).ok());
-    Principal::of_key(key_id, environment, owner, scopes, expires_at)
+    Principal::of_key(key_id, &PrincipalTexts { environment, owner, ..PrincipalTexts::default() }, scopes, expires_at)
 }
 
 fn read_range(reader: &mut Reader<'_>) -> Result<AddressRange, LayoutError> {
