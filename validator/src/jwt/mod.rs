@@ -46,3 +46,6 @@ mod header;
 pub use header::{MAX_KEY_ID_LEN, TokenType};
 mod json;
 pub use json::{JsonError, MAX_DEPTH};
+
+#[cfg(test)]
+mod tests;
