@@ -51,7 +51,7 @@ pub use signing_keys::{
     SigningKeys,
 };
 pub use tokens::{
-    InspectTokenError, IssueTokenError, IssuedToken, NewToken, RevokeTokenError, RevokedToken, SessionId,
+    InspectTokenError, IssueTokenError, IssuedToken, NewToken, OwnIssuer, RevokeTokenError, RevokedToken, SessionId,
     TokenSettings, Tokens, UnverifiedToken, WasToken,
 };
 

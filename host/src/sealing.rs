@@ -218,11 +218,12 @@ impl Sealing {
         Sealing { key: None, source: KekSource::None }
     }
 
-    /// The key in a file. That there is none is told when it is needed.
+    /// The key in a file. That there is none, or that this user may not read it, is told when it is
+    /// needed.
     pub(crate) fn file(path: &Path) -> Result<Sealing, KekError> {
         let key = match KeyEncryptionKey::read(path) {
             Ok(key) => Some(key),
-            Err(KekError::Missing { .. }) => None,
+            Err(KekError::Missing { .. } | KekError::File { .. }) => None,
             Err(error) => return Err(error),
         };
         Ok(Sealing { key, source: KekSource::File(path.to_owned()) })
@@ -248,7 +249,11 @@ impl Sealing {
     pub(crate) fn key(&self) -> Result<&KeyEncryptionKey, KekError> {
         match (&self.key, &self.source) {
             (Some(key), _) => Ok(key),
-            (None, KekSource::File(path)) => Err(KekError::Missing { path: path.clone() }),
+            (None, KekSource::File(path)) => match KeyEncryptionKey::read(path) {
+                // It has come since; whoever opened the store before goes on without it.
+                Ok(_) => Err(KekError::NotGiven),
+                Err(error) => Err(error),
+            },
             (None, _) => Err(KekError::NotGiven),
         }
     }

@@ -86,6 +86,15 @@ pub(super) fn clear_the_way(keys: &mut [SigningKeyRow], at: Timestamp) {
     }
 }
 
+/// Gives up all keys but the one that signs, whatever tokens of them are still alive.
+pub(super) fn give_up_all_but_active(keys: &mut [SigningKeyRow], at: Timestamp) {
+    for key in keys {
+        if matches!(key.state, SigningKeyState::Published | SigningKeyState::Retiring) {
+            key.remove(at);
+        }
+    }
+}
+
 impl Inner {
     /// The signing keys as they must be now, written down as such.
     pub(super) fn keys_of_now(

@@ -16,7 +16,7 @@ pub use error::{RotateSigningKeyError, SigningKeyError};
 pub(crate) use lifecycle::at_time;
 pub(crate) use material::{KeyMaterial, decoding_key, jws_algorithm, thumbprint};
 
-use self::lifecycle::{clear_the_way, promote};
+use self::lifecycle::{clear_the_way, give_up_all_but_active, promote};
 use crate::keystile::Inner;
 use crate::sealing::Place;
 use crate::store::{ReadTransaction, SigningKeyRow, StoreError, WriteTransaction};
@@ -56,6 +56,9 @@ pub struct SigningKeyRotation {
     /// Whether the new key signs at once, instead of when every verifier knows it. For emergencies:
     /// until its copy of the key set is fetched anew, a verifier refuses what the new key has signed.
     pub at_once: bool,
+    /// Whether all that older keys have signed is refused from now on: for a private key that leaked.
+    /// Without `at_once` it says nothing.
+    pub refuse_older: bool,
 }
 
 impl<'a> SigningKeys<'a> {
@@ -89,6 +92,9 @@ impl<'a> SigningKeys<'a> {
                 if algorithm.is_none_or(|algorithm| algorithm == pending.algorithm) {
                     let mut after = keys.clone();
                     promote(&mut after, now);
+                    if rotation.refuse_older {
+                        give_up_all_but_active(&mut after, now);
+                    }
                     self.inner.write_keys(transaction, now, &keys, &after)?;
                     let promoted = after.into_iter().find(|key| key.kid == pending.kid).unwrap_or(pending);
                     return Ok(promoted.into());
@@ -102,6 +108,9 @@ impl<'a> SigningKeys<'a> {
             if key.state == SigningKeyState::Active {
                 let mut after = keys.clone();
                 clear_the_way(&mut after, now);
+                if rotation.at_once && rotation.refuse_older {
+                    give_up_all_but_active(&mut after, now);
+                }
                 self.inner.write_keys(transaction, now, &keys, &after)?;
             }
             self.inner.add_key(transaction, now, &key)?;

@@ -12,9 +12,9 @@ pub const MAX_INSPECTED_LEN: usize = 64 * 1_024;
 /// What is written in a token. Nothing of it was verified: anybody can write anything into one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UnverifiedToken {
-    /// The header, a JSON object.
+    /// The header, a JSON object as it is written there.
     pub header: String,
-    /// The claims, a JSON object.
+    /// The claims, a JSON object as it is written there.
     pub claims: String,
 }
 
@@ -43,11 +43,11 @@ impl UnverifiedToken {
     }
 }
 
-/// The JSON object in a part, written anew.
+/// The JSON object in a part, as it is written there.
 fn object(part: &str) -> Result<String, InspectTokenError> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| InspectTokenError::Form)?;
-    let object: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| InspectTokenError::Form)?;
-    Ok(Value::Object(object).to_string())
+    serde_json::from_slice::<Map<String, Value>>(&bytes).map_err(|_| InspectTokenError::Form)?;
+    String::from_utf8(bytes).map_err(|_| InspectTokenError::Form)
 }
 
 impl fmt::Debug for UnverifiedToken {

@@ -15,10 +15,13 @@ use std::fmt::Write as _;
 
 pub use error::{IssueTokenError, RevokeTokenError};
 pub use inspect::{InspectTokenError, MAX_INSPECTED_LEN, UnverifiedToken};
+#[allow(unused_imports, reason = "logging in issues tokens")]
 pub(crate) use issue::AccessTokenClaims;
 pub use issue::{IssuedToken, MAX_CLAIM_LEN, MAX_TOKEN_LEN, NewToken};
-pub(crate) use own_issuer::{OwnIssuer, OwnKey, OwnKeyMaterial};
-pub(crate) use revocations::{Revocations, TokenLookup, TokenRecord};
+pub use own_issuer::OwnIssuer;
+pub(crate) use revocations::Revocations;
+#[allow(unused_imports, reason = "verification looks tokens up")]
+pub(crate) use revocations::{TokenLookup, TokenRecord};
 pub use revoke::{RevokedToken, UNKNOWN_EXPIRY, WasToken};
 pub use session_id::SessionId;
 pub(crate) use settings::check;

@@ -3,17 +3,28 @@
 use keystile_validator::Timestamp;
 use zeroize::Zeroizing;
 
+use super::Tokens;
 use crate::keystile::Inner;
 use crate::signing_keys::{SigningAlgorithm, SigningKeyError, at_time};
 use crate::store::{ReadTransaction, SigningKeyRow, StoreError};
 
 /// Who the tokens of a store say has signed them, and whom they are for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OwnIssuer {
+pub struct OwnIssuer {
     /// The `iss` of its tokens.
-    pub(crate) issuer: String,
+    pub issuer: String,
     /// The `aud` of its tokens.
-    pub(crate) audience: String,
+    pub audience: String,
+}
+
+impl Tokens<'_> {
+    /// Who the tokens of this store say has signed them, and whom they are for.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store refuses.
+    pub fn issuer(&self) -> Result<OwnIssuer, StoreError> {
+        OwnIssuer::of(&*self.inner.store().read()?)
+    }
 }
 
 impl OwnIssuer {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    Clock as _, Keystile, KekError, KeyEncryptionKey, ManualClock, NewStore, OpenError, OpenOptions, SigningAlgorithm,
+    Clock as _, KekError, KeyEncryptionKey, Keystile, ManualClock, NewStore, OpenError, OpenOptions, SigningAlgorithm,
     SigningKeyError, SigningKeyRotation, SigningKeyState, StoreError, UnverifiedToken,
 };
 
@@ -22,6 +22,7 @@ struct World {
 }
 
 const USER: &str = "usr_0192f8e0a1b27c3d8e4f5a6b7c8d9e0f";
+const AT_ONCE: SigningKeyRotation = SigningKeyRotation { algorithm: None, at_once: true, refuse_older: false };
 const SEALED_TABLES: [&str; 2] = ["sealing", "signing_keys"];
 
 impl World {
@@ -111,7 +112,7 @@ fn a_token_says_what_rfc_9068_wants() {
         .unwrap();
     let token = issued.token.expose_secret();
     let header = UnverifiedToken::read(token).unwrap().header;
-    assert_eq!(header, format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"at+jwt"}}"#, kid_of(&issued)));
+    assert_eq!(header, format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"{}"}}"#, kid_of(&issued)));
     let now = world.clock.now().unix();
     assert_eq!(
         claims(token, &keystile.signing_keys().jwks().unwrap(), "https://api.example.com").unwrap(),
@@ -159,13 +160,12 @@ fn tokens_of_every_algorithm_verify_against_the_exported_key_set() {
         if algorithm == SigningAlgorithm::Hs256 {
             assert_eq!(jwks, r#"{"keys":[]}"#, "an HMAC secret is never given away");
         } else {
-            let audience = serde_json::from_str::<Value>(
-                &UnverifiedToken::read(token.token.expose_secret()).unwrap().claims,
-            )
-            .unwrap()["aud"]
-                .as_str()
-                .unwrap()
-                .to_owned();
+            let audience =
+                serde_json::from_str::<Value>(&UnverifiedToken::read(token.token.expose_secret()).unwrap().claims)
+                    .unwrap()["aud"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned();
             assert!(claims(token.token.expose_secret(), &jwks, &audience).is_some());
             let members: Vec<_> = set["keys"][0].as_object().unwrap().keys().map(String::as_str).collect();
             let expected = match algorithm {
@@ -255,7 +255,9 @@ fn a_rotation_publishes_before_it_signs_and_keeps_what_has_signed() {
 fn an_emergency_rotation_signs_at_once() {
     let world = World::new();
     let keystile = world.open();
-    let at_once = |algorithm| keystile.signing_keys().rotate(SigningKeyRotation { algorithm, at_once: true }).unwrap();
+    let at_once = |algorithm| {
+        keystile.signing_keys().rotate(SigningKeyRotation { algorithm, at_once: true, refuse_older: false }).unwrap()
+    };
     let first = issue(&keystile);
     let second = at_once(Some(SigningAlgorithm::Es256));
     assert_eq!((kid_of(&issue(&keystile)), states(&keystile)), (second.kid, vec!["retiring", "active"]));
@@ -273,13 +275,32 @@ fn an_emergency_rotation_signs_at_once() {
     assert!(!keystile.signing_keys().jwks().unwrap().contains(&waiting.kid));
 }
 
+/// For a private key that leaked: whoever has it could sign whatever is not yet expired.
+#[test]
+fn a_rotation_can_refuse_all_that_older_keys_have_signed() {
+    for publish_first in [false, true] {
+        let world = World::new();
+        let keystile = world.open();
+        let token = issue(&keystile);
+        if publish_first {
+            keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
+        }
+        let new = keystile.signing_keys().rotate(SigningKeyRotation { refuse_older: true, ..AT_ONCE }).unwrap();
+        assert_eq!(states(&keystile), ["gone", "active"]);
+        assert!(!keystile.signing_keys().jwks().unwrap().contains(&kid_of(&token)));
+        let refused = keystile.tokens().revoke(token.token.expose_secret());
+        assert!(matches!(refused, Err(RevokeTokenError::Unknown)), "{refused:?}");
+        assert_eq!(kid_of(&issue(&keystile)), new.kid);
+    }
+}
+
 /// A key that has signed nothing since its last token died goes as soon as it retires.
 #[test]
 fn a_key_without_live_tokens_goes_at_once() {
     let world = World::new();
     let keystile = world.open();
     keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
-    keystile.signing_keys().rotate(SigningKeyRotation { algorithm: None, at_once: true }).unwrap();
+    keystile.signing_keys().rotate(AT_ONCE).unwrap();
     assert_eq!(states(&keystile), ["gone", "active"]);
 }
 
@@ -289,7 +310,7 @@ fn a_clock_that_jumps_back_brings_nothing_back() {
     let world = World::new();
     let keystile = world.open();
     let token = issue(&keystile);
-    keystile.signing_keys().rotate(SigningKeyRotation { algorithm: None, at_once: true }).unwrap();
+    keystile.signing_keys().rotate(AT_ONCE).unwrap();
     keystile.tokens().revoke_id(None, &token.token_id).unwrap();
     world.clock.advance(86_400);
     // Whatever is written sweeps what is no longer needed.
@@ -535,10 +556,7 @@ fn nothing_secret_is_told() {
     let mut told = Vec::new();
     let mut secrets = vec![std::fs::read_to_string(world.kek()).unwrap().trim_end().to_owned()];
     for algorithm in SigningAlgorithm::ALL.iter().copied() {
-        keystile
-            .signing_keys()
-            .rotate(SigningKeyRotation { algorithm: Some(algorithm), at_once: true })
-            .unwrap();
+        keystile.signing_keys().rotate(SigningKeyRotation { algorithm: Some(algorithm), ..AT_ONCE }).unwrap();
         let issued = issue(&keystile);
         told.push(format!("{issued:?}"));
         let revoked = keystile.tokens().revoke(issued.token.expose_secret()).unwrap();
