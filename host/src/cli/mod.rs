@@ -144,8 +144,11 @@ struct Environment {
 
 impl Environment {
     fn of_process() -> Environment {
-        let first =
-            |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        Environment { user: first(&["SUDO_USER", "USER", "LOGNAME"]), kek: first(&["KEYSTILE_KEK"]) }
+        let user = ["SUDO_USER", "USER", "LOGNAME"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+        // What is no text is no key either, and must not be passed over in silence.
+        let kek = std::env::var_os("KEYSTILE_KEK").map(|kek| kek.to_string_lossy().into_owned());
+        Environment { user, kek: kek.filter(|kek| !kek.is_empty()) }
     }
 }

@@ -80,6 +80,19 @@ impl<'a> SigningKeys<'a> {
     ///
     /// # Errors
     /// [`RotateSigningKeyError`]; nothing has changed then.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("keystile.db");
+    /// use keystile::{KeyEncryptionKey, Keystile, NewStore, SigningKeyRotation, SigningKeyState};
+    /// Keystile::create(&path, NewStore::default())?;
+    /// let keystile = Keystile::options().key_encryption_key(KeyEncryptionKey::generate()?).open(&path)?;
+    /// let first = keystile.signing_keys().rotate(SigningKeyRotation::default())?;
+    /// let next = keystile.signing_keys().rotate(SigningKeyRotation::default())?;
+    /// assert_eq!((first.state, next.state), (SigningKeyState::Active, SigningKeyState::Published));
+    /// assert!(keystile.signing_keys().jwks()?.contains(&next.kid));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn rotate(&self, rotation: SigningKeyRotation) -> Result<SigningKey, RotateSigningKeyError> {
         self.inner.change(|transaction, now| {
             let keys = self.inner.keys_of_now(transaction, now)?;

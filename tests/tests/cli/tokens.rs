@@ -216,3 +216,26 @@ fn the_key_that_seals() {
     assert!(!other.path("keystile.db.kek").exists());
     golden_token("init_makes_the_key_that_was_named", &[&Place::empty().run(&["init", "--json", "--kek", "made"])]);
 }
+
+/// Processes that make the first signing key at the same moment end with one key that signs.
+#[test]
+fn many_processes_make_one_first_key() {
+    const PROCESSES: usize = 6;
+    let place = Place::new();
+    let arguments = ["tokens", "issue", "--user", USER];
+    let barrier = std::sync::Barrier::new(PROCESSES);
+    let headers: Vec<String> = std::thread::scope(|scope| {
+        let issue = || {
+            barrier.wait();
+            let ran = place.run(&arguments);
+            assert_eq!(ran.code, 0, "{}", ran.stderr());
+            ran.stdout().split('.').next().unwrap().to_owned()
+        };
+        let threads: Vec<_> = (0..PROCESSES).map(|_| scope.spawn(issue)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(headers.iter().all(|header| *header == headers[0]), "all name the same key");
+    let keys = place.run(&["signing-keys", "list", "--json"]).json();
+    let states: Vec<_> = keys["signing_keys"].as_array().unwrap().iter().map(|key| key["state"].clone()).collect();
+    assert_eq!(states, ["active"]);
+}
