@@ -1,12 +1,14 @@
 //! The doctor: is everything as it must be?
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use keystile_validator::{Code, KeyId, Timestamp};
 
 use crate::audit::AuditReport;
 use crate::keystile::Keystile;
 use crate::sandbox::EMBEDDED;
+use crate::sealing::KekSource;
+use crate::signing_keys::{SigningKeyState, at_time};
 use crate::store::StoreError;
 
 /// What the doctor found.
@@ -61,7 +63,7 @@ impl Health {
 }
 
 impl Keystile {
-    /// Looks at the store, the audit trail, the sandbox and the file itself.
+    /// Looks at the store, the audit trail, the sandbox, the file itself, and the keys that sign tokens.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be looked at at all.
@@ -97,6 +99,8 @@ impl Keystile {
         }
         check_sandbox(self, &mut health);
         check_mode(path, &mut health);
+        check_signing_keys(self, &mut health)?;
+        check_kek(self, path, &mut health)?;
         Ok(health)
     }
 }
@@ -119,6 +123,85 @@ fn check_sandbox(keystile: &Keystile, health: &mut Health) {
         }
     }
 }
+
+/// Tokens need a key that signs, and one that has signed must go when its last token is dead.
+fn check_signing_keys(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
+    let inner = &keystile.inner;
+    let view = inner.store().read()?;
+    let written = view.signing_keys()?;
+    let keys = at_time(written.clone(), inner.now());
+    let due = written.iter().zip(&keys).filter(|(old, new)| new.state == SigningKeyState::Gone && old != new).count();
+    let damaged = keys
+        .iter()
+        .find(|key| key.sealed_key.is_some() && inner.sealing.is_given() && inner.open_key(&*view, key).is_err());
+    if let Some(damaged) = damaged {
+        let message = format!(
+            "the key {} does not open · run `keystile signing-keys rotate --now`, and find out who wrote to the store",
+            damaged.kid
+        );
+        health.add(Severity::Error, SIGNING_KEYS, message);
+    } else if keys.is_empty() {
+        health.add(Severity::Ok, SIGNING_KEYS, "none yet: the first token makes one");
+    } else if keys.iter().all(|key| key.state != SigningKeyState::Active) {
+        let message = "none signs · make one with `keystile signing-keys rotate`";
+        health.add(Severity::Warning, SIGNING_KEYS, message);
+    } else if due > 0 {
+        let message = format!("{due} retired and due to go · the next token or rotation removes them");
+        health.add(Severity::Warning, SIGNING_KEYS, message);
+    } else {
+        let in_use = keys.iter().filter(|key| key.is_in_use()).count();
+        health.add(Severity::Ok, SIGNING_KEYS, format!("{in_use} in use, one signs"));
+    }
+    Ok(())
+}
+
+/// The key-encryption key must be there, and not where whoever takes the store takes it too.
+fn check_kek(keystile: &Keystile, path: &Path, health: &mut Health) -> Result<(), StoreError> {
+    let sealing = &keystile.inner.sealing;
+    let is_needed = keystile.inner.store().read()?.signing_keys()?.iter().any(|key| key.sealed_key.is_some());
+    if let Err(error) = sealing.key() {
+        if is_needed {
+            health.add(Severity::Error, KEK, error.to_string());
+        } else {
+            health.add(Severity::Ok, KEK, "none given, and nothing is sealed");
+        }
+        return Ok(());
+    }
+    let KekSource::File(kek) = sealing.source() else {
+        health.add(Severity::Ok, KEK, "it is the one of this store");
+        return Ok(());
+    };
+    if is_open_to_others(kek) {
+        health.add(Severity::Warning, KEK, "others can read the key-encryption key · run: chmod 600 on it");
+    } else if folder_of(kek).is_some_and(|folder| Some(folder) == folder_of(path)) {
+        let message = "it lies beside the store, so whoever copies the folder has both · keep it elsewhere, and name it \
+                       with --kek";
+        health.add(Severity::Warning, KEK, message);
+    } else {
+        health.add(Severity::Ok, KEK, "it is the one of this store, and lies elsewhere");
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok()?.parent().map(Path::to_owned)
+}
+
+#[cfg(unix)]
+fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &Path) -> bool {
+    false
+}
+
+/// The name of the check of signing keys.
+const SIGNING_KEYS: &str = "signing";
+/// The name of the check of the key-encryption key.
+const KEK: &str = "kek";
 
 /// Digests and names are nobody else's business.
 #[cfg(unix)]

@@ -14,7 +14,10 @@ use crate::limits::RateWindows;
 use crate::options::{CreateStoreError, NewStore, OpenError, OpenOptions};
 use crate::records::Records;
 use crate::sandbox::{Sandbox, SandboxCounters};
+use crate::sealing::Sealing;
+use crate::signing_keys::SigningKeys;
 use crate::store::{Store, StoreError, WriteTransaction};
+use crate::tokens::Tokens;
 use crate::usage::UsageBuffer;
 use crate::verify::{Counting, batch_len};
 
@@ -38,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) writer_bell: Bell,
     pub(crate) windows: RateWindows,
     pub(crate) clock: Box<dyn Clock>,
+    pub(crate) sealing: Sealing,
     pub(crate) actor: String,
     pub(crate) read_only: bool,
 }
@@ -101,6 +105,16 @@ impl Keystile {
     /// The key operations.
     pub fn keys(&self) -> Keys<'_> {
         Keys::new(&self.inner)
+    }
+
+    /// The operations on tokens.
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens::new(&self.inner)
+    }
+
+    /// The operations on the keys that sign tokens.
+    pub fn signing_keys(&self) -> SigningKeys<'_> {
+        SigningKeys::new(&self.inner)
     }
 
     /// Writes what was counted and starts the grace periods that wait, now instead of within a
@@ -216,6 +230,9 @@ impl Inner {
             return Ok(());
         }
         self.windows.sweep(self.now());
+        if let Some(records) = &self.records {
+            records.revocations().sweep(self.now());
+        }
         // One that fails keeps the other from nothing.
         let graces = self.graces.start_all(self);
         self.usage.flush(&*self.store).and(graces)

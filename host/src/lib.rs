@@ -44,6 +44,17 @@ pub use keys::{
 pub use query::{Cursor, CursorError, KeyPage, KeyQuery};
 pub use secret::Secret;
 
+// Tokens, and the keys that sign them
+pub use sealing::{KekError, KeyEncryptionKey};
+pub use signing_keys::{
+    RotateSigningKeyError, SigningAlgorithm, SigningKey, SigningKeyError, SigningKeyRotation, SigningKeyState,
+    SigningKeys,
+};
+pub use tokens::{
+    InspectTokenError, IssueTokenError, IssuedToken, NewToken, OwnIssuer, RevokeTokenError, RevokedToken, SessionId,
+    TokenSettings, Tokens, UnverifiedToken, WasToken,
+};
+
 // The store and what watches over it
 pub use audit::{AuditEntry, AuditHash, AuditProblem, AuditReport, Checkpoint};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -65,6 +76,10 @@ pub mod bounds {
         OLD_SECONDS,
     };
     pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
+    pub use crate::tokens::{
+        ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_CLAIM_LEN,
+        MAX_INSPECTED_LEN, MAX_ISSUER_LEN, MAX_TOKEN_LEN, PUBLISH_LEAD_BOUNDS, UNKNOWN_EXPIRY,
+    };
     pub use keystile_validator::bounds::*;
 }
 
@@ -85,10 +100,13 @@ mod options;
 mod query;
 mod records;
 mod restore;
+mod sealing;
 mod secret;
 mod settings;
+mod signing_keys;
 mod store;
 mod systems;
 mod text;
+mod tokens;
 mod usage;
 mod verify;

@@ -1,7 +1,7 @@
 //! How a store is made and opened.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::key::{NamedFormat, Settings};
 use crate::keystile::{Inner, Keystile};
 use crate::records::Records;
 use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
+use crate::sealing::{KekError, KeyEncryptionKey, Sealing};
 use crate::settings::SetSettingsError;
 use crate::store::{Mode, SqliteStore, Store, StoreError};
 
@@ -37,6 +38,23 @@ pub struct OpenOptions {
     on_demand: bool,
     flush_interval: Duration,
     sandbox: SandboxChoice,
+    kek: KekChoice,
+}
+
+enum KekChoice {
+    None,
+    Given(KeyEncryptionKey),
+    File(PathBuf),
+}
+
+impl KekChoice {
+    fn load(self) -> Result<Sealing, KekError> {
+        match self {
+            KekChoice::None => Ok(Sealing::none()),
+            KekChoice::Given(key) => Ok(Sealing::given(key)),
+            KekChoice::File(path) => Sealing::file(&path),
+        }
+    }
 }
 
 enum SandboxChoice {
@@ -53,6 +71,7 @@ impl Default for OpenOptions {
             on_demand: false,
             flush_interval: FLUSH_INTERVAL,
             sandbox: SandboxChoice::Embedded(SandboxOptions::default()),
+            kek: KekChoice::None,
         }
     }
 }
@@ -101,12 +120,27 @@ impl OpenOptions {
         self
     }
 
+    /// The key under which the store seals its signing keys. Without one, whatever needs them fails;
+    /// all else works.
+    pub fn key_encryption_key(mut self, key: KeyEncryptionKey) -> OpenOptions {
+        self.kek = KekChoice::Given(key);
+        self
+    }
+
+    /// The key under which the store seals its signing keys, in a file. That the file is missing is told
+    /// when the key is needed.
+    pub fn key_encryption_key_file(mut self, path: impl Into<PathBuf>) -> OpenOptions {
+        self.kek = KekChoice::File(path.into());
+        self
+    }
+
     /// Makes a new store; see [`Keystile::create`].
     ///
     /// # Errors
     /// [`CreateStoreError`]; nothing is left behind then.
     pub fn create(self, path: impl AsRef<Path>, new: NewStore) -> Result<(), CreateStoreError> {
         let now = self.clock.now();
+        let sealing = self.kek.load()?;
         crate::settings::check(&new.settings).map_err(CreateStoreError::Settings)?;
         let mut formats: Vec<NamedFormat> = Vec::with_capacity(new.formats.len());
         for (name, format) in new.formats {
@@ -128,7 +162,12 @@ impl OpenOptions {
         let names: Vec<_> = formats.iter().map(|named| &named.name).collect();
         let detail = json!({ "formats": names, "max_lifetime_seconds": new.settings.max_lifetime });
         SqliteStore::create_with(path.as_ref(), &new.settings, &formats, now, |transaction| {
-            audit::append(transaction, now, &self.actor, "store.created", None, &detail)
+            audit::append(transaction, now, &self.actor, "store.created", None, &detail)?;
+            // From the start, so that a wrong key is refused before anything was sealed.
+            if sealing.is_given() {
+                sealing.key_to_seal(transaction, now, &self.actor)?;
+            }
+            Ok::<(), CreateStoreError>(())
         })?;
         Ok(())
     }
@@ -139,7 +178,9 @@ impl OpenOptions {
     /// [`OpenError`] when the store or the sandbox cannot be opened.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Keystile, OpenError> {
         let mode = if self.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
+        let sealing = self.kek.load()?;
         let store: Box<dyn Store> = Box::new(SqliteStore::open(path.as_ref(), mode)?);
+        sealing.check(&*store.read()?)?;
         let records = if self.on_demand { None } else { Some(Records::load(&*store)?) };
         let sandbox = match self.sandbox {
             SandboxChoice::Embedded(options) => Sandbox::new(options)?,
@@ -154,6 +195,7 @@ impl OpenOptions {
             writer_bell: crate::follower::Bell::default(),
             windows: crate::limits::RateWindows::new(),
             clock: self.clock,
+            sealing,
             actor: self.actor,
             read_only: self.read_only,
         });
@@ -175,6 +217,8 @@ pub enum CreateStoreError {
     DefaultFormat(KeyFormatError),
     /// A setting is out of bounds.
     Settings(SetSettingsError),
+    /// The key-encryption key cannot be used.
+    Kek(KekError),
     /// The store refused.
     Store(StoreError),
 }
@@ -185,6 +229,7 @@ impl fmt::Display for CreateStoreError {
             CreateStoreError::Format(error) => error.fmt(f),
             CreateStoreError::DefaultFormat(error) => error.fmt(f),
             CreateStoreError::Settings(error) => error.fmt(f),
+            CreateStoreError::Kek(error) => error.fmt(f),
             CreateStoreError::Store(error) => error.fmt(f),
         }
     }
@@ -198,12 +243,23 @@ impl From<StoreError> for CreateStoreError {
     }
 }
 
+impl From<KekError> for CreateStoreError {
+    fn from(error: KekError) -> CreateStoreError {
+        match error {
+            KekError::Store(error) => CreateStoreError::Store(error),
+            error => CreateStoreError::Kek(error),
+        }
+    }
+}
+
 /// Why a store was not opened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The store refused.
     Store(StoreError),
+    /// The key-encryption key cannot be read, or is not that of this store.
+    Kek(KekError),
     /// The validator does not run here.
     Sandbox(SandboxError),
     /// The operating system gave no thread.
@@ -214,6 +270,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Store(error) => error.fmt(f),
+            OpenError::Kek(error) => error.fmt(f),
             OpenError::Sandbox(error) => error.fmt(f),
             OpenError::Thread(error) => {
                 write!(f, "the operating system gave no thread ({error}) · raise the limit of threads, or end some")
@@ -227,6 +284,15 @@ impl std::error::Error for OpenError {}
 impl From<StoreError> for OpenError {
     fn from(error: StoreError) -> OpenError {
         OpenError::Store(error)
+    }
+}
+
+impl From<KekError> for OpenError {
+    fn from(error: KekError) -> OpenError {
+        match error {
+            KekError::Store(error) => OpenError::Store(error),
+            error => OpenError::Kek(error),
+        }
     }
 }
 

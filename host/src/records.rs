@@ -12,6 +12,7 @@ use hashbrown::HashTable;
 use keystile_validator::{Digest, KeyRecord, wire};
 
 use crate::store::{Generation, Position, ReadTransaction, Store, StoreError};
+use crate::tokens::Revocations;
 
 const SHARDS: usize = 64;
 /// Records lie in chunks of this size, so that growing never copies them and never doubles memory.
@@ -24,10 +25,11 @@ const MAX_SILENCE: u64 = 5_000;
 /// Where the digest lies in a record (`docs/abi.md`).
 const DIGEST_AT: usize = 28;
 
-/// The records of all secrets, and the key formats.
+/// The records of all secrets, the key formats, and the tokens that are revoked.
 pub(crate) struct Records {
     shards: Box<[RwLock<Shard>]>,
     formats: RwLock<Arc<[u8]>>,
+    revocations: Revocations,
     /// Held while the records move forwards, so that they move one step at a time.
     position: Mutex<Option<Position>>,
     count: AtomicU64,
@@ -44,6 +46,7 @@ impl Records {
         let records = Records {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             formats: RwLock::new(Arc::from([])),
+            revocations: Revocations::default(),
             position: Mutex::new(None),
             count: AtomicU64::new(0),
             caught_up: AtomicBool::new(false),
@@ -152,8 +155,15 @@ impl Records {
         if wire::encode_formats(&formats, &mut bytes).is_ok() {
             *self.formats.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(bytes);
         }
+        let known = position.filter(|here| here.epoch == target.epoch).map(|here| here.generation);
+        self.revocations.follow(view, known)?;
         *position = Some(target);
         Ok(())
+    }
+
+    /// The tokens that are revoked.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     /// Lends out the record of a digest. Whatever `with` does holds a lock: it must be short.

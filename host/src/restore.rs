@@ -11,7 +11,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::key::{Key, SecretInfo, SortColumn};
 use crate::keystile::Keystile;
 use crate::query::{KeyQuery, MAX_PAGE};
-use crate::store::{ReadTransaction, SqliteStore, StoreError, WriteTransaction};
+use crate::store::{Generation, ReadTransaction, SqliteStore, StoreError, WriteTransaction};
 
 /// What a restore did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub struct Restored {
 impl Keystile {
     /// Puts a backup in the place of a store. Processes that have the store open go on with the
     /// restored one. Nothing comes back that the replaced store refuses: states, limits and secrets of
-    /// keys stay as they are now, and keys that the backup does not know are kept, suspended.
+    /// keys stay as they are now, and keys that the backup does not know are kept, suspended. So do signing
+    /// keys, and what was revoked stays revoked.
     ///
     /// # Errors
     /// [`RestoreError`]; the store is then what it was.
@@ -62,6 +63,7 @@ fn keep_refused(
         // Keys that are carried over name their format. One that is there already stays as it is.
         restored.insert_format(&format)?;
     }
+    keep_tokens(restored, current)?;
     let mut query = KeyQuery { sort: SortColumn::Id, descending: false, limit: MAX_PAGE, ..KeyQuery::default() };
     loop {
         let page = current.keys(&query, now)?;
@@ -82,6 +84,18 @@ fn keep_refused(
             None => return Ok(kept),
         }
     }
+}
+
+/// No revoked token comes back, and no signing key that the current store has retired; those that sign
+/// now go on.
+fn keep_tokens(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction) -> Result<(), StoreError> {
+    restored.replace_signing_keys(&current.signing_keys()?)?;
+    if let Some(check) = current.sealing_check()? {
+        restored.set_sealing_check(&check)?;
+    }
+    let mut revocations = Vec::new();
+    current.revocations(Generation(0), &mut |revocation| revocations.push(revocation))?;
+    revocations.iter().try_for_each(|revocation| restored.put_revocation(revocation))
 }
 
 /// A key of both stores: what the operator has decided about it since the backup goes on to hold.

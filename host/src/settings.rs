@@ -27,20 +27,42 @@ impl Keystile {
     /// # Errors
     /// [`SetSettingsError`] when a setting is out of bounds, or the store refuses.
     pub fn set_settings(&self, settings: &Settings) -> Result<(), SetSettingsError> {
-        check(settings)?;
+        self.change_settings(|current| settings.clone_into(current)).map(|_| ())
+    }
+
+    /// Changes some settings and leaves the others as they are, whoever changes those at the same time.
+    ///
+    /// # Errors
+    /// [`SetSettingsError`] when a setting is out of bounds, or the store refuses.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) -> Result<Settings, SetSettingsError> {
         self.inner.change(|transaction, now| {
-            transaction.set_settings(settings)?;
-            let detail = json!({ "max_lifetime_seconds": settings.max_lifetime });
-            self.inner.audit(transaction, now, "settings.changed", None, &detail)?;
-            Ok(())
+            let mut settings = transaction.settings()?;
+            change(&mut settings);
+            check(&settings)?;
+            transaction.set_settings(&settings)?;
+            self.inner.audit(transaction, now, "settings.changed", None, &describe(&settings))?;
+            Ok(settings)
         })
     }
+}
+
+/// What the audit trail says of settings.
+pub(crate) fn describe(settings: &Settings) -> serde_json::Value {
+    let tokens = &settings.tokens;
+    json!({
+        "max_lifetime_seconds": settings.max_lifetime,
+        "issuer": tokens.issuer,
+        "audience": tokens.audience,
+        "access_token_lifetime_seconds": tokens.access_token_lifetime,
+        "signing_alg": tokens.signing_algorithm.as_str(),
+        "publish_lead_seconds": tokens.publish_lead,
+    })
 }
 
 pub(crate) fn check(settings: &Settings) -> Result<(), SetSettingsError> {
     match settings.max_lifetime {
         Some(seconds) if !MAX_LIFETIME_BOUNDS.contains(&seconds) => Err(SetSettingsError::MaxLifetime { seconds }),
-        _ => Ok(()),
+        _ => crate::tokens::check(&settings.tokens),
     }
 }
 
@@ -53,6 +75,20 @@ pub enum SetSettingsError {
         /// The seconds that were given.
         seconds: u64,
     },
+    /// The issuer is no URL or URN.
+    Issuer,
+    /// The audience does not fit on a line.
+    Audience,
+    /// The lifetime of access tokens is out of bounds.
+    AccessTokenLifetime {
+        /// The seconds that were given.
+        seconds: u64,
+    },
+    /// The time between publishing a key and signing with it is out of bounds.
+    PublishLead {
+        /// The seconds that were given.
+        seconds: u64,
+    },
     /// The store refused.
     Store(StoreError),
 }
@@ -62,6 +98,19 @@ impl fmt::Display for SetSettingsError {
         match self {
             SetSettingsError::MaxLifetime { seconds } => {
                 write!(f, "a longest lifetime of {seconds} seconds does not fit · give 1m to 3650d, such as 90d")
+            }
+            SetSettingsError::Issuer => f.write_str(
+                "this cannot be an issuer · give an https:// URL without query or fragment, an http:// URL of localhost, or \
+                 a URN",
+            ),
+            SetSettingsError::Audience => {
+                f.write_str("this cannot be an audience · give 1 to 256 bytes without control characters")
+            }
+            SetSettingsError::AccessTokenLifetime { seconds } => {
+                write!(f, "a lifetime of {seconds} seconds does not fit access tokens · give 1m to 1d, such as 30m")
+            }
+            SetSettingsError::PublishLead { seconds } => {
+                write!(f, "a lead of {seconds} seconds does not fit · give 0 to 7d, such as 20m")
             }
             SetSettingsError::Store(error) => error.fmt(f),
         }

@@ -1,6 +1,8 @@
 //! Golden files of what users of the command line see: answers, errors, exit codes, help. The name
 //! of a snapshot is the specification; look at a change of one as at a change of the product.
 
+mod tokens;
+
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
@@ -125,7 +127,8 @@ fn transcript(ran: &[&Ran]) -> String {
 }
 
 /// What differs from run to run.
-const FILTERS: [(&str, &str); 14] = [
+const FILTERS: [(&str, &str); 15] = [
+    (r"urn:uuid:[0-9a-f-]{36}", "urn:uuid:[id of the store]"),
     (r"key_[0-9a-f]{32}", "key_[32 hexadecimal digits]"),
     (r"\b([a-z]+_[a-z_]+[_.])[0-9A-Za-z]{36}\b", "$1[30 characters and a checksum]"),
     (r"\b([a-z]+_[a-z_]+[_.])[0-9A-Za-z]{4}…", "$1[4]…"),
@@ -908,6 +911,14 @@ fn help() {
         "keys import",
         "keys report",
         "verify",
+        "tokens",
+        "tokens issue",
+        "tokens revoke",
+        "tokens inspect",
+        "signing-keys",
+        "signing-keys list",
+        "signing-keys rotate",
+        "jwks",
         "formats",
         "formats list",
         "formats add",
@@ -924,7 +935,7 @@ fn help() {
         "completions",
     ] {
         let arguments: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
-        let name = format!("help_{}", command.replace(' ', "_"));
+        let name = format!("help_{}", command.replace([' ', '-'], "_"));
         golden(name.trim_end_matches('_'), &[&place.run(&arguments)]);
     }
     assert!(place.run(&["--version"]).stdout().starts_with("keystile "));

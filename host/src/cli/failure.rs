@@ -5,8 +5,9 @@ use std::io;
 
 use crate::sandbox::SandboxError;
 use crate::{
-    AddFormatError, ChangeStateError, CreateKeyError, CreateStoreError, ImportKeysError, KeyFieldError, KeyFormatError,
-    ListKeysError, OpenError, RestoreError, RotateKeyError, SetSettingsError, ShowKeyError, StoreError, UpdateKeyError,
+    AddFormatError, ChangeStateError, CreateKeyError, CreateStoreError, ImportKeysError, InspectTokenError,
+    IssueTokenError, KekError, KeyFieldError, KeyFormatError, ListKeysError, OpenError, RestoreError, RevokeTokenError,
+    RotateKeyError, RotateSigningKeyError, SetSettingsError, ShowKeyError, SigningKeyError, StoreError, UpdateKeyError,
 };
 
 /// How a command ends.
@@ -85,11 +86,16 @@ failures!(
     CreateKeyError,
     CreateStoreError,
     ImportKeysError,
+    InspectTokenError,
+    IssueTokenError,
+    KekError,
     KeyFormatError,
     ListKeysError,
     OpenError,
     RestoreError,
+    RevokeTokenError,
     RotateKeyError,
+    RotateSigningKeyError,
     SetSettingsError,
     ShowKeyError,
     StoreError,
@@ -148,9 +154,73 @@ impl Classified for OpenError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
             OpenError::Store(error) => error.class(),
+            OpenError::Kek(error) => error.class(),
             OpenError::Sandbox(error) => error.class(),
             OpenError::Thread(_) => (Exit::CannotSay, "system"),
         }
+    }
+}
+
+impl Classified for KekError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            KekError::NotGiven | KekError::Missing { .. } => (Exit::CannotSay, "no_kek"),
+            KekError::AlreadyExists { .. } => (Exit::Conflict, "already_exists"),
+            KekError::Form => (Exit::CannotSay, "invalid_kek"),
+            KekError::Wrong => (Exit::CannotSay, "wrong_kek"),
+            KekError::File { .. } => (Exit::CannotSay, "system"),
+            KekError::Generator => GENERATOR,
+            KekError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for SigningKeyError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            SigningKeyError::Kek(error) => error.class(),
+            SigningKeyError::Damaged { .. } => (Exit::CannotSay, "damaged_signing_key"),
+            SigningKeyError::Generator => GENERATOR,
+            SigningKeyError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for RotateSigningKeyError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            RotateSigningKeyError::Pending { .. } => CONFLICT,
+            RotateSigningKeyError::Key(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for IssueTokenError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            IssueTokenError::NoSuchUser => (Exit::Conflict, "unknown_user"),
+            IssueTokenError::Claim { .. } | IssueTokenError::Lifetime { .. } | IssueTokenError::TooLong => FIELD,
+            IssueTokenError::Key(error) => error.class(),
+            IssueTokenError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for RevokeTokenError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            RevokeTokenError::Unknown => (Exit::Conflict, "unknown_token"),
+            RevokeTokenError::NoTokenId => CONFLICT,
+            RevokeTokenError::TokenId | RevokeTokenError::Issuer => FIELD,
+            RevokeTokenError::Key(error) => error.class(),
+            RevokeTokenError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for InspectTokenError {
+    fn class(&self) -> (Exit, &'static str) {
+        (Exit::Usage, "malformed_token")
     }
 }
 
@@ -179,7 +249,11 @@ impl Classified for AddFormatError {
 impl Classified for SetSettingsError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
-            SetSettingsError::MaxLifetime { .. } => FIELD,
+            SetSettingsError::MaxLifetime { .. }
+            | SetSettingsError::Issuer
+            | SetSettingsError::Audience
+            | SetSettingsError::AccessTokenLifetime { .. }
+            | SetSettingsError::PublishLead { .. } => FIELD,
             SetSettingsError::Store(error) => error.class(),
         }
     }
@@ -192,6 +266,7 @@ impl Classified for CreateStoreError {
             CreateStoreError::Format(AddFormatError::Store(error)) => error.class(),
             CreateStoreError::Format(_) | CreateStoreError::DefaultFormat(_) => FORMAT,
             CreateStoreError::Settings(error) => error.class(),
+            CreateStoreError::Kek(error) => error.class(),
             CreateStoreError::Store(error) => error.class(),
         }
     }

@@ -12,6 +12,7 @@ mod failure;
 mod formats;
 mod import;
 mod json;
+mod kek;
 mod keys;
 mod lines;
 mod output;
@@ -19,8 +20,10 @@ mod people;
 mod report;
 mod rotate;
 mod session;
+mod signing_keys;
 mod store;
 mod table;
+mod tokens;
 mod update;
 mod usage;
 mod values;
@@ -32,8 +35,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 
-use args::{AuditCommand, Cli, Command, FormatsCommand, KeysCommand, SettingsCommand};
+use args::{
+    AuditCommand, Cli, Command, FormatsCommand, KeysCommand, SettingsCommand, SigningKeysCommand, TokensCommand,
+};
 use failure::{Exit, Failure};
+use kek::KekPlace;
 use output::{Output, Streams};
 use session::Session;
 
@@ -48,11 +54,11 @@ pub fn main() -> ExitCode {
         stdout_width: stdout_width.map(|(width, _)| usize::from(width.0)),
         stderr: &mut anstream::stderr().lock(),
     };
-    ExitCode::from(run(std::env::args_os().collect(), user(), &mut streams) as u8)
+    ExitCode::from(run(std::env::args_os().collect(), Environment::of_process(), &mut streams) as u8)
 }
 
 /// Runs one command; the first argument is the name of the program.
-fn run(arguments: Vec<OsString>, user: Option<String>, streams: &mut Streams<'_>) -> Exit {
+fn run(arguments: Vec<OsString>, environment: Environment, streams: &mut Streams<'_>) -> Exit {
     // Usage errors answer in JSON too, and then there is nothing that was parsed yet.
     let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     let mut output = Output::new(&mut *streams.stdout, &mut *streams.stderr, json, streams.stdout_width);
@@ -69,9 +75,10 @@ fn run(arguments: Vec<OsString>, user: Option<String>, streams: &mut Streams<'_>
         output,
         stdin: &mut *streams.stdin,
         stdin_is_terminal: streams.stdin_is_terminal,
+        kek: KekPlace::new(cli.kek, environment.kek, &cli.db),
         db: cli.db,
         db_given,
-        actor: session::actor(user.as_deref()),
+        actor: session::actor(environment.user.as_deref()),
     };
     let done = dispatch(cli.command, &mut session);
     // What is still in the buffer of standard output belongs to the answer.
@@ -102,10 +109,16 @@ fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure
             KeysCommand::Report => report::report(session),
         },
         Command::Verify(args) => verify::verify(args, session),
+        Command::Tokens { command: TokensCommand::Issue(args) } => tokens::issue(args, session),
+        Command::Tokens { command: TokensCommand::Revoke(args) } => tokens::revoke(args, session),
+        Command::Tokens { command: TokensCommand::Inspect(args) } => tokens::inspect(args, session),
+        Command::SigningKeys { command: SigningKeysCommand::List } => signing_keys::list(session),
+        Command::SigningKeys { command: SigningKeysCommand::Rotate(args) } => signing_keys::rotate(&args, session),
+        Command::Jwks => signing_keys::jwks(session),
         Command::Audit { command: AuditCommand::List(args) } => audit::list(&args, session),
         Command::Audit { command: AuditCommand::Verify(args) } => audit::verify(&args, session),
         Command::Settings { command: SettingsCommand::Show } => store::show_settings(session),
-        Command::Settings { command: SettingsCommand::Set(args) } => store::set_settings(&args, session),
+        Command::Settings { command: SettingsCommand::Set(args) } => store::set_settings(args, session),
         Command::Backup(args) => store::backup(&args, session),
         Command::Restore(args) => store::restore(&args, session),
         Command::Doctor => store::doctor(session),
@@ -121,9 +134,21 @@ fn completions(shell: clap_complete::Shell, session: &mut Session<'_>) -> Result
     Ok(Exit::Done)
 }
 
-/// Who runs this, for the audit trail: the person, not the root they have become.
-fn user() -> Option<String> {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+/// What the environment of the process says, beside what the options take from it.
+struct Environment {
+    /// Who runs this, for the audit trail: the person, not the root they have become.
+    user: Option<String>,
+    /// The key-encryption key itself.
+    kek: Option<String>,
+}
+
+impl Environment {
+    fn of_process() -> Environment {
+        let user = ["SUDO_USER", "USER", "LOGNAME"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
+        // What is no text is no key either, and must not be passed over in silence.
+        let kek = std::env::var_os("KEYSTILE_KEK").map(|kek| kek.to_string_lossy().into_owned());
+        Environment { user, kek: kek.filter(|kek| !kek.is_empty()) }
+    }
 }

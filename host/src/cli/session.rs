@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use super::kek::KekPlace;
 use super::output::Output;
 use crate::text::is_treacherous;
 use crate::{Keystile, OpenError, OpenOptions, StoreError};
@@ -16,6 +17,8 @@ pub(super) struct Session<'a> {
     pub(super) stdin: &'a mut dyn Read,
     /// Whether a person sits at standard input.
     pub(super) stdin_is_terminal: bool,
+    /// Where the key-encryption key is.
+    pub(super) kek: KekPlace,
     /// The path of the store.
     pub(super) db: PathBuf,
     /// Whether that path was given as an option, so that hints must repeat it.
@@ -35,15 +38,15 @@ pub(super) struct Opened {
 impl Session<'_> {
     /// Opens the store to change it.
     pub(super) fn open(&self) -> Result<Keystile, Failure> {
-        Ok(self.options().open(&self.db)?)
+        Ok(self.options()?.open(&self.db)?)
     }
 
     /// Opens the store to look at it; a user who can only read it may do that too.
     pub(super) fn open_for_reading(&self) -> Result<Opened, Failure> {
-        match self.options().open(&self.db) {
+        match self.options()?.open(&self.db) {
             Ok(keystile) => Ok(Opened { keystile, read_only: false }),
             Err(OpenError::Store(StoreError::ReadOnly | StoreError::Unreadable { .. })) => {
-                let keystile = self.options().read_only(true).open(&self.db)?;
+                let keystile = self.options()?.read_only(true).open(&self.db)?;
                 Ok(Opened { keystile, read_only: true })
             }
             Err(error) => Err(error.into()),
@@ -59,9 +62,9 @@ impl Session<'_> {
         }
     }
 
-    fn options(&self) -> OpenOptions {
+    fn options(&self) -> Result<OpenOptions, Failure> {
         // A command verifies a few credentials and ends: it does not load what it does not need.
-        Keystile::options().actor(self.actor.as_str()).on_demand(true)
+        self.kek.give_to(Keystile::options().actor(self.actor.as_str()).on_demand(true))
     }
 }
 

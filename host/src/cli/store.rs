@@ -11,7 +11,8 @@ use super::people::{counted, printable};
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use crate::{
-    Finding, KeyFormat, KeyFormatError, Keystile, NewStore, RestoreError, SYSTEMS, Settings, Severity, StoreError,
+    Finding, KeyFormat, KeyFormatError, Keystile, NewStore, OwnIssuer, RestoreError, SYSTEMS, Settings, Severity,
+    StoreError,
 };
 
 /// Makes a store.
@@ -28,18 +29,31 @@ pub(super) fn init(args: InitArgs, session: &mut Session<'_>) -> Result<Exit, Fa
             ),
         )
     })?;
-    let settings = Settings { max_lifetime: args.max_lifetime.and_then(|max| max.0) };
-    Keystile::options().actor(session.actor.as_str()).create(&session.db, NewStore { formats, settings })?;
+    let settings = Settings { max_lifetime: args.max_lifetime.and_then(|max| max.0), ..Settings::default() };
+    let kek = session.kek.for_new_store()?;
+    let options = Keystile::options().actor(session.actor.as_str()).key_encryption_key(kek.key);
+    if let Err(error) = options.create(&session.db, NewStore { formats, settings }) {
+        // A key that was made for nothing would be in the way the next time, or be taken for another.
+        if let Some(made) = &kek.made {
+            let _ = std::fs::remove_file(made);
+        }
+        return Err(error.into());
+    }
+    let kek = kek.made.map(|made| made.display().to_string());
     // What was made is told as it is in the store, with the default format when none was given.
     let keystile = session.open()?;
     let (formats, settings) = (keystile.formats()?, keystile.settings()?);
     let db = session.db.display().to_string();
     if session.output.is_json() {
         let formats = formats.iter().map(|named| named.name.as_str()).collect();
-        session.output.json(&InitJson { db: &db, formats, settings: (&settings).into() })?;
+        let settings = SettingsJson::new(&settings, keystile.tokens().issuer()?);
+        session.output.json(&InitJson { db: &db, kek: kek.as_deref(), formats, settings })?;
         return Ok(Exit::Done);
     }
     session.output.line(format_args!("made {}", printable(&db)))?;
+    if let Some(kek) = &kek {
+        session.output.line(format_args!("made {}, the key that seals its signing keys", printable(kek)))?;
+    }
     for (index, named) in formats.iter().enumerate() {
         let default = if index == 0 { ", the default" } else { "" };
         session.output.line(format_args!(
@@ -53,6 +67,12 @@ pub(super) fn init(args: InitArgs, session: &mut Session<'_>) -> Result<Exit, Fa
     }
     let hint = session.command("keys create --name NAME");
     session.output.hint(format_args!("make a key with `{hint}`"));
+    if let Some(kek) = &kek {
+        session.output.hint(format_args!(
+            "keep {} elsewhere than the store and its backups, and name it with --kek",
+            printable(kek)
+        ));
+    }
     Ok(Exit::Done)
 }
 
@@ -67,6 +87,7 @@ fn format_of(name: &str) -> Result<KeyFormat, KeyFormatError> {
 #[derive(Serialize)]
 struct InitJson<'a> {
     db: &'a str,
+    kek: Option<&'a str>,
     formats: Vec<&'a str>,
     settings: SettingsJson,
 }
@@ -74,38 +95,82 @@ struct InitJson<'a> {
 #[derive(Serialize)]
 struct SettingsJson {
     max_lifetime_seconds: Option<u64>,
+    issuer: String,
+    audience: String,
+    access_token_lifetime_seconds: u64,
+    signing_alg: &'static str,
+    publish_lead_seconds: u64,
 }
 
-impl From<&Settings> for SettingsJson {
-    fn from(settings: &Settings) -> SettingsJson {
-        SettingsJson { max_lifetime_seconds: settings.max_lifetime }
+impl SettingsJson {
+    fn new(settings: &Settings, OwnIssuer { issuer, audience }: OwnIssuer) -> SettingsJson {
+        SettingsJson {
+            max_lifetime_seconds: settings.max_lifetime,
+            issuer,
+            audience,
+            access_token_lifetime_seconds: settings.tokens.access_token_lifetime,
+            signing_alg: settings.tokens.signing_algorithm.as_str(),
+            publish_lead_seconds: settings.tokens.publish_lead,
+        }
     }
 }
 
 /// Shows the settings.
 pub(super) fn show_settings(session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let settings = session.open_for_reading()?.keystile.settings()?;
-    tell_settings(&settings, session)
+    let keystile = session.open_for_reading()?.keystile;
+    tell_settings(&keystile, session)
 }
 
 /// Changes the settings.
-pub(super) fn set_settings(args: &SetSettingsArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn set_settings(args: SetSettingsArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let keystile = session.open()?;
-    let settings = Settings { max_lifetime: args.max_lifetime.0 };
-    keystile.set_settings(&settings)?;
-    let exit = tell_settings(&settings, session)?;
-    if settings.max_lifetime.is_some() {
+    let before = keystile.tokens().issuer()?;
+    let unless_none = |text: String| (text != "none").then_some(text);
+    let settings = keystile.change_settings(|settings| {
+        let tokens = &mut settings.tokens;
+        if let Some(max) = args.max_lifetime {
+            settings.max_lifetime = max.0;
+        }
+        if let Some(issuer) = args.issuer {
+            tokens.issuer = unless_none(issuer);
+        }
+        if let Some(audience) = args.audience {
+            tokens.audience = unless_none(audience);
+        }
+        tokens.access_token_lifetime = args.access_token_lifetime.unwrap_or(tokens.access_token_lifetime);
+        tokens.signing_algorithm = args.signing_alg.unwrap_or(tokens.signing_algorithm);
+        tokens.publish_lead = args.publish_lead.unwrap_or(tokens.publish_lead);
+    })?;
+    let exit = tell_settings(&keystile, session)?;
+    if args.max_lifetime.is_some() && settings.max_lifetime.is_some() {
         session.output.hint("this holds for keys that are made or changed from now on");
+    }
+    if before.issuer != keystile.tokens().issuer()?.issuer {
+        session.output.hint("tokens that name the old issuer are refused from now on");
+    }
+    if args.signing_alg.is_some() {
+        let command = session.command("signing-keys rotate");
+        session.output.hint(format_args!("the key that signs now goes on; make one that signs so with `{command}`"));
     }
     Ok(exit)
 }
 
-fn tell_settings(settings: &Settings, session: &mut Session<'_>) -> Result<Exit, Failure> {
+fn tell_settings(keystile: &Keystile, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let (settings, own) = (keystile.settings()?, keystile.tokens().issuer()?);
     if session.output.is_json() {
-        session.output.json(&SettingsJson::from(settings))?;
-    } else {
-        let max = settings.max_lifetime.map_or_else(|| "none".to_owned(), format_duration);
-        session.output.line(format_args!("max-lifetime  {max}"))?;
+        session.output.json(&SettingsJson::new(&settings, own))?;
+        return Ok(Exit::Done);
+    }
+    let tokens = &settings.tokens;
+    for (name, value) in [
+        ("max-lifetime", settings.max_lifetime.map_or_else(|| "none".to_owned(), format_duration)),
+        ("issuer", printable(&own.issuer)),
+        ("audience", printable(&own.audience)),
+        ("access-token-lifetime", format_duration(tokens.access_token_lifetime)),
+        ("signing-alg", tokens.signing_algorithm.to_string()),
+        ("publish-lead", format_duration(tokens.publish_lead)),
+    ] {
+        session.output.line(format_args!("{name:21}  {value}"))?;
     }
     Ok(Exit::Done)
 }
@@ -118,7 +183,9 @@ pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Exi
         session.output.json(&BackupJson { backup: &path })?;
     } else {
         session.output.line(format_args!("backed up to {}", printable(&path)))?;
-        session.output.hint("it holds digests and names, and no secrets; keep it where only you can read it");
+        session
+            .output
+            .hint("it holds digests, names and sealed keys; keep it where only you can read it, and its key elsewhere");
     }
     Ok(Exit::Done)
 }

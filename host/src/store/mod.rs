@@ -6,6 +6,7 @@
 
 mod error;
 mod sqlite;
+mod tokens;
 
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
 pub(crate) use sqlite::{Mode, SqliteStore};
+pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
 use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
@@ -70,7 +72,7 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction {
+pub(crate) trait ReadTransaction: ReadTokens {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -138,7 +140,7 @@ pub(crate) struct UsageDelta {
 }
 
 /// A write in progress.
-pub(crate) trait WriteTransaction: ReadTransaction {
+pub(crate) trait WriteTransaction: ReadTransaction + WriteTokens {
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.
     fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError>;

@@ -2,6 +2,7 @@
 
 mod keys;
 mod store;
+mod tokens;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -15,6 +16,9 @@ pub(super) use keys::{CreateArgs, IdArgs, ImportArgs, KeysCommand, ListArgs, Rev
 pub(super) use store::{
     BackupArgs, CompletionsArgs, FormatsAddArgs, FormatsCommand, InitArgs, RestoreArgs, SetSettingsArgs,
     SettingsCommand,
+};
+pub(super) use tokens::{
+    InspectArgs, IssueArgs, RevokeTokenArgs, RotateSigningKeyArgs, SigningKeysCommand, TokensCommand,
 };
 
 /// A self-hosted turnstile for API keys
@@ -36,6 +40,18 @@ pub(super) struct Cli {
         help_heading = GLOBAL
     )]
     pub(super) db: PathBuf,
+
+    /// A file with the key that seals signing keys; or it is in KEYSTILE_KEK [default: the store's path
+    /// and .kek]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "KEYSTILE_KEK_FILE",
+        hide_env_values = true,
+        help_heading = GLOBAL
+    )]
+    pub(super) kek: Option<PathBuf>,
 
     /// Answer in JSON
     #[arg(long, global = true, help_heading = GLOBAL)]
@@ -74,6 +90,20 @@ pub(super) enum Command {
     /// Judge a credential
     #[command(after_help = VERIFY_HELP, override_usage = "keystile verify [OPTIONS] [CREDENTIAL|-]")]
     Verify(VerifyArgs),
+    /// Issue, revoke and look into access tokens
+    #[command(arg_required_else_help = true)]
+    Tokens {
+        #[command(subcommand)]
+        command: TokensCommand,
+    },
+    /// List and rotate the keys that sign tokens
+    #[command(arg_required_else_help = true)]
+    SigningKeys {
+        #[command(subcommand)]
+        command: SigningKeysCommand,
+    },
+    /// Print the public keys that tokens of this store verify with
+    Jwks,
     /// List and add key formats
     #[command(arg_required_else_help = true)]
     Formats {

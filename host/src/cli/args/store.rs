@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::values::{MaxLifetime, parse_checksum, parse_max_lifetime, parse_separator};
-use crate::{Checksum, Environment, Separator};
+use crate::cli::duration::parse_duration;
+use crate::cli::values::{MaxLifetime, named, parse_checksum, parse_max_lifetime, parse_separator};
+use crate::{Checksum, Environment, Separator, SigningAlgorithm};
 
 /// What a new store starts with.
 #[derive(Args)]
@@ -76,16 +77,38 @@ pub(in crate::cli) struct FormatsAddArgs {
 pub(in crate::cli) enum SettingsCommand {
     /// Show the settings
     Show,
-    /// Change settings; they hold for keys that are made or changed from then on
+    /// Change settings; they hold for keys and tokens that are made or changed from then on
+    #[command(arg_required_else_help = true)]
     Set(SetSettingsArgs),
 }
 
 /// What to set.
 #[derive(Args)]
+#[group(required = true, multiple = true)]
 pub(in crate::cli) struct SetSettingsArgs {
     /// The longest time a key may be valid, such as 90d, or none
     #[arg(long, value_name = "DURATION|none", value_parser = parse_max_lifetime)]
-    pub(in crate::cli) max_lifetime: MaxLifetime,
+    pub(in crate::cli) max_lifetime: Option<MaxLifetime>,
+
+    /// Who tokens say has signed them: an https:// URL, or none for a name made of the store's id
+    #[arg(long, value_name = "URL|none")]
+    pub(in crate::cli) issuer: Option<String>,
+
+    /// Whom tokens are for, or none for the issuer itself
+    #[arg(long, value_name = "AUDIENCE|none")]
+    pub(in crate::cli) audience: Option<String>,
+
+    /// How long an access token is valid, 1m to 1d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(in crate::cli) access_token_lifetime: Option<u64>,
+
+    /// What new signing keys sign with
+    #[arg(long, value_name = "ALG", value_parser = named::<SigningAlgorithm>(SigningAlgorithm::ALL.iter().map(|alg| alg.as_str())))]
+    pub(in crate::cli) signing_alg: Option<SigningAlgorithm>,
+
+    /// How long a new signing key is published before it signs, at most 7d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(in crate::cli) publish_lead: Option<u64>,
 }
 
 /// Where to copy the store to.

@@ -7,6 +7,7 @@
 //! | `schema` | tables, and the steps that brought them there |
 //! | `transaction` | one transaction: both faces of it, [`ReadTransaction`] and [`WriteTransaction`] |
 //! | `reader`, `list`, `records`, `writer` | what is done inside one |
+//! | `tokens` | signing keys and revocations, read and written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
 
@@ -23,6 +24,7 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transaction;
 mod writer;
 

@@ -78,6 +78,16 @@ impl Column {
         bytes.ok_or_else(|| self.invalid())
     }
 
+    /// Bytes of any length.
+    pub(super) fn blob(self, row: &Row<'_>) -> Result<Vec<u8>, StoreError> {
+        self.optional_blob(row)?.ok_or_else(|| self.invalid())
+    }
+
+    pub(super) fn optional_blob(self, row: &Row<'_>) -> Result<Option<Vec<u8>>, StoreError> {
+        let bytes = self.value(row)?.as_blob_or_null().map_err(|_| self.invalid())?;
+        Ok(bytes.map(<[u8]>::to_vec))
+    }
+
     pub(super) fn parsed<T: FromStr>(self, row: &Row<'_>) -> Result<T, StoreError> {
         self.text(row)?.parse().map_err(|_| self.invalid())
     }

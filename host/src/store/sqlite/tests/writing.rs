@@ -182,8 +182,9 @@ fn settings_are_kept() {
     let fixture = Fixture::new();
     let store = fixture.open();
     for max_lifetime in [Some(1), Some(86_400), None] {
-        write(&store, |transaction| transaction.set_settings(&Settings { max_lifetime }).unwrap());
-        assert_eq!(store.read().unwrap().settings().unwrap(), Settings { max_lifetime });
+        let settings = Settings { max_lifetime, ..Settings::default() };
+        write(&store, |transaction| transaction.set_settings(&settings).unwrap());
+        assert_eq!(store.read().unwrap().settings().unwrap(), settings);
     }
 }
 

@@ -1,0 +1,128 @@
+//! `keystile signing-keys list|rotate` and `keystile jwks`.
+
+use anstyle::Style;
+use serde::Serialize;
+
+use super::args::RotateSigningKeyArgs;
+use super::failure::{Exit, Failure};
+use super::output::{GOOD, PLAIN, WAITING, WARNING};
+use super::people::{exact, relative, relative_or};
+use super::session::Session;
+use super::table::{Cell, Column, Table};
+use crate::text::rfc3339;
+use crate::{SigningKey, SigningKeyRotation, SigningKeyState};
+
+/// Lists the signing keys.
+pub(super) fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open_for_reading()?.keystile;
+    let keys = keystile.signing_keys().list()?;
+    if session.output.is_json() {
+        session.output.json(&KeysJson { signing_keys: keys.iter().map(SigningKeyJson::from).collect() })?;
+        return Ok(Exit::Done);
+    }
+    if keys.is_empty() {
+        session.output.note("no signing keys");
+        session.output.hint("the first token makes one");
+        return Ok(Exit::Done);
+    }
+    let now = keystile.request().now;
+    let mut table = Table::new(&[
+        Column::new("KID"),
+        Column::new("ALG"),
+        Column::new("STATE"),
+        Column::new("CREATED").rank(2),
+        Column::new("SIGNS FROM").rank(1),
+        Column::new("KEPT UNTIL").rank(1),
+    ]);
+    for key in &keys {
+        table.row(vec![
+            key.kid.as_str().into(),
+            key.algorithm.as_str().into(),
+            Cell::styled(key.state.as_str(), style(key.state)),
+            relative(now, key.created_at).into(),
+            relative(now, key.signs_from).into(),
+            relative_or(now, key.kept_until, "-").into(),
+        ]);
+    }
+    session.output.table(&table)?;
+    Ok(Exit::Done)
+}
+
+/// Makes a new signing key.
+pub(super) fn rotate(args: &RotateSigningKeyArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let rotation = SigningKeyRotation { algorithm: args.alg, at_once: args.now, refuse_older: args.refuse_older };
+    let key = keystile.signing_keys().rotate(rotation)?;
+    if session.output.is_json() {
+        session.output.json(&KeyJson { signing_key: (&key).into() })?;
+        return Ok(Exit::Done);
+    }
+    let now = keystile.request().now;
+    if args.refuse_older {
+        session.output.note("whatever older keys have signed is refused from now on");
+    }
+    if key.state == SigningKeyState::Published {
+        session.output.line(format_args!("published {} ({})", key.kid, key.algorithm))?;
+        session.output.note(format_args!("it signs from {} on", exact(now, key.signs_from)));
+        session.output.hint("let other services fetch the key set until then: `keystile jwks` prints it");
+    } else {
+        session.output.line(format_args!("signs from now on: {} ({})", key.kid, key.algorithm))?;
+        if key.algorithm.has_public_key() {
+            session.output.hint("give other services the key set anew: `keystile jwks` prints it");
+        } else {
+            session.output.hint("only this store can verify its tokens: an HMAC secret is never in the key set");
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints the key set.
+pub(super) fn jwks(session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let jwks = session.open_for_reading()?.keystile.signing_keys().jwks()?;
+    session.output.line(jwks)?;
+    Ok(Exit::Done)
+}
+
+fn style(state: SigningKeyState) -> Style {
+    match state {
+        SigningKeyState::Published => WAITING,
+        SigningKeyState::Active => GOOD,
+        SigningKeyState::Retiring => WARNING,
+        SigningKeyState::Gone => PLAIN,
+    }
+}
+
+#[derive(Serialize)]
+struct KeysJson<'a> {
+    signing_keys: Vec<SigningKeyJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct KeyJson<'a> {
+    signing_key: SigningKeyJson<'a>,
+}
+
+#[derive(Serialize)]
+struct SigningKeyJson<'a> {
+    kid: &'a str,
+    alg: &'static str,
+    state: &'static str,
+    created_at: String,
+    signs_from: String,
+    retired_at: Option<String>,
+    kept_until: Option<String>,
+}
+
+impl<'a> From<&'a SigningKey> for SigningKeyJson<'a> {
+    fn from(key: &'a SigningKey) -> SigningKeyJson<'a> {
+        SigningKeyJson {
+            kid: &key.kid,
+            alg: key.algorithm.as_str(),
+            state: key.state.as_str(),
+            created_at: rfc3339(key.created_at),
+            signs_from: rfc3339(key.signs_from),
+            retired_at: key.retired_at.map(rfc3339),
+            kept_until: key.kept_until.map(rfc3339),
+        }
+    }
+}
