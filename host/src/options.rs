@@ -152,10 +152,12 @@ impl OpenOptions {
             usage: crate::usage::UsageBuffer::new(),
             graces: crate::follower::GraceQueue::default(),
             windows: crate::limits::RateWindows::new(),
+            issuers: crate::issuers::IssuerState::default(),
             clock: self.clock,
             actor: self.actor,
             read_only: self.read_only,
         });
+        inner.follow()?;
         let workers = Workers::start(&inner, self.flush_interval).map_err(OpenError::Thread)?;
         Ok(Keystile { inner, _workers: Arc::new(workers) })
     }

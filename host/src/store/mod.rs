@@ -5,6 +5,7 @@
 //! returned is on disk.
 
 mod error;
+mod issuers;
 mod sqlite;
 
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::path::Path;
 use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
+pub(crate) use issuers::{KeySetRow, ReadIssuers, WriteIssuers};
 pub(crate) use sqlite::{Mode, SqliteStore};
 
 use crate::audit::AuditEntry;
@@ -70,7 +72,7 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction {
+pub(crate) trait ReadTransaction: ReadIssuers {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -138,7 +140,7 @@ pub(crate) struct UsageDelta {
 }
 
 /// A write in progress.
-pub(crate) trait WriteTransaction: ReadTransaction {
+pub(crate) trait WriteTransaction: ReadTransaction + WriteIssuers {
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.
     fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError>;

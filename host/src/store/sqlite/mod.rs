@@ -6,7 +6,7 @@
 //! | `connection` | how the engine is set up; the one writer, the pool of readers |
 //! | `schema` | tables, and the steps that brought them there |
 //! | `transaction` | one transaction: both faces of it, [`ReadTransaction`] and [`WriteTransaction`] |
-//! | `reader`, `list`, `records`, `writer` | what is done inside one |
+//! | `reader`, `list`, `records`, `writer`, `issuers` | what is done inside one |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
 
@@ -15,6 +15,7 @@ mod checked;
 mod connection;
 mod file;
 mod inspection;
+mod issuers;
 mod list;
 mod reader;
 mod records;

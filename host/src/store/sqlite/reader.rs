@@ -128,7 +128,7 @@ pub(super) fn recent_audit(
 }
 
 /// The first row of a query.
-fn first<T>(
+pub(super) fn first<T>(
     connection: &Connection,
     query: &str,
     params: impl Params,

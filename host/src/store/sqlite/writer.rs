@@ -24,7 +24,7 @@ pub(super) fn set_position(connection: &Connection, position: Position) -> Resul
 }
 
 /// The generation of this write: the first change that a verdict can depend on begins a new one.
-fn touch(connection: &Connection, generation: &mut Option<Generation>) -> Result<i64, StoreError> {
+pub(super) fn touch(connection: &Connection, generation: &mut Option<Generation>) -> Result<i64, StoreError> {
     let generation = match generation {
         Some(generation) => *generation,
         none => {
