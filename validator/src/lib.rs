@@ -65,6 +65,7 @@ mod crc32;
 mod digest;
 mod environment;
 mod id;
+pub mod jwt;
 mod key_format;
 mod record;
 mod request;

@@ -1,0 +1,164 @@
+//! Tokens that were verified, so that one that comes again costs a hash.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::compact::MAX_TOKEN_LEN;
+use super::error::JwtError;
+use super::issuer::Issuers;
+use super::token_record::TokenRecord;
+use super::verify::{UnverifiedJwt, VerifiedJwt};
+use crate::digest::Digest;
+use crate::time::Timestamp;
+
+/// Most tokens that a cache can remember.
+pub const MAX_CACHED_TOKENS: usize = 65_536;
+
+/// A bounded cache of verified tokens.
+///
+/// A token is found by the SHA-256 of every byte of it, and counts only while its issuer is the very
+/// one it was verified with: an issuer that was put anew, with the same keys or others, is another
+/// one. What can change with time is checked on every hit. Only tokens that passed every check get
+/// in, so nobody can fill the cache without a key.
+///
+/// ```
+/// use keystile_validator::Timestamp;
+/// use keystile_validator::jwt::{Issuers, JwtError, TokenCache};
+/// let mut cache = TokenCache::new(1_000, 1_000_000);
+/// let now = Timestamp::from_unix(1_700_000_000).unwrap();
+/// let verdict = cache.verify(b"eyJhbGciOiJub25lIn0.eyJpc3MiOiJtZSJ9.", &Issuers::default(), now, None);
+/// assert_eq!(verdict.unwrap_err(), JwtError::UnknownIssuer);
+/// assert_eq!(cache.len(), 0);
+/// ```
+pub struct TokenCache {
+    /// Sets of [`WAYS`] slots; a token can only be in the set that its digest names.
+    slots: Vec<Option<Entry>>,
+    len: usize,
+    bytes: usize,
+    max_bytes: usize,
+    /// The slot to be given up next.
+    hand: usize,
+}
+
+struct Entry {
+    digest: Digest,
+    token: VerifiedJwt,
+}
+
+impl TokenCache {
+    /// A cache of at most so many tokens, of [`MAX_CACHED_TOKENS`] at most, that take up at most so
+    /// many bytes together. A cache of no tokens or no bytes remembers nothing.
+    pub fn new(max_tokens: usize, max_bytes: usize) -> TokenCache {
+        let sets = max_tokens.min(MAX_CACHED_TOKENS) / WAYS;
+        let mut slots = Vec::new();
+        slots.resize_with(sets.saturating_mul(WAYS), || None);
+        TokenCache { slots, len: 0, bytes: 0, max_bytes, hand: 0 }
+    }
+
+    /// Verifies a token: by its digest when it was verified before, else from the beginning. The
+    /// answer is the same either way.
+    ///
+    /// # Errors
+    /// As [`UnverifiedJwt::parse`] and [`UnverifiedJwt::verify`].
+    pub fn verify(
+        &mut self,
+        token: &[u8],
+        issuers: &Issuers,
+        now: Timestamp,
+        record: Option<&TokenRecord>,
+    ) -> Result<VerifiedJwt, JwtError> {
+        if token.len() > MAX_TOKEN_LEN || self.slots.is_empty() {
+            return UnverifiedJwt::parse(token)?.verify(issuers, now, record);
+        }
+        let digest = Digest::of(token);
+        if let Some(known) = self.find(&digest, issuers) {
+            known.verify_again(now, record)?;
+            return Ok(known);
+        }
+        let verified = UnverifiedJwt::parse(token)?.verify(issuers, now, record)?;
+        self.insert(digest, verified.clone());
+        Ok(verified)
+    }
+
+    /// How many tokens it remembers.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it remembers none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that the remembered tokens take up.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        for at in 0..self.slots.len() {
+            self.forget(at);
+        }
+    }
+
+    fn find(&mut self, digest: &Digest, issuers: &Issuers) -> Option<VerifiedJwt> {
+        let start = self.set_of(digest);
+        let is_it = |slot: &Option<Entry>| slot.as_ref().is_some_and(|entry| entry.digest == *digest);
+        let at = start.saturating_add(self.slots.iter().skip(start).take(WAYS).position(is_it)?);
+        let token = &self.slots.get(at)?.as_ref()?.token;
+        if token.is_current(issuers) {
+            return Some(token.clone());
+        }
+        self.forget(at);
+        None
+    }
+
+    fn insert(&mut self, digest: Digest, token: VerifiedJwt) {
+        let size = token.size();
+        if size > self.max_bytes {
+            return;
+        }
+        let start = self.set_of(&digest);
+        let free = self.slots.iter().skip(start).take(WAYS).position(Option::is_none);
+        let way = free.unwrap_or_else(|| self.hand.checked_rem(WAYS).unwrap_or_default());
+        let at = start.saturating_add(way);
+        self.forget(at);
+        while self.bytes.saturating_add(size) > self.max_bytes {
+            self.forget(self.hand);
+            self.advance();
+        }
+        self.advance();
+        if let Some(slot) = self.slots.get_mut(at) {
+            *slot = Some(Entry { digest, token });
+            self.bytes = self.bytes.saturating_add(size);
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    fn forget(&mut self, at: usize) {
+        if let Some(entry) = self.slots.get_mut(at).and_then(Option::take) {
+            self.bytes = self.bytes.saturating_sub(entry.token.size());
+            self.len = self.len.saturating_sub(1);
+        }
+    }
+
+    fn advance(&mut self) {
+        self.hand = self.hand.saturating_add(1).checked_rem(self.slots.len()).unwrap_or_default();
+    }
+
+    /// The first slot of the set that a digest names.
+    fn set_of(&self, digest: &Digest) -> usize {
+        let [a, b, c, d, ..] = *digest.as_bytes();
+        let sets = self.slots.len() / WAYS;
+        (u32::from_le_bytes([a, b, c, d]) as usize).checked_rem(sets).unwrap_or_default().saturating_mul(WAYS)
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenCache({} tokens, {} bytes)", self.len, self.bytes)
+    }
+}
+
+const WAYS: usize = 4;

@@ -1,0 +1,40 @@
+//! The judgement of a token, as that of a key: verified, and good for this request.
+
+use super::cache::TokenCache;
+use super::issuer::Issuers;
+use super::token_record::TokenRecord;
+use super::verify::{UnverifiedJwt, VerifiedJwt};
+use crate::scope;
+use crate::verdict::{Code, Denial};
+use crate::wire::RequestView;
+
+/// Judges one token: verified as [`UnverifiedJwt::verify`] does; then environment, then scopes.
+#[allow(dead_code, reason = "the wire form that hands tokens over follows")]
+pub(crate) fn judge_token(
+    token: &[u8],
+    issuers: &Issuers,
+    cache: Option<&mut TokenCache>,
+    record: Option<&TokenRecord>,
+    request: &RequestView<'_>,
+) -> Result<VerifiedJwt, Denial> {
+    let verified = match cache {
+        Some(cache) => cache.verify(token, issuers, request.now, record),
+        None => UnverifiedJwt::parse(token).and_then(|jwt| jwt.verify(issuers, request.now, record)),
+    };
+    let token = verified.map_err(|error| denial(error.code()))?;
+    if let (Some(asked), Some(own)) = (request.environment, token.environment())
+        && asked != own.as_str().as_bytes()
+    {
+        return Err(denial(Code::WrongEnvironment));
+    }
+    let has = |required: &[u8]| token.claims().scopes().any(|granted| scope::grants(granted.as_bytes(), required));
+    if !request.all_of().all(has) || (request.any_of().next().is_some() && !request.any_of().any(has)) {
+        return Err(denial(Code::InsufficientScope));
+    }
+    Ok(token)
+}
+
+#[allow(dead_code, reason = "as above")]
+const fn denial(code: Code) -> Denial {
+    Denial { code, retry_after: None }
+}
