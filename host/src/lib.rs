@@ -46,10 +46,11 @@ pub use secret::Secret;
 
 // External issuers
 pub use issuers::{
-    AddIssuerError, ChangeIssuerError, ClaimNames, ExternalIssuer, FetchProblem, IssuerFieldError, IssuerInfo,
-    IssuerKeys, Issuers, JwksUrl, KeySetInfo, KeySetKey, KeySetProblem, KeySource, NewIssuer, RefreshIssuerError,
-    Refreshed, ShowIssuerError, UnknownProblem,
+    AddIssuerError, ChangeIssuerError, ExternalIssuer, FetchProblem, IssuerFieldError, IssuerInfo, IssuerKeys, Issuers,
+    JwksUrl, KeySetInfo, KeySetKey, KeySetProblem, KeySource, NewIssuer, RefreshIssuerError, Refreshed,
+    ShowIssuerError, UnknownProblem,
 };
+pub use keystile_validator::jwt::{Algorithm, ClaimMapping, ScopeClaim, TokenType};
 
 // The store and what watches over it
 pub use audit::{AuditEntry, AuditHash, AuditProblem, AuditReport, Checkpoint};

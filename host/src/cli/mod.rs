@@ -11,7 +11,10 @@ mod duration;
 mod failure;
 mod formats;
 mod import;
+mod issuers;
 mod json;
+mod jwt;
+mod key_files;
 mod keys;
 mod lines;
 mod output;
@@ -32,7 +35,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 
-use args::{AuditCommand, Cli, Command, FormatsCommand, KeysCommand, SettingsCommand};
+use args::{
+    AuditCommand, Cli, Command, FormatsCommand, IssuersCommand, JwsCommand, JwtCommand, KeysCommand, SettingsCommand,
+};
 use failure::{Exit, Failure};
 use output::{Output, Streams};
 use session::Session;
@@ -102,6 +107,17 @@ fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure
             KeysCommand::Report => report::report(session),
         },
         Command::Verify(args) => verify::verify(args, session),
+        Command::Issuers { command } => match command {
+            IssuersCommand::Add(args) => issuers::add(*args, session),
+            IssuersCommand::List => issuers::list(session),
+            IssuersCommand::Show(args) => issuers::show(&args, session),
+            IssuersCommand::Refresh(args) => issuers::refresh(&args, session),
+            IssuersCommand::Disable(args) => issuers::disable(&args, session),
+            IssuersCommand::Enable(args) => issuers::enable(&args, session),
+            IssuersCommand::Remove(args) => issuers::remove(&args, session),
+        },
+        Command::Jwt { command: JwtCommand::Check(args) } => jwt::check_jwt(*args, session),
+        Command::Jws { command: JwsCommand::Check(args) } => jwt::check_jws(args, session),
         Command::Audit { command: AuditCommand::List(args) } => audit::list(&args, session),
         Command::Audit { command: AuditCommand::Verify(args) } => audit::verify(&args, session),
         Command::Settings { command: SettingsCommand::Show } => store::show_settings(session),

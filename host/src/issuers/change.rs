@@ -1,12 +1,13 @@
 //! Adding, enabling, disabling and removing issuers.
 
+use keystile_validator::jwt::{Algorithm, ClaimMapping, TokenType};
 use keystile_validator::{Environment, Timestamp};
 use serde_json::json;
 
 use super::Issuers;
 use super::error::{AddIssuerError, ChangeIssuerError};
 use super::fetch::DEFAULT_MAX_AGE;
-use super::issuer::{ClaimNames, ExternalIssuer, JwksUrl, KeySource, MAX_ISSUERS, check_fields};
+use super::issuer::{ExternalIssuer, JwksUrl, KeySource, MAX_ISSUERS, check_fields};
 use super::key_set::KeySet;
 use crate::audit;
 use crate::store::{KeySetRow, ReadTransaction, StoreError, WriteTransaction};
@@ -21,15 +22,15 @@ pub struct NewIssuer {
     /// Its keys.
     pub keys: IssuerKeys,
     /// The algorithms that its tokens may be signed with.
-    pub algorithms: Vec<String>,
+    pub algorithms: Vec<Algorithm>,
     /// The audiences of which a token must name one; empty: none is asked for.
     pub audiences: Vec<String>,
     /// The `typ` that the header of a token must have.
-    pub typ: Option<String>,
+    pub token_type: Option<TokenType>,
     /// How far its clock may be off, in seconds.
     pub leeway: u32,
-    /// Which claims say what a principal may do.
-    pub claims: ClaimNames,
+    /// Where the claims are that the standards do not fix.
+    pub claims: ClaimMapping,
     /// The environment of its principals; `None`: any.
     pub environment: Option<Environment>,
 }
@@ -61,7 +62,7 @@ impl Issuers<'_> {
                 source,
                 algorithms: without_duplicates(new.algorithms),
                 audiences: without_duplicates(new.audiences),
-                typ: new.typ,
+                token_type: new.token_type,
                 leeway: new.leeway,
                 claims: new.claims,
                 environment: new.environment,
@@ -205,7 +206,7 @@ fn no_keys() -> KeySetRow {
     }
 }
 
-fn without_duplicates(values: Vec<String>) -> Vec<String> {
+fn without_duplicates<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     let mut unique = Vec::with_capacity(values.len());
     for value in values {
         if !unique.contains(&value) {
@@ -224,11 +225,11 @@ fn describe(issuer: &ExternalIssuer) -> serde_json::Value {
     json!({
         "issuer": issuer.issuer,
         "jwks_url": url,
-        "algorithms": issuer.algorithms,
+        "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
         "audiences": issuer.audiences,
-        "typ": issuer.typ,
+        "typ": issuer.token_type.map(TokenType::as_str),
         "leeway": issuer.leeway,
-        "scope_claim": issuer.claims.scope,
+        "scope_claims": issuer.claims.scopes.iter().map(|claim| claim.as_str()).collect::<Vec<_>>(),
         "org_claim": issuer.claims.organization,
         "roles_claim": issuer.claims.roles,
         "env": issuer.environment,

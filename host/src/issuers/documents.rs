@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use keystile_validator::jwt::{Issuer, IssuerSettings};
+
 use super::fetch::FetchLimits;
 use super::issuer::ExternalIssuer;
 use super::refresh::{Outcome, Reason};
 use crate::keystile::Inner;
-use crate::store::{Position, Store, StoreError};
+use crate::store::{IssuersMark, Position, Store, StoreError};
 
 /// An issuer as verification needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub(crate) struct IssuerDocument {
     /// Another number for whatever else is in `json`, in this process: what was made of one document
     /// must not be used for another.
     pub(crate) version: u64,
-    /// Settings and keys, in the form that the validator reads.
+    /// Settings and keys, as `keystile_validator::jwt::Issuer::from_json` reads them.
     pub(crate) json: String,
     /// Whether there are keys; without any, every token is refused.
     pub(crate) has_keys: bool,
@@ -40,6 +42,7 @@ pub(crate) struct Documents {
 #[derive(Default)]
 struct State {
     position: Option<Position>,
+    mark: Option<IssuersMark>,
     last_version: u64,
 }
 
@@ -71,6 +74,12 @@ impl Documents {
             Some(here) if here.epoch > target.epoch => return Ok(false),
             _ => {}
         }
+        // Most changes of a store are of keys: then nothing is read but this.
+        let mark = Some(view.issuers_mark()?);
+        if state.position.is_some_and(|here| here.epoch == target.epoch) && mark == state.mark {
+            state.position = Some(target);
+            return Ok(false);
+        }
         let before = self.current();
         let mut documents = Vec::new();
         for issuer in view.issuers()?.into_iter().filter(|issuer| issuer.enabled) {
@@ -96,32 +105,32 @@ impl Documents {
         if changed {
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = documents;
         }
-        state.position = Some(target);
+        (state.position, state.mark) = (Some(target), mark);
         Ok(changed)
     }
 }
 
 /// The document of an issuer.
 fn document(issuer: &ExternalIssuer, jwks: Option<&str>) -> Result<String, StoreError> {
-    let settings = serde_json::json!({
-        "issuer": issuer.issuer,
-        "algorithms": issuer.algorithms,
-        "audiences": issuer.audiences,
-        "typ": issuer.typ,
-        "leeway": issuer.leeway,
-        "environment": issuer.environment,
-        "claims": {
-            "scope": issuer.claims.scope,
-            "organization": issuer.claims.organization,
-            "roles": issuer.claims.roles,
-        },
-    });
-    let settings = settings.to_string();
-    let members = settings.strip_suffix('}').ok_or(StoreError::InvalidValue { column: "issuers.name" })?;
-    // The set goes in as it came, so that the validator sees what a parser here would smooth out, such
-    // as members that are there twice.
-    Ok(format!("{members},\"jwks\":{}}}", jwks.unwrap_or("{\"keys\":[]}")))
+    let settings = IssuerSettings {
+        audiences: issuer.audiences.clone(),
+        token_type: issuer.token_type,
+        leeway: issuer.leeway.into(),
+        claims: issuer.claims.clone(),
+        environment: issuer.environment.clone(),
+        ..IssuerSettings::new(issuer.issuer.as_str(), issuer.algorithms.as_slice())
+    };
+    let with = |jwks: &str| Issuer::new(settings.clone(), jwks.as_bytes()).map(|issuer| issuer.to_json());
+    // A set that this program does not take, though an earlier one did, is none: the tokens of this
+    // issuer are refused, and those of the others are not.
+    let document = match jwks.map(with) {
+        Some(Ok(document)) => Ok(document),
+        Some(Err(_)) | None => with(NO_KEYS),
+    };
+    document.map_err(|_| StoreError::InvalidValue { column: "issuers" })
 }
+
+const NO_KEYS: &str = "{\"keys\":[]}";
 
 #[allow(dead_code, reason = "the verification of tokens asks for these")]
 impl Inner {

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::issuer::{
-    ALGORITHMS, MAX_AUDIENCE_LEN, MAX_AUDIENCES, MAX_CLAIM_NAME_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JWKS_URL_LEN,
-    MAX_LEEWAY,
+    MAX_AUDIENCE_LEN, MAX_AUDIENCES, MAX_CLAIM_NAME_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JWKS_URL_LEN, MAX_LEEWAY,
 };
 use super::problem::{FetchProblem, KeySetProblem};
 use crate::key::MAX_NAME_LEN;
@@ -26,20 +25,16 @@ pub enum IssuerFieldError {
     UrlInsecure,
     /// No algorithm is given.
     NoAlgorithm,
-    /// There is no such algorithm.
-    Algorithm,
     /// An algorithm with a shared secret.
     Hmac,
     /// Too many audiences, or one that is empty, too long, or holds control characters.
     Audience,
-    /// The `typ` is none that a token for callers can have.
-    Type,
     /// The leeway is longer than [`MAX_LEEWAY`](crate::bounds::MAX_LEEWAY).
     Leeway {
         /// The seconds that were given.
         given: u32,
     },
-    /// The name of a claim is empty, too long, or holds control characters.
+    /// Too many claims, or a name that is empty, too long, or holds control characters.
     Claim,
 }
 
@@ -65,26 +60,20 @@ impl fmt::Display for IssuerFieldError {
                 "the URL is not https · give one that is; plain http is for addresses of this machine, such as 127.0.0.1",
             ),
             IssuerFieldError::NoAlgorithm => f.write_str("no algorithm is given · name at least one, such as RS256"),
-            IssuerFieldError::Algorithm => {
-                write!(f, "there is no such algorithm · give one of {}", ALGORITHMS.join(", "))
-            }
-            IssuerFieldError::Hmac => write!(
-                f,
-                "an HMAC needs a shared secret, which is not kept here · give one of {}",
-                ALGORITHMS.join(", ")
+            IssuerFieldError::Hmac => f.write_str(
+                "an HMAC needs a shared secret, and none is kept here · give the algorithm of a public key, such as RS256",
             ),
             IssuerFieldError::Audience => write!(
                 f,
                 "the audiences do not fit · give at most {MAX_AUDIENCES}, each 1 to {MAX_AUDIENCE_LEN} bytes without \
                  control characters"
             ),
-            IssuerFieldError::Type => f.write_str("no token for callers has this type · give at+jwt or JWT, or none"),
             IssuerFieldError::Leeway { given } => {
                 write!(f, "a leeway of {given} seconds is too long · give at most {MAX_LEEWAY}")
             }
             IssuerFieldError::Claim => write!(
                 f,
-                "not the name of a claim · give 1 to {MAX_CLAIM_NAME_LEN} bytes without control characters"
+                "the claims do not fit · give each a name of 1 to {MAX_CLAIM_NAME_LEN} bytes without control characters"
             ),
         }
     }

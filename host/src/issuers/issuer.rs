@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use keystile_validator::jwt::{self, Algorithm, ClaimMapping, ScopeClaim, TokenType};
 use keystile_validator::{Environment, Timestamp};
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
@@ -38,15 +39,15 @@ pub struct ExternalIssuer {
     /// Where its keys come from.
     pub source: KeySource,
     /// The algorithms that its tokens may be signed with. Never HMAC: its secret would have to be kept.
-    pub algorithms: Vec<String>,
+    pub algorithms: Vec<Algorithm>,
     /// The audiences of which a token must name one; empty: none is asked for.
     pub audiences: Vec<String>,
-    /// The `typ` that the header of a token must have; `None`: the usual ones, or none.
-    pub typ: Option<String>,
+    /// The `typ` that the header of a token must have; `None`: one of these, or none.
+    pub token_type: Option<TokenType>,
     /// How far its clock may be off, in seconds.
     pub leeway: u32,
-    /// Which claims say what a principal may do.
-    pub claims: ClaimNames,
+    /// Where the claims are that the standards do not fix.
+    pub claims: ClaimMapping,
     /// The environment of its principals; `None`: any.
     pub environment: Option<Environment>,
     /// Whether its tokens are let in.
@@ -73,23 +74,6 @@ pub enum KeySource {
     Url(JwksUrl),
     /// They were given, and change only when others are given.
     Given,
-}
-
-/// Which claims of a token say what its principal may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimNames {
-    /// The claim with the scopes.
-    pub scope: String,
-    /// The claim with the organization.
-    pub organization: String,
-    /// The claim with the roles; `None`: roles are not read.
-    pub roles: Option<String>,
-}
-
-impl Default for ClaimNames {
-    fn default() -> ClaimNames {
-        ClaimNames { scope: "scope".to_owned(), organization: "org_id".to_owned(), roles: None }
-    }
 }
 
 /// The URL of a key set: HTTPS, or plain HTTP to an address of this machine; without credentials.
@@ -206,7 +190,7 @@ pub struct KeySetKey {
     /// Its type: `RSA`, `EC` or `OKP`.
     pub kty: String,
     /// The one algorithm it is for, if it says so.
-    pub algorithm: Option<String>,
+    pub algorithm: Option<Algorithm>,
 }
 
 /// An issuer and what is known of its keys.
@@ -229,22 +213,18 @@ pub(super) fn check_fields(issuer: &ExternalIssuer) -> Result<(), IssuerFieldErr
     if issuer.algorithms.is_empty() {
         return Err(IssuerFieldError::NoAlgorithm);
     }
-    if let Some(unknown) = issuer.algorithms.iter().find(|name| !ALGORITHMS.contains(&name.as_str())) {
-        return Err(if unknown.starts_with("HS") { IssuerFieldError::Hmac } else { IssuerFieldError::Algorithm });
+    if issuer.algorithms.iter().any(|algorithm| is_hmac(*algorithm)) {
+        return Err(IssuerFieldError::Hmac);
     }
     let audience_fits = |audience: &String| is_line(audience, MAX_AUDIENCE_LEN);
     if issuer.audiences.len() > MAX_AUDIENCES || !issuer.audiences.iter().all(audience_fits) {
         return Err(IssuerFieldError::Audience);
     }
-    if issuer.typ.as_ref().is_some_and(|typ| !TYPES.contains(&typ.as_str())) {
-        return Err(IssuerFieldError::Type);
-    }
     if issuer.leeway > MAX_LEEWAY {
         return Err(IssuerFieldError::Leeway { given: issuer.leeway });
     }
-    let ClaimNames { scope, organization, roles } = &issuer.claims;
-    let mut claims = [Some(scope), Some(organization), roles.as_ref()].into_iter().flatten();
-    if !claims.all(|name| is_line(name, MAX_CLAIM_NAME_LEN)) {
+    let mut claims = [&issuer.claims.organization, &issuer.claims.roles].into_iter().flatten();
+    if issuer.claims.scopes.len() > ScopeClaim::ALL.len() || !claims.all(|name| is_line(name, MAX_CLAIM_NAME_LEN)) {
         return Err(IssuerFieldError::Claim);
     }
     Ok(())
@@ -255,11 +235,20 @@ fn is_issuer_name(name: &str) -> bool {
     is_line(name, MAX_NAME_LEN) && !name.contains(char::is_whitespace) && !name.starts_with('-')
 }
 
-/// The algorithms of public keys.
-pub(super) const ALGORITHMS: [&str; 10] =
-    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"];
-/// What `typ` can be asked to be.
-const TYPES: [&str; 2] = ["JWT", "at+jwt"];
+/// Whether an algorithm needs a shared secret.
+pub(crate) fn is_hmac(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
+}
+
+// What fits here must fit the validator too.
+const _: () = assert!(
+    MAX_ISSUERS <= jwt::MAX_ISSUERS
+        && MAX_ISSUER_LEN <= jwt::MAX_NAME_LEN
+        && MAX_AUDIENCES <= jwt::MAX_AUDIENCES
+        && MAX_AUDIENCE_LEN <= jwt::MAX_NAME_LEN
+        && MAX_CLAIM_NAME_LEN <= jwt::MAX_CLAIM_NAME_LEN
+        && MAX_LEEWAY as u64 <= jwt::MAX_LEEWAY
+);
 
 #[cfg(test)]
 mod tests {
@@ -270,11 +259,11 @@ mod tests {
             name: "clerk".into(),
             issuer: "https://clerk.example.com".into(),
             source: KeySource::Given,
-            algorithms: vec!["RS256".into()],
+            algorithms: vec![Algorithm::Rs256],
             audiences: Vec::new(),
-            typ: None,
+            token_type: None,
             leeway: 0,
-            claims: ClaimNames::default(),
+            claims: ClaimMapping::default(),
             environment: None,
             enabled: true,
             created_at: Timestamp::MAX,
@@ -353,9 +342,8 @@ mod tests {
                 |i| i.issuer = "x".repeat(MAX_ISSUER_LEN + 1),
                 IssuerFieldError::Issuer,
             ),
-            (|i| i.algorithms.push("EdDSA".into()), |i| i.algorithms.clear(), IssuerFieldError::NoAlgorithm),
-            (|i| i.algorithms.push("PS512".into()), |i| i.algorithms.push("none".into()), IssuerFieldError::Algorithm),
-            (|i| i.algorithms.push("ES384".into()), |i| i.algorithms.push("HS256".into()), IssuerFieldError::Hmac),
+            (|i| i.algorithms.push(Algorithm::EdDsa), |i| i.algorithms.clear(), IssuerFieldError::NoAlgorithm),
+            (|i| i.algorithms.push(Algorithm::Es384), |i| i.algorithms.push(Algorithm::Hs512), IssuerFieldError::Hmac),
             (
                 |i| i.audiences = vec!["x".repeat(MAX_AUDIENCE_LEN); MAX_AUDIENCES],
                 |i| i.audiences = vec!["x".into(); MAX_AUDIENCES + 1],
@@ -366,14 +354,18 @@ mod tests {
                 |i| i.audiences = vec!["x".repeat(MAX_AUDIENCE_LEN + 1)],
                 IssuerFieldError::Audience,
             ),
-            (|i| i.typ = Some("at+jwt".into()), |i| i.typ = Some("logout+jwt".into()), IssuerFieldError::Type),
             (|i| i.leeway = MAX_LEEWAY, |i| i.leeway = MAX_LEEWAY + 1, IssuerFieldError::Leeway { given: 61 }),
             (
-                |i| i.claims.scope = "x".repeat(MAX_CLAIM_NAME_LEN),
-                |i| i.claims.scope = "x".repeat(MAX_CLAIM_NAME_LEN + 1),
+                |i| i.claims.organization = Some("x".repeat(MAX_CLAIM_NAME_LEN)),
+                |i| i.claims.organization = Some("x".repeat(MAX_CLAIM_NAME_LEN + 1)),
                 IssuerFieldError::Claim,
             ),
             (|i| i.claims.roles = Some("roles".into()), |i| i.claims.roles = Some("".into()), IssuerFieldError::Claim),
+            (
+                |i| i.claims.scopes = ScopeClaim::ALL.to_vec(),
+                |i| i.claims.scopes = vec![ScopeClaim::Scp; ScopeClaim::ALL.len() + 1],
+                IssuerFieldError::Claim,
+            ),
         ];
         for (fits, breaks, error) in cases {
             let (mut good, mut bad) = (issuer(), issuer());

@@ -1,5 +1,7 @@
 //! Listing and showing issuers.
 
+use keystile_validator::jwt::Algorithm;
+
 use super::Issuers;
 use super::error::ShowIssuerError;
 use super::issuer::{ExternalIssuer, IssuerInfo, KeySetInfo};
@@ -34,7 +36,7 @@ fn info(view: &dyn ReadTransaction, issuer: ExternalIssuer) -> Result<IssuerInfo
 }
 
 impl KeySetInfo {
-    pub(super) fn new(row: &KeySetRow, algorithms: &[String]) -> KeySetInfo {
+    pub(super) fn new(row: &KeySetRow, algorithms: &[Algorithm]) -> KeySetInfo {
         KeySetInfo {
             keys: row.jwks.as_deref().map(|text| usable_keys(text, algorithms)).unwrap_or_default(),
             fetched_at: row.fetched_at,

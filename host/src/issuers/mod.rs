@@ -29,7 +29,7 @@ pub use change::{IssuerKeys, NewIssuer};
 pub use error::{AddIssuerError, ChangeIssuerError, IssuerFieldError, RefreshIssuerError, ShowIssuerError};
 pub use fetch::{DEFAULT_MAX_AGE, MAX_AGE_BOUNDS, MAX_JWKS_LEN, MAX_REDIRECTS};
 pub use issuer::{
-    ClaimNames, ExternalIssuer, IssuerInfo, JwksUrl, KeySetInfo, KeySetKey, KeySource, MAX_AUDIENCE_LEN, MAX_AUDIENCES,
+    ExternalIssuer, IssuerInfo, JwksUrl, KeySetInfo, KeySetKey, KeySource, MAX_AUDIENCE_LEN, MAX_AUDIENCES,
     MAX_CLAIM_NAME_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JWKS_URL_LEN, MAX_LEEWAY,
 };
 pub use key_set::MAX_JWKS_KEYS;
@@ -38,6 +38,8 @@ pub use refresh::{FETCH_COOLDOWN, MAX_BACKOFF, Refreshed};
 
 pub(crate) use change::keep_refused;
 pub(crate) use documents::Documents;
+#[cfg(feature = "cli")]
+pub(crate) use issuer::is_hmac;
 pub(crate) use refresher::{Refresher, refresh_in_background};
 
 use fetch::Fetcher;

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use keystile_validator::jwt::{
+    Algorithm, ClaimMapping, Issuer, Issuers as Known, JwtError, ScopeClaim, TokenType, UnverifiedJwt,
+};
 use tempfile::TempDir;
 
 use super::documents::IssuerDocuments;
@@ -55,11 +58,11 @@ fn new(name: &str, keys: IssuerKeys) -> NewIssuer {
         name: name.into(),
         issuer: format!("https://{name}.example.com"),
         keys,
-        algorithms: vec!["ES256".into(), "EdDSA".into()],
+        algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
         audiences: vec!["shop".into()],
-        typ: None,
+        token_type: None,
         leeway: 5,
-        claims: ClaimNames::default(),
+        claims: ClaimMapping::default(),
         environment: None,
     }
 }
@@ -209,32 +212,81 @@ fn what_cannot_be_followed_is_not_used() {
     let keystile = place.serve();
     keystile.issuers().add(given("a", &[EC])).unwrap();
     let raw = rusqlite::Connection::open(place.path()).unwrap();
-    raw.execute_batch("UPDATE issuers SET audiences = 'x'; UPDATE position SET generation = generation + 1").unwrap();
+    let write = |audiences: &str| {
+        let sql = "UPDATE position SET generation = generation + 1;
+                   UPDATE issuers SET generation = (SELECT generation FROM position), audiences = ";
+        raw.execute_batch(&format!("BEGIN; {sql} '{audiences}'; COMMIT")).unwrap();
+    };
+    write("x");
     eventually("it is noticed", || keystile.inner.issuer_documents().is_none());
-    raw.execute_batch("UPDATE issuers SET audiences = '[]'; UPDATE position SET generation = generation + 1").unwrap();
+    write("[]");
     eventually("it is mended", || keystile.inner.issuer_documents().is_some());
 }
 
-/// A document holds the set as it came, so that the validator sees it as it came.
+/// A document is what the validator reads: a token that the key has signed is verified with it.
 #[test]
-fn documents_are_json_with_the_set_as_it_came() {
+fn documents_are_what_the_validator_reads() {
     let place = Place::new();
     let keystile = place.command();
-    let text = format!("{{ \"keys\" : [{EC}] , \"x\": \"\\u0000\" }}");
-    let claims = ClaimNames { scope: "scp".into(), organization: "org".into(), roles: Some("roles".into()) };
-    let issuer = NewIssuer {
+    let claims = ClaimMapping {
+        scopes: vec![ScopeClaim::Scp, ScopeClaim::Scope],
+        organization: None,
+        roles: Some("/realm/roles".into()),
+    };
+    let text = format!("{{ \"keys\" : [{EC}, {{\"kty\": \"new\"}}] , \"x\": \"\\u0000\" }}");
+    let added = keystile.issuers().add(NewIssuer {
         issuer: "a \"quoted\" issuer".into(),
         claims,
         environment: Some("live".parse().unwrap()),
-        typ: Some("at+jwt".into()),
-        ..new("a", IssuerKeys::Given(text.clone()))
+        token_type: Some(TokenType::AccessToken),
+        ..new("a", IssuerKeys::Given(text))
+    });
+    let added = added.unwrap();
+    let read = Issuer::from_json(documents(&keystile)[0].json.as_bytes()).unwrap();
+    let settings = read.settings();
+    assert_eq!(settings.issuer, added.issuer);
+    assert_eq!(settings.algorithms, added.algorithms);
+    assert_eq!(settings.audiences, added.audiences);
+    assert_eq!((settings.token_type, settings.leeway), (added.token_type, 5));
+    assert_eq!((&settings.claims, &settings.environment), (&added.claims, &added.environment));
+    assert!(!settings.secrets, "no shared secret is ever a key here");
+    assert_eq!((read.keys().len(), read.problems().len()), (1, 1));
+
+    // RFC 7515, appendix A.3: the key is right, and the token is not for us.
+    let token = b"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    keystile.issuers().add(NewIssuer { issuer: "joe".into(), audiences: Vec::new(), ..given("joe", &[EC]) }).unwrap();
+    let mut known = Known::default();
+    for document in documents(&keystile).iter() {
+        known.put(Issuer::from_json(document.json.as_bytes()).unwrap()).unwrap();
+    }
+    let verify = |at: u64| {
+        let now = Timestamp::from_unix(at).unwrap();
+        UnverifiedJwt::parse(token)
+            .unwrap()
+            .verify(&known, now, None)
+            .map(|verified| verified.claims().issuer().to_owned())
     };
-    keystile.issuers().add(issuer).unwrap();
-    let documents = documents(&keystile);
-    assert!(documents[0].json.contains(&text));
-    let value: serde_json::Value = serde_json::from_str(&documents[0].json).unwrap();
-    assert_eq!(value["issuer"], "a \"quoted\" issuer");
-    assert_eq!(value["jwks"]["keys"][0]["kid"], "ec");
+    assert_eq!(verify(1_300_819_379), Ok("joe".to_owned()));
+    assert!(matches!(verify(1_300_819_385), Err(JwtError::Expired { .. })));
+}
+
+/// What an earlier program took and this one does not is no reason to refuse all others.
+#[test]
+fn a_set_that_cannot_be_read_any_more_is_none() {
+    let place = Place::new();
+    let keystile = place.command();
+    for name in ["a", "b"] {
+        keystile.issuers().add(given(name, &[EC])).unwrap();
+    }
+    let raw = rusqlite::Connection::open(place.path()).unwrap();
+    let sql = "UPDATE jwks_cache SET jwks = '{' WHERE name = 'a'; UPDATE position SET generation = generation + 1;
+               UPDATE issuers SET generation = (SELECT generation FROM position) WHERE name = 'a'";
+    raw.execute_batch(sql).unwrap();
+    let counts: Vec<_> = documents(&keystile)
+        .iter()
+        .map(|document| Issuer::from_json(document.json.as_bytes()).unwrap().keys().len())
+        .collect();
+    assert_eq!(counts, [0, 1]);
 }
 
 /// A server whose answer can be changed, and which counts.

@@ -2,7 +2,7 @@
 
 use keystile_validator::Timestamp;
 
-use super::StoreError;
+use super::{Generation, StoreError};
 use crate::issuers::{ExternalIssuer, FetchProblem};
 
 /// What is kept of the keys of an issuer: the last good set, and how fetching it goes.
@@ -24,6 +24,16 @@ pub(crate) struct KeySetRow {
     pub(crate) problem: Option<FetchProblem>,
 }
 
+/// Tells whether anything about issuers has changed, within one epoch: every change of one is of a newer
+/// generation, and a removal leaves fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IssuersMark {
+    /// How many there are.
+    pub(crate) count: u64,
+    /// The generation of the last change.
+    pub(crate) newest: Generation,
+}
+
 /// What can be read of issuers.
 pub(crate) trait ReadIssuers {
     /// All issuers, by name.
@@ -31,6 +41,9 @@ pub(crate) trait ReadIssuers {
 
     /// The issuer of this name.
     fn issuer(&self, name: &str) -> Result<Option<ExternalIssuer>, StoreError>;
+
+    /// Tells whether anything about them has changed.
+    fn issuers_mark(&self) -> Result<IssuersMark, StoreError>;
 
     /// What is kept of the keys of an issuer; `None` when there is no such issuer.
     fn key_set(&self, name: &str) -> Result<Option<KeySetRow>, StoreError>;

@@ -13,7 +13,7 @@ use std::path::Path;
 use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
-pub(crate) use issuers::{KeySetRow, ReadIssuers, WriteIssuers};
+pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
 pub(crate) use sqlite::{Mode, SqliteStore};
 
 use crate::audit::AuditEntry;

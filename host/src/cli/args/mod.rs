@@ -1,5 +1,7 @@
 //! The commands and their options; their doc comments are the help texts.
 
+mod issuers;
+mod jwt;
 mod keys;
 mod store;
 
@@ -11,6 +13,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::values::{parse_address, parse_checkpoint, parse_time};
 use crate::{Checkpoint, Environment, KeyId, Scope, Timestamp};
+pub(super) use issuers::{AddIssuerArgs, IssuerArgs, IssuersCommand, RefreshIssuerArgs};
+pub(super) use jwt::{JwsCheckArgs, JwsCommand, JwtCheckArgs, JwtCommand};
 pub(super) use keys::{CreateArgs, IdArgs, ImportArgs, KeysCommand, ListArgs, RevokeArgs, RotateArgs, UpdateArgs};
 pub(super) use store::{
     BackupArgs, CompletionsArgs, FormatsAddArgs, FormatsCommand, InitArgs, RestoreArgs, SetSettingsArgs,
@@ -74,6 +78,24 @@ pub(super) enum Command {
     /// Judge a credential
     #[command(after_help = VERIFY_HELP, override_usage = "keystile verify [OPTIONS] [CREDENTIAL|-]")]
     Verify(VerifyArgs),
+    /// Let tokens of other issuers in, known by their keys
+    #[command(arg_required_else_help = true)]
+    Issuers {
+        #[command(subcommand)]
+        command: IssuersCommand,
+    },
+    /// Check tokens without a store
+    #[command(arg_required_else_help = true)]
+    Jwt {
+        #[command(subcommand)]
+        command: JwtCommand,
+    },
+    /// Check signatures without a store
+    #[command(arg_required_else_help = true)]
+    Jws {
+        #[command(subcommand)]
+        command: JwsCommand,
+    },
     /// List and add key formats
     #[command(arg_required_else_help = true)]
     Formats {

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use keystile_validator::jwt::{ClaimMapping, ScopeClaim, TokenType};
 use rusqlite::{Connection, Row, params};
 
 use super::checked::Checked as _;
@@ -9,8 +10,8 @@ use super::reader::{all, first};
 use super::rows::{Column, join_words, to_seconds};
 use super::transaction::Transaction;
 use super::writer::touch;
-use crate::issuers::{ClaimNames, ExternalIssuer, KeySource};
-use crate::store::{Generation, KeySetRow, ReadIssuers, StoreError, WriteIssuers};
+use crate::issuers::{ExternalIssuer, KeySource};
+use crate::store::{Generation, IssuersMark, KeySetRow, ReadIssuers, StoreError, WriteIssuers};
 
 impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
     fn issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError> {
@@ -19,6 +20,15 @@ impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
 
     fn issuer(&self, name: &str) -> Result<Option<ExternalIssuer>, StoreError> {
         first(self.connection(), &format!("SELECT {COLUMNS} FROM issuers WHERE name = ?1"), [name], read_issuer)
+    }
+
+    fn issuers_mark(&self) -> Result<IssuersMark, StoreError> {
+        let query = "SELECT count(*), coalesce(max(generation), 0) FROM issuers";
+        let mark = first(self.connection(), query, [], |row| {
+            let count = Column(0, "issuers.name").number(row)?;
+            Ok(IssuersMark { count, newest: Generation(Column(1, "issuers.generation").number(row)?) })
+        })?;
+        mark.ok_or(StoreError::InvalidValue { column: "issuers.generation" })
     }
 
     fn key_set(&self, name: &str) -> Result<Option<KeySetRow>, StoreError> {
@@ -33,8 +43,8 @@ impl<C: Deref<Target = Connection>> WriteIssuers for Transaction<C> {
 
     fn update_issuer(&mut self, issuer: &ExternalIssuer) -> Result<bool, StoreError> {
         self.step(|connection, generation| {
-            touch(connection, generation)?;
-            Ok(write(connection, UPDATE, issuer)? > 0)
+            let generation = touch(connection, generation)?;
+            Ok(write(connection, UPDATE, generation, issuer)? > 0)
         })
     }
 
@@ -48,7 +58,9 @@ impl<C: Deref<Target = Connection>> WriteIssuers for Transaction<C> {
     fn set_key_set(&mut self, name: &str, keys: &KeySetRow) -> Result<(), StoreError> {
         self.step(|connection, generation| {
             if key_set(connection, name)?.is_some_and(|old| old.jwks != keys.jwks) {
-                touch(connection, generation)?;
+                let generation = touch(connection, generation)?;
+                let sql = "UPDATE issuers SET generation = ?2 WHERE name = ?1";
+                connection.execute(sql, params![name, generation]).checked()?;
             }
             write_key_set(connection, name, keys)
         })
@@ -56,16 +68,16 @@ impl<C: Deref<Target = Connection>> WriteIssuers for Transaction<C> {
 }
 
 /// The columns that [`read_issuer`] reads.
-const COLUMNS: &str = "name, issuer, jwks_url, algorithms, audiences, typ, leeway, scope_claim, organization_claim, \
-     roles_claim, environment, enabled, created_at, created_by, updated_at";
+const COLUMNS: &str = "name, issuer, jwks_url, algorithms, audiences, token_type, leeway, scope_claims, \
+     organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at";
 
-const INSERT: &str = "INSERT INTO issuers (name, issuer, jwks_url, algorithms, audiences, typ, leeway, scope_claim, \
-     organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+const INSERT: &str = "INSERT INTO issuers (name, issuer, jwks_url, algorithms, audiences, token_type, leeway, \
+     scope_claims, organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at, generation) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
-const UPDATE: &str = "UPDATE issuers SET issuer = ?2, jwks_url = ?3, algorithms = ?4, audiences = ?5, typ = ?6, \
-     leeway = ?7, scope_claim = ?8, organization_claim = ?9, roles_claim = ?10, environment = ?11, enabled = ?12, \
-     created_at = ?13, created_by = ?14, updated_at = ?15 WHERE name = ?1";
+const UPDATE: &str = "UPDATE issuers SET issuer = ?2, jwks_url = ?3, algorithms = ?4, audiences = ?5, token_type = ?6, \
+     leeway = ?7, scope_claims = ?8, organization_claim = ?9, roles_claim = ?10, environment = ?11, enabled = ?12, \
+     created_at = ?13, created_by = ?14, updated_at = ?15, generation = ?16 WHERE name = ?1";
 
 fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
     let audiences = Column(4, "issuers.audiences");
@@ -78,11 +90,14 @@ fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
         },
         algorithms: Column(3, "issuers.algorithms").words(row)?,
         audiences: serde_json::from_str(audiences.text(row)?).map_err(|_| audiences.invalid())?,
-        typ: Column(5, "issuers.typ").optional_text(row)?.map(str::to_owned),
+        token_type: match Column(5, "issuers.token_type").optional_text(row)? {
+            None => None,
+            Some(name) => Some(TokenType::from_name(name).ok_or_else(|| Column(5, "issuers.token_type").invalid())?),
+        },
         leeway: Column(6, "issuers.leeway").number(row)?,
-        claims: ClaimNames {
-            scope: Column(7, "issuers.scope_claim").text(row)?.to_owned(),
-            organization: Column(8, "issuers.organization_claim").text(row)?.to_owned(),
+        claims: ClaimMapping {
+            scopes: read_scope_claims(row)?,
+            organization: Column(8, "issuers.organization_claim").optional_text(row)?.map(str::to_owned),
             roles: Column(9, "issuers.roles_claim").optional_text(row)?.map(str::to_owned),
         },
         environment: match Column(10, "issuers.environment").optional_text(row)? {
@@ -94,6 +109,12 @@ fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
         created_by: Column(13, "issuers.created_by").text(row)?.to_owned(),
         updated_at: Column(14, "issuers.updated_at").time(row)?,
     })
+}
+
+fn read_scope_claims(row: &Row<'_>) -> Result<Vec<ScopeClaim>, StoreError> {
+    let column = Column(7, "issuers.scope_claims");
+    let names = column.text(row)?.split(' ').filter(|name| !name.is_empty());
+    names.map(|name| ScopeClaim::from_name(name).ok_or_else(|| column.invalid())).collect()
 }
 
 fn key_set(connection: &Connection, name: &str) -> Result<Option<KeySetRow>, StoreError> {
@@ -126,20 +147,21 @@ fn insert(
     if first(connection, query, [&issuer.name, &issuer.issuer], |_| Ok(()))?.is_some() {
         return Ok(false);
     }
-    touch(connection, generation)?;
-    write(connection, INSERT, issuer)?;
+    let generation = touch(connection, generation)?;
+    write(connection, INSERT, generation, issuer)?;
     write_key_set(connection, &issuer.name, keys)?;
     Ok(true)
 }
 
 /// Runs a statement whose parameters are all fields of an issuer, in the order of the table.
-fn write(connection: &Connection, sql: &str, issuer: &ExternalIssuer) -> Result<usize, StoreError> {
+fn write(connection: &Connection, sql: &str, generation: i64, issuer: &ExternalIssuer) -> Result<usize, StoreError> {
     let audiences = serde_json::to_string(&issuer.audiences)
         .map_err(|_| StoreError::InvalidValue { column: "issuers.audiences" })?;
     let url = match &issuer.source {
         KeySource::Url(url) => Some(url.as_str()),
         KeySource::Given => None,
     };
+    let scopes: Vec<_> = issuer.claims.scopes.iter().map(|claim| claim.as_str()).collect();
     let mut statement = connection.prepare_cached(sql).checked()?;
     statement
         .execute(params![
@@ -148,9 +170,9 @@ fn write(connection: &Connection, sql: &str, issuer: &ExternalIssuer) -> Result<
             url,
             join_words(&issuer.algorithms),
             audiences,
-            issuer.typ,
+            issuer.token_type.map(TokenType::as_str),
             issuer.leeway,
-            issuer.claims.scope,
+            scopes.join(" "),
             issuer.claims.organization,
             issuer.claims.roles,
             issuer.environment.as_ref().map(|environment| environment.as_str()),
@@ -158,6 +180,7 @@ fn write(connection: &Connection, sql: &str, issuer: &ExternalIssuer) -> Result<
             to_seconds(issuer.created_at),
             issuer.created_by,
             to_seconds(issuer.updated_at),
+            generation,
         ])
         .checked()
 }

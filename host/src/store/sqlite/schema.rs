@@ -207,7 +207,7 @@ mod tests {
             .iter()
             .map(|step| Sha256::digest(step).iter().take(4).map(|byte| format!("{byte:02x}")).collect())
             .collect();
-        assert_eq!(hashes, RELEASED);
+        assert_eq!(hashes[..RELEASED.len()], *RELEASED);
     }
 
     const RELEASED: &[&str] = &["772cae31"];

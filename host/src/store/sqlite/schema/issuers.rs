@@ -1,17 +1,19 @@
 //! External issuers, and the cache of the keys they publish.
 
-/// A list of audiences is JSON: an audience can hold spaces.
+/// A list of audiences is JSON: an audience can hold spaces. The generation of an issuer is that of the
+/// last change of it or of its keys.
 pub(super) const VERSION_4: &str = "
 CREATE TABLE issuers (
     name TEXT NOT NULL PRIMARY KEY,
+    generation INTEGER NOT NULL CHECK (generation > 0),
     issuer TEXT NOT NULL UNIQUE,
     jwks_url TEXT,
     algorithms TEXT NOT NULL,
     audiences TEXT NOT NULL,
-    typ TEXT,
+    token_type TEXT,
     leeway INTEGER NOT NULL CHECK (leeway BETWEEN 0 AND 60),
-    scope_claim TEXT NOT NULL,
-    organization_claim TEXT NOT NULL,
+    scope_claims TEXT NOT NULL,
+    organization_claim TEXT,
     roles_claim TEXT,
     environment TEXT,
     enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
