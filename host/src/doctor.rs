@@ -97,6 +97,7 @@ impl Keystile {
                 health.add(Severity::Error, "audit", message);
             }
         }
+        check_issuers(self, &mut health)?;
         check_sandbox(self, &mut health);
         check_mode(path, &mut health);
         check_signing_keys(self, &mut health)?;
@@ -104,6 +105,45 @@ impl Keystile {
         Ok(health)
     }
 }
+
+/// Without keys no token of an issuer is let in; with old ones, none that was signed with a new one.
+fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
+    let now = keystile.request().now;
+    let issuers = keystile.issuers().list()?;
+    let enabled: Vec<_> = issuers.iter().filter(|info| info.issuer.enabled).collect();
+    let mut sound = true;
+    for info in &enabled {
+        let (name, keys) = (&info.issuer.name, &info.key_set);
+        let why = keys.problem.map_or_else(|| "not fetched".to_owned(), |problem| problem.code());
+        let advice = format!("see why with `keystile issuers refresh {name}`");
+        let age = keys.fetched_at.map(|at| now.seconds_since(at));
+        match age {
+            None => {
+                let message = format!("the keys of {name} are not there ({why}) · {advice}");
+                health.add(Severity::Error, "issuers", message);
+            }
+            Some(_) if keys.keys.is_empty() => {
+                let message = format!("no key of {name} fits its algorithms · {advice}");
+                health.add(Severity::Error, "issuers", message);
+            }
+            Some(age) if info.issuer.is_fetched() && age > u64::from(keys.max_age).saturating_add(STALE_SECONDS) => {
+                let message = format!("the keys of {name} are {} hours old ({why}) · {advice}", age / 3_600);
+                health.add(Severity::Warning, "issuers", message);
+            }
+            Some(_) => continue,
+        }
+        sound = false;
+    }
+    if sound && !issuers.is_empty() {
+        let message = format!("{} of {} enabled, each with keys", enabled.len(), issuers.len());
+        health.add(Severity::Ok, "issuers", message);
+    }
+    Ok(())
+}
+
+/// How long past their age keys of an issuer raise no concern: it may be down for a while, and nobody
+/// fetches where no service runs.
+const STALE_SECONDS: u64 = 86_400;
 
 /// The validator must say of something that is no key that it is none.
 fn check_sandbox(keystile: &Keystile, health: &mut Health) {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use keystile_validator::{Digest, Timestamp};
 
+use crate::issuers::refresh_in_background;
 use crate::keys::start_grace;
 use crate::keystile::Inner;
 use crate::store::StoreError;
@@ -32,6 +33,9 @@ impl Workers {
         if inner.records().is_some() {
             workers.spawn("keystile-follow", follow)?;
             workers.spawn("keystile-write", move |inner, stop| write_behind(inner, stop, flush_interval))?;
+            if !inner.read_only {
+                workers.spawn("keystile-issuers", refresh_in_background)?;
+            }
         }
         Ok(workers)
     }
@@ -47,6 +51,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.stop.ring();
         self.inner.writer_bell.ring();
+        self.inner.issuers.refresher.wake();
         for handle in self.handles.drain(..) {
             // A thread that panicked has said so; there is nothing left to do for it.
             let _ = handle.join();
@@ -70,11 +75,11 @@ fn follow(inner: &Inner, stop: &Bell) {
     let mut behind = false;
     while !stop.wait(FOLLOW_INTERVAL) {
         // Also when an earlier attempt, of this thread or another, has failed.
-        behind |= !records.has_caught_up();
+        behind |= !inner.has_caught_up();
         match inner.store().has_changed() {
             Ok(changed) if !(changed || behind) => records.seen(),
             // `follow` fails for the same reason, and says so to whoever asks for a verdict.
-            _ => behind = records.follow(inner.store()).is_err(),
+            _ => behind = inner.follow().is_err(),
         }
     }
 }
@@ -145,7 +150,7 @@ impl Bell {
         *self.rang.lock().unwrap_or_else(PoisonError::into_inner) = false;
     }
 
-    fn has_rung(&self) -> bool {
+    pub(crate) fn has_rung(&self) -> bool {
         *self.rang.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

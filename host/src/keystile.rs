@@ -9,6 +9,7 @@ use keystile_validator::{Request, Timestamp, Verdict};
 use crate::audit::{self, AuditEntry, AuditReport, Checkpoint};
 use crate::clock::Clock;
 use crate::follower::{Bell, GraceQueue, Workers};
+use crate::issuers::{IssuerState, Issuers};
 use crate::keys::Keys;
 use crate::limits::RateWindows;
 use crate::options::{CreateStoreError, NewStore, OpenError, OpenOptions};
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     /// Wakes the thread that writes behind.
     pub(crate) writer_bell: Bell,
     pub(crate) windows: RateWindows,
+    pub(crate) issuers: IssuerState,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) sealing: Sealing,
     pub(crate) actor: String,
@@ -115,6 +117,11 @@ impl Keystile {
     /// The operations on the keys that sign tokens.
     pub fn signing_keys(&self) -> SigningKeys<'_> {
         SigningKeys::new(&self.inner)
+    }
+
+    /// The operations on external issuers.
+    pub fn issuers(&self) -> Issuers<'_> {
+        Issuers::new(&self.inner)
     }
 
     /// Writes what was counted and starts the grace periods that wait, now instead of within a
@@ -206,12 +213,27 @@ impl Inner {
         let mut transaction = self.store.write()?;
         let result = change(&mut *transaction, self.now())?;
         transaction.commit()?;
-        if let Some(records) = &self.records {
-            // The change is done. If it cannot be read back, the records say that they are not
-            // healthy, and everything is denied until they have caught up.
-            let _ = records.follow(&*self.store);
-        }
+        // The change is done. If it cannot be read back, the records say that they are not healthy, and
+        // everything is denied until they have caught up.
+        let _ = self.follow();
         Ok(result)
+    }
+
+    /// Catches up with the store, where anything is held in memory.
+    pub(crate) fn follow(&self) -> Result<(), StoreError> {
+        let Some(records) = &self.records else { return Ok(()) };
+        let followed = records.follow(&*self.store);
+        // One that fails keeps the other from nothing.
+        let changed = self.issuers.documents.follow(&*self.store);
+        if let Ok(true) = changed {
+            self.issuers.refresher.wake();
+        }
+        followed.and(changed.map(drop))
+    }
+
+    /// Whether whatever is held in memory is known to be what the store says.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.issuers.documents.has_caught_up() && self.records.as_ref().is_none_or(Records::has_caught_up)
     }
 
     pub(crate) fn audit(

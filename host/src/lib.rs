@@ -54,6 +54,13 @@ pub use tokens::{
     InspectTokenError, IssueTokenError, IssuedToken, NewToken, OwnIssuer, RevokeTokenError, RevokedToken, SessionId,
     TokenSettings, Tokens, UnverifiedToken, WasToken,
 };
+// External issuers
+pub use issuers::{
+    AddIssuerError, ChangeIssuerError, ExternalIssuer, FetchProblem, IssuerFieldError, IssuerInfo, IssuerKeys, Issuers,
+    JwksUrl, KeySetInfo, KeySetKey, KeySetProblem, KeySource, NewIssuer, RefreshIssuerError, Refreshed,
+    ShowIssuerError, UnknownProblem,
+};
+pub use keystile_validator::jwt::{Algorithm, ClaimMapping, ScopeClaim, TokenType};
 
 // The store and what watches over it
 pub use audit::{AuditEntry, AuditHash, AuditProblem, AuditReport, Checkpoint};
@@ -67,6 +74,11 @@ pub use systems::SYSTEMS;
 
 /// Bounds of the host, each with a test that hits it.
 pub mod bounds {
+    pub use crate::issuers::{
+        DEFAULT_MAX_AGE, FETCH_COOLDOWN, MAX_AGE_BOUNDS, MAX_AUDIENCE_LEN, MAX_AUDIENCES, MAX_BACKOFF,
+        MAX_CLAIM_NAME_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JWKS_KEYS, MAX_JWKS_LEN, MAX_JWKS_URL_LEN, MAX_LEEWAY,
+        MAX_REDIRECTS,
+    };
     pub use crate::key::{
         MAX_DISPLAY_LEN, MAX_METADATA, MAX_METADATA_NAME_LEN, MAX_METADATA_VALUE_LEN, MAX_NAME_LEN, MAX_NOTE_LEN,
         MAX_REQUEST_ID_LEN,
@@ -92,6 +104,7 @@ mod clock;
 mod doctor;
 mod follower;
 mod formats;
+mod issuers;
 mod key;
 mod keys;
 mod keystile;

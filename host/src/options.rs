@@ -194,11 +194,13 @@ impl OpenOptions {
             graces: crate::follower::GraceQueue::default(),
             writer_bell: crate::follower::Bell::default(),
             windows: crate::limits::RateWindows::new(),
+            issuers: crate::issuers::IssuerState::default(),
             clock: self.clock,
             sealing,
             actor: self.actor,
             read_only: self.read_only,
         });
+        inner.follow()?;
         let workers = Workers::start(&inner, self.flush_interval).map_err(OpenError::Thread)?;
         Ok(Keystile { inner, _workers: Arc::new(workers) })
     }

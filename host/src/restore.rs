@@ -26,8 +26,9 @@ pub struct Restored {
 impl Keystile {
     /// Puts a backup in the place of a store. Processes that have the store open go on with the
     /// restored one. Nothing comes back that the replaced store refuses: states, limits and secrets of
-    /// keys stay as they are now, and keys that the backup does not know are kept, suspended. So do signing
-    /// keys, and what was revoked stays revoked.
+    /// keys stay as they are now, and keys that the backup does not know are kept, suspended. Signing
+    /// keys stay, and what was revoked stays revoked. So it is with external issuers: settings and keys
+    /// stay, and those that only one of both knows are disabled.
     ///
     /// # Errors
     /// [`RestoreError`]; the store is then what it was.
@@ -38,6 +39,7 @@ impl Keystile {
         SqliteStore::restore(from.as_ref(), to.as_ref(), |transaction, current| {
             if let Some(current) = current {
                 restored.carried_over = keep_refused(transaction, current, now, actor)?;
+                crate::issuers::keep_refused(transaction, current, now, actor)?;
                 // The trail of the store that is replaced ends here; with a note of its head, a copy of
                 // it can be told from a forgery.
                 replaced = current.last_audit()?.map(|head| format!("{}:{}", head.sequence, head.hash));

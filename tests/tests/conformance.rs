@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use keystile_tests::artifacts;
+use keystile_validator::jwt::TokenState;
 use keystile_validator::wire::{Item, Message, decode_verdict, encode_formats, encode_record};
 use keystile_validator::{Code, KeyFormat, KeyRecord, Record, Request, Verdict, check, check_batch};
-use keystile_validator::jwt::TokenState;
 use serde_json::{Value, json};
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Config, Engine, Instance, Memory, Module, Store, TypedFunc};

@@ -5,9 +5,11 @@ use std::io;
 
 use crate::sandbox::SandboxError;
 use crate::{
-    AddFormatError, ChangeStateError, CreateKeyError, CreateStoreError, ImportKeysError, InspectTokenError,
-    IssueTokenError, KekError, KeyFieldError, KeyFormatError, ListKeysError, OpenError, RestoreError, RevokeTokenError,
-    RotateKeyError, RotateSigningKeyError, SetSettingsError, ShowKeyError, SigningKeyError, StoreError, UpdateKeyError,
+    AddFormatError, AddIssuerError, ChangeIssuerError, ChangeStateError, CreateKeyError, CreateStoreError,
+    ImportKeysError, InspectTokenError, IssueTokenError, KekError, KeyFieldError, KeyFormatError, KeySetProblem,
+    ListKeysError, OpenError, RefreshIssuerError, RestoreError, RevokeTokenError, RotateKeyError,
+    RotateSigningKeyError, SetSettingsError, ShowIssuerError, ShowKeyError, SigningKeyError, StoreError,
+    UpdateKeyError,
 };
 
 /// How a command ends.
@@ -82,6 +84,8 @@ macro_rules! failures {
 
 failures!(
     AddFormatError,
+    AddIssuerError,
+    ChangeIssuerError,
     ChangeStateError,
     CreateKeyError,
     CreateStoreError,
@@ -90,13 +94,16 @@ failures!(
     IssueTokenError,
     KekError,
     KeyFormatError,
+    KeySetProblem,
     ListKeysError,
     OpenError,
+    RefreshIssuerError,
     RestoreError,
     RevokeTokenError,
     RotateKeyError,
     RotateSigningKeyError,
     SetSettingsError,
+    ShowIssuerError,
     ShowKeyError,
     StoreError,
     UpdateKeyError
@@ -106,6 +113,8 @@ const FIELD: (Exit, &str) = (Exit::Usage, "invalid_field");
 const FORMAT: (Exit, &str) = (Exit::Usage, "invalid_format");
 const UNKNOWN_FORMAT: (Exit, &str) = (Exit::Conflict, "unknown_format");
 const UNKNOWN_KEY: (Exit, &str) = (Exit::Conflict, "unknown_key");
+const UNKNOWN_ISSUER: (Exit, &str) = (Exit::Conflict, "unknown_issuer");
+const KEYS: (Exit, &str) = (Exit::Usage, "invalid_keys");
 const CONFLICT: (Exit, &str) = (Exit::Conflict, "conflict");
 const USAGE: (Exit, &str) = (Exit::Usage, "usage");
 const GENERATOR: (Exit, &str) = (Exit::CannotSay, "no_random_bytes");
@@ -349,6 +358,54 @@ impl Classified for ImportKeysError {
             ImportKeysError::DuplicateDigest { .. } => CONFLICT,
             ImportKeysError::Generator => GENERATOR,
             ImportKeysError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for KeySetProblem {
+    fn class(&self) -> (Exit, &'static str) {
+        KEYS
+    }
+}
+
+impl Classified for AddIssuerError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            AddIssuerError::Field(_) => FIELD,
+            AddIssuerError::Keys(problem) => problem.class(),
+            AddIssuerError::NameTaken { .. } | AddIssuerError::IssuerTaken { .. } | AddIssuerError::TooMany => CONFLICT,
+            AddIssuerError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ShowIssuerError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ShowIssuerError::NotFound { .. } => UNKNOWN_ISSUER,
+            ShowIssuerError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ChangeIssuerError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ChangeIssuerError::NotFound { .. } => UNKNOWN_ISSUER,
+            ChangeIssuerError::Conflict { .. } => CONFLICT,
+            ChangeIssuerError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for RefreshIssuerError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            RefreshIssuerError::NotFound { .. } => UNKNOWN_ISSUER,
+            RefreshIssuerError::GivenKeys { .. } | RefreshIssuerError::FetchedKeys { .. } => CONFLICT,
+            RefreshIssuerError::Keys(problem) => problem.class(),
+            RefreshIssuerError::Fetch { .. } => (Exit::CannotSay, "not_fetched"),
+            RefreshIssuerError::Store(error) => error.class(),
         }
     }
 }

@@ -11,8 +11,11 @@ mod duration;
 mod failure;
 mod formats;
 mod import;
+mod issuers;
 mod json;
+mod jwt;
 mod kek;
+mod key_files;
 mod keys;
 mod lines;
 mod output;
@@ -36,7 +39,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 
 use args::{
-    AuditCommand, Cli, Command, FormatsCommand, KeysCommand, SettingsCommand, SigningKeysCommand, TokensCommand,
+    AuditCommand, Cli, Command, FormatsCommand, IssuersCommand, JwsCommand, JwtCommand, KeysCommand, SettingsCommand,
+    SigningKeysCommand, TokensCommand,
 };
 use failure::{Exit, Failure};
 use kek::KekPlace;
@@ -115,6 +119,17 @@ fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure
         Command::SigningKeys { command: SigningKeysCommand::List } => signing_keys::list(session),
         Command::SigningKeys { command: SigningKeysCommand::Rotate(args) } => signing_keys::rotate(&args, session),
         Command::Jwks => signing_keys::jwks(session),
+        Command::Issuers { command } => match command {
+            IssuersCommand::Add(args) => issuers::add(*args, session),
+            IssuersCommand::List => issuers::list(session),
+            IssuersCommand::Show(args) => issuers::show(&args, session),
+            IssuersCommand::Refresh(args) => issuers::refresh(&args, session),
+            IssuersCommand::Disable(args) => issuers::disable(&args, session),
+            IssuersCommand::Enable(args) => issuers::enable(&args, session),
+            IssuersCommand::Remove(args) => issuers::remove(&args, session),
+        },
+        Command::Jwt { command: JwtCommand::Check(args) } => jwt::check_jwt(*args, session),
+        Command::Jws { command: JwsCommand::Check(args) } => jwt::check_jws(args, session),
         Command::Audit { command: AuditCommand::List(args) } => audit::list(&args, session),
         Command::Audit { command: AuditCommand::Verify(args) } => audit::verify(&args, session),
         Command::Settings { command: SettingsCommand::Show } => store::show_settings(session),

@@ -7,7 +7,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::duration::parse_duration;
 use crate::text::parse_rfc3339;
-use crate::{AuditHash, Checkpoint, Checksum, Digest, Rate, Separator, Timestamp, UnknownName};
+use crate::{
+    Algorithm, AuditHash, Checkpoint, Checksum, Digest, Rate, ScopeClaim, Separator, Timestamp, TokenType, UnknownName,
+};
 
 /// A point in time as people give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +112,42 @@ pub(super) fn parse_checkpoint(text: &str) -> Result<Checkpoint, String> {
     let hash = Digest::from_hex(hash).map_err(|_| failed())?;
     Ok(Checkpoint { sequence, hash: AuditHash(*hash.as_bytes()) })
 }
+
+/// Reads a time as seconds since 1970.
+pub(super) fn parse_unix(text: &str) -> Result<Timestamp, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let time = digits.then(|| text.parse().ok()).flatten().and_then(|seconds| Timestamp::from_unix(seconds).ok());
+    time.ok_or_else(|| "not a time · give seconds since 1970, such as 1700000000".to_owned())
+}
+
+/// Reads the name of a signature algorithm.
+pub(super) fn parse_algorithm() -> impl TypedValueParser<Value = Algorithm> {
+    PossibleValuesParser::new(Algorithm::ALL.iter().map(|algorithm| algorithm.as_str())).try_map(|name| name.parse())
+}
+
+/// Reads the name of a type of token.
+pub(super) fn parse_token_type() -> impl TypedValueParser<Value = TokenType> {
+    let types = [TokenType::AccessToken, TokenType::Jwt].map(TokenType::as_str);
+    PossibleValuesParser::new(types).try_map(|name| TokenType::from_name(&name).ok_or(NoSuchName))
+}
+
+/// Reads the name of a claim with scopes.
+pub(super) fn parse_scope_claim() -> impl TypedValueParser<Value = ScopeClaim> {
+    let claims = ScopeClaim::ALL.iter().map(|claim| claim.as_str());
+    PossibleValuesParser::new(claims).try_map(|name| ScopeClaim::from_name(&name).ok_or(NoSuchName))
+}
+
+/// A name that is not on the list, which the parser has looked through before.
+#[derive(Debug)]
+struct NoSuchName;
+
+impl std::fmt::Display for NoSuchName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("unknown name · see the help for those there are")
+    }
+}
+
+impl std::error::Error for NoSuchName {}
 
 /// Reads a name out of a fixed list, and lets the help name them all.
 pub(super) fn named<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>

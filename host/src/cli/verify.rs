@@ -19,7 +19,8 @@ use crate::{Code, Keystile, Principal, Request, Verdict};
 /// Judges one credential, or one after the other.
 pub(super) fn verify(args: VerifyArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let VerifyArgs { scope, any_scope, env, address, now, credential } = args;
-    let source = Source::new(credential, session.stdin_is_terminal)?;
+    let presented = Presented { what: "credential", variable: "KEY", command: "verify" };
+    let source = Source::new(credential, session.stdin_is_terminal, &presented)?;
     let opened = session.open_for_reading()?;
     let keystile = opened.keystile;
     let mut request = keystile.request();
@@ -51,27 +52,39 @@ pub(super) fn verify(args: VerifyArgs, session: &mut Session<'_>) -> Result<Exit
     exit
 }
 
+/// What is presented, and how a person is told to present it.
+pub(super) struct Presented {
+    pub(super) what: &'static str,
+    pub(super) variable: &'static str,
+    pub(super) command: &'static str,
+}
+
 /// Where the credentials come from.
-enum Source {
+pub(super) enum Source {
     Argument(Zeroizing<Vec<u8>>),
     WholeInput,
     EachLine,
 }
 
 impl Source {
-    fn new(credentials: Vec<OsString>, stdin_is_terminal: bool) -> Result<Source, Failure> {
+    pub(super) fn new(
+        credentials: Vec<OsString>,
+        stdin_is_terminal: bool,
+        presented: &Presented,
+    ) -> Result<Source, Failure> {
+        let Presented { what, variable, command } = presented;
         let mut credentials: Vec<_> =
             credentials.into_iter().map(|credential| Zeroizing::new(credential.into_encoded_bytes())).collect();
         match (credentials.pop(), credentials.is_empty()) {
             (None, _) if stdin_is_terminal => Err(Failure::usage(format!(
-                "no credential was given{PAIR}give it on standard input: printf %s \"$KEY\" | keystile verify"
+                "no {what} was given{PAIR}give it on standard input: printf %s \"${variable}\" | keystile {command}"
             ))),
             (None, _) => Ok(Source::WholeInput),
             (Some(only), true) if only.as_slice() == b"-" => Ok(Source::EachLine),
             (Some(only), true) => Ok(Source::Argument(only)),
             // None of them is repeated: each may be a secret.
             (Some(_), false) => Err(Failure::usage(format!(
-                "more than one credential was given{PAIR}give many on standard input, one a line: keystile verify - < FILE"
+                "more than one {what} was given{PAIR}give many on standard input, one a line: keystile {command} - < FILE"
             ))),
         }
     }
@@ -178,7 +191,7 @@ fn exit_of(verdict: &Verdict) -> Exit {
     }
 }
 
-fn unreadable(error: io::Error) -> Failure {
+pub(super) fn unreadable(error: io::Error) -> Failure {
     Failure::new(
         Exit::CannotSay,
         "input",

@@ -5,6 +5,7 @@
 //! returned is on disk.
 
 mod error;
+mod issuers;
 mod sqlite;
 mod tokens;
 
@@ -13,6 +14,7 @@ use std::path::Path;
 use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
+pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
 pub(crate) use sqlite::{Mode, SqliteStore};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
@@ -72,7 +74,7 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction: ReadTokens {
+pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -140,7 +142,7 @@ pub(crate) struct UsageDelta {
 }
 
 /// A write in progress.
-pub(crate) trait WriteTransaction: ReadTransaction + WriteTokens {
+pub(crate) trait WriteTransaction: ReadTransaction + WriteIssuers + WriteTokens {
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.
     fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError>;

@@ -58,8 +58,7 @@ pub extern "C" fn keystile_check(length: i32) -> i32 {
     // SAFETY: these are the only references to these statics, they live in this call alone, and
     // no second call runs meanwhile: a module without imports cannot be re-entered, and it has one
     // thread. Every byte of a buffer is initialized, and a host may write any value to it.
-    let (input, output, state) =
-        unsafe { (&mut *INPUT.0.get(), &mut *OUTPUT.0.get(), &mut *STATE.0.get()) };
+    let (input, output, state) = unsafe { (&mut *INPUT.0.get(), &mut *OUTPUT.0.get(), &mut *STATE.0.get()) };
     let Some(message) = input.get_mut(..used) else {
         return BAD_LENGTH;
     };

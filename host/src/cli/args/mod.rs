@@ -1,5 +1,7 @@
 //! The commands and their options; their doc comments are the help texts.
 
+mod issuers;
+mod jwt;
 mod keys;
 mod store;
 mod tokens;
@@ -12,6 +14,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::values::{parse_address, parse_checkpoint, parse_time};
 use crate::{Checkpoint, Environment, KeyId, Scope, Timestamp};
+pub(super) use issuers::{AddIssuerArgs, IssuerArgs, IssuersCommand, RefreshIssuerArgs};
+pub(super) use jwt::{JwsCheckArgs, JwsCommand, JwtCheckArgs, JwtCommand};
 pub(super) use keys::{CreateArgs, IdArgs, ImportArgs, KeysCommand, ListArgs, RevokeArgs, RotateArgs, UpdateArgs};
 pub(super) use store::{
     BackupArgs, CompletionsArgs, FormatsAddArgs, FormatsCommand, InitArgs, RestoreArgs, SetSettingsArgs,
@@ -104,6 +108,24 @@ pub(super) enum Command {
     },
     /// Print the public keys that tokens of this store verify with
     Jwks,
+    /// Let tokens of other issuers in, known by their keys
+    #[command(arg_required_else_help = true)]
+    Issuers {
+        #[command(subcommand)]
+        command: IssuersCommand,
+    },
+    /// Check tokens without a store
+    #[command(arg_required_else_help = true)]
+    Jwt {
+        #[command(subcommand)]
+        command: JwtCommand,
+    },
+    /// Check signatures without a store
+    #[command(arg_required_else_help = true)]
+    Jws {
+        #[command(subcommand)]
+        command: JwsCommand,
+    },
     /// List and add key formats
     #[command(arg_required_else_help = true)]
     Formats {

@@ -8,6 +8,7 @@
 //! | `transaction` | one transaction: both faces of it, [`ReadTransaction`] and [`WriteTransaction`] |
 //! | `reader`, `list`, `records`, `writer` | what is done inside one |
 //! | `tokens` | signing keys and revocations, read and written |
+//! | `issuers` | external issuers and their key sets, read and written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
 
@@ -16,6 +17,7 @@ mod checked;
 mod connection;
 mod file;
 mod inspection;
+mod issuers;
 mod list;
 mod reader;
 mod records;

@@ -1,0 +1,101 @@
+//! Options of `keystile jwt check` and `keystile jws check`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::Algorithm;
+use crate::cli::values::{parse_algorithm, parse_token_type, parse_unix};
+use crate::{Timestamp, TokenType};
+
+/// `keystile jwt …`
+#[derive(Subcommand)]
+pub(in crate::cli) enum JwtCommand {
+    /// Judge a token by the issuer and the keys that are given; no store is needed
+    #[command(
+        after_help = JWT_HELP,
+        override_usage = "keystile jwt check [OPTIONS] --issuer <URL> --jwks <FILE> --alg <ALG> [TOKEN|-]"
+    )]
+    Check(Box<JwtCheckArgs>),
+}
+
+/// `keystile jws …`
+#[derive(Subcommand)]
+pub(in crate::cli) enum JwsCommand {
+    /// Check the signature of a JWS, and nothing else; no store is needed
+    #[command(after_help = JWS_HELP, override_usage = "keystile jws check [OPTIONS] --jwk <FILE> [JWS|-]")]
+    Check(JwsCheckArgs),
+}
+
+const JWT_HELP: &str = "\
+The token is all of standard input, but for a line ending. With `-`, standard input has one token a
+line; each is answered by a line of JSON at once. Shared secrets (`oct`) in the key set count when
+an HMAC algorithm is given, and no public key stands beside them.
+
+Examples:
+  printf %s \"$TOKEN\" | keystile jwt check --issuer https://id.example --jwks keys.json --alg RS256
+  keystile jwt check --issuer https://id.example --jwks keys.json --alg EdDSA --now 1700000000 - < tokens.txt";
+
+const JWS_HELP: &str = "\
+A good signature says that the key has signed, and nothing of whom it is from, whom it is for, or
+when: for tokens there is `keystile jwt check`.
+
+The JWS is all of standard input, but for a line ending. With `-`, standard input has one a line; each
+is answered by a line of JSON at once.";
+
+/// What to judge, and by what.
+#[derive(Args)]
+pub(in crate::cli) struct JwtCheckArgs {
+    /// The `iss` that the token must have, exactly
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) issuer: String,
+
+    /// A file with the keys of the issuer: a JWK Set
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) jwks: PathBuf,
+
+    /// An algorithm that the token may be signed with; repeat it for each
+    #[arg(long, value_name = "ALG", required = true, value_parser = parse_algorithm())]
+    pub(in crate::cli) alg: Vec<Algorithm>,
+
+    /// An audience of which the token must name one; repeat it for each [default: any]
+    #[arg(long)]
+    pub(in crate::cli) audience: Vec<String>,
+
+    /// What the header must say the token is [default: either of them, or nothing]
+    #[arg(long, value_name = "TYPE", value_parser = parse_token_type())]
+    pub(in crate::cli) typ: Option<TokenType>,
+
+    /// Seconds by which the clock of the issuer may be off, at most 60
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(in crate::cli) leeway: u64,
+
+    /// Judge as if it were this time, in seconds since 1970
+    #[arg(long, value_name = "UNIX", value_parser = parse_unix)]
+    pub(in crate::cli) now: Option<Timestamp>,
+
+    /// The token, or `-` for one a line from standard input; nothing: all of standard input is one
+    #[arg(value_name = "TOKEN|-", hide = true)]
+    pub(in crate::cli) token: Vec<OsString>,
+}
+
+/// What to check, and by which key.
+#[derive(Args)]
+pub(in crate::cli) struct JwsCheckArgs {
+    /// A file with the key: a JWK, or a JWK Set
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) jwk: PathBuf,
+
+    /// An algorithm that it may be signed with; repeat it for each [default: any that fits the key]
+    #[arg(long, value_name = "ALG", value_parser = parse_algorithm())]
+    pub(in crate::cli) alg: Vec<Algorithm>,
+
+    /// Print what was signed: as it is, or in JSON as text, or as base64url when it is none
+    #[arg(long)]
+    pub(in crate::cli) payload: bool,
+
+    /// The JWS, or `-` for one a line from standard input; nothing: all of standard input is one
+    #[arg(value_name = "JWS|-", hide = true)]
+    pub(in crate::cli) jws: Vec<OsString>,
+}

@@ -1,0 +1,320 @@
+//! `keystile issuers add|list|show|refresh|enable|disable|remove`.
+
+use serde::Serialize;
+
+use super::args::{AddIssuerArgs, IssuerArgs, RefreshIssuerArgs};
+use super::failure::{Exit, Failure};
+use super::key_files::read_keys;
+use super::output::{BAD, GOOD, TITLE, WARNING};
+use super::people::{NONE, counted, exact, joined, printable, relative};
+use super::session::{Session, quoted};
+use super::table::{Cell, Column, Table};
+use crate::text::rfc3339;
+use crate::{
+    AddIssuerError, ClaimMapping, ExternalIssuer, IssuerInfo, IssuerKeys, JwksUrl, KeySetKey, KeySource, NewIssuer,
+    ScopeClaim, Timestamp, TokenType,
+};
+
+/// Adds an issuer, and fetches its keys.
+pub(super) fn add(args: AddIssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keys = match (&args.jwks_url, &args.jwks) {
+        // Read here, and not by the argument parser, which repeats what it does not take.
+        (Some(url), _) => IssuerKeys::Url(url.parse::<JwksUrl>().map_err(AddIssuerError::Field)?),
+        (None, Some(file)) => IssuerKeys::Given(read_keys(file)?.to_string()),
+        (None, None) => return Err(Failure::usage("no keys were given · give --jwks-url or --jwks")),
+    };
+    let keystile = session.open()?;
+    let default = ClaimMapping::default();
+    let added = keystile.issuers().add(NewIssuer {
+        name: args.name,
+        issuer: args.issuer,
+        keys,
+        algorithms: args.alg,
+        audiences: args.audience,
+        token_type: args.typ,
+        leeway: args.leeway,
+        claims: ClaimMapping {
+            scopes: if args.scope_claim.is_empty() { default.scopes } else { args.scope_claim },
+            organization: Some(args.org_claim),
+            roles: args.roles_claim,
+        },
+        environment: args.env,
+    })?;
+    // It is added, whatever becomes of its keys.
+    let refreshed = if added.is_fetched() { Some(keystile.issuers().refresh(&added.name)) } else { None };
+    let info = keystile.issuers().show(&added.name)?;
+    if session.output.is_json() {
+        session.output.json(&OneIssuer { issuer: IssuerJson::new(&info) })?;
+    } else {
+        let keys = counted(info.key_set.keys.len() as u64, "key", "keys");
+        session.output.line(format_args!("added {} with {keys}", printable(&added.name)))?;
+    }
+    if let Some(Err(error)) = refreshed {
+        session.output.warn(&Failure::from(error));
+        let hint = session.command(&format!("issuers refresh {}", quoted(&added.name)));
+        session.output.hint(format_args!("whoever serves tries again by itself; to try now: `{hint}`"));
+    }
+    if info.issuer.audiences.is_empty() {
+        session.output.hint("no audience is asked for, so its tokens for others are let in too");
+    }
+    Ok(Exit::Done)
+}
+
+/// Lists the issuers.
+pub(super) fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open_for_reading()?.keystile;
+    let (issuers, now) = (keystile.issuers().list()?, keystile.request().now);
+    if session.output.is_json() {
+        let issuers = issuers.iter().map(IssuerJson::new).collect();
+        session.output.json(&IssuersJson { issuers })?;
+        return Ok(Exit::Done);
+    }
+    if issuers.is_empty() {
+        session.output.note("no issuers");
+        let hint = session.command("issuers add --help");
+        session.output.hint(format_args!("see how to add one with `{hint}`"));
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&[
+        Column::new("STATE"),
+        Column::new("NAME").cut_to(8),
+        Column::new("ISSUER").cut_to(16).rank(1),
+        Column::new("ALGORITHMS").cut_to(8).rank(4),
+        Column::new("AUDIENCES").cut_to(8).rank(5),
+        Column::new("KEYS"),
+        Column::new("FETCHED").rank(2),
+        Column::new("PROBLEM").rank(3),
+    ]);
+    for info in &issuers {
+        let (issuer, keys) = (&info.issuer, &info.key_set);
+        table.row(vec![
+            Cell::styled(state(issuer), if issuer.enabled { GOOD } else { WARNING }),
+            issuer.name.as_str().into(),
+            issuer.issuer.as_str().into(),
+            joined(&issuer.algorithms).into(),
+            joined(&issuer.audiences).into(),
+            keys.keys.len().to_string().into(),
+            fetched(info, now).into(),
+            match keys.problem {
+                None => NONE.into(),
+                Some(problem) => Cell::styled(problem.code(), BAD),
+            },
+        ]);
+    }
+    session.output.table(&table)?;
+    Ok(Exit::Done)
+}
+
+/// Shows an issuer.
+pub(super) fn show(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open_for_reading()?.keystile;
+    let (info, now) = (keystile.issuers().show(&args.name)?, keystile.request().now);
+    if session.output.is_json() {
+        session.output.json(&OneIssuer { issuer: IssuerJson::new(&info) })?;
+        return Ok(Exit::Done);
+    }
+    let (issuer, keys) = (&info.issuer, &info.key_set);
+    let style = if issuer.enabled { GOOD } else { WARNING };
+    let text = |text: Option<&str>| printable(text.unwrap_or(NONE));
+    let scopes: Vec<_> = issuer.claims.scopes.iter().map(|claim| claim.as_str()).collect();
+    let mut fields = vec![
+        ("name", printable(&issuer.name)),
+        ("issuer", printable(&issuer.issuer)),
+        ("state", format!("{style}{}{style:#}", state(issuer))),
+        ("keys from", printable(jwks_url(issuer).unwrap_or("a file"))),
+        ("algorithms", joined(&issuer.algorithms)),
+        (
+            "audiences",
+            if issuer.audiences.is_empty() { "any".to_owned() } else { printable(&joined(&issuer.audiences)) },
+        ),
+        ("type", text(issuer.token_type.map(TokenType::as_str))),
+        ("leeway", format!("{}s", issuer.leeway)),
+        ("environment", issuer.environment.as_ref().map_or_else(|| "any".to_owned(), ToString::to_string)),
+        ("scopes in", joined(&scopes)),
+        ("org in", text(issuer.claims.organization.as_deref())),
+        ("roles in", text(issuer.claims.roles.as_deref())),
+        ("created", format!("{} by {}", exact(now, issuer.created_at), printable(&issuer.created_by))),
+        ("updated", exact(now, issuer.updated_at)),
+        ("fetched", keys.fetched_at.map_or_else(|| "never".to_owned(), |at| exact(now, at))),
+    ];
+    if issuer.is_fetched() {
+        fields.push(("fresh for", super::duration::format_duration(keys.max_age.into())));
+    }
+    if let Some(problem) = keys.problem {
+        let failures = counted(keys.failures.into(), "time", "times");
+        fields.push(("problem", format!("{BAD}{}{BAD:#}, {failures} in a row", problem.code())));
+    }
+    for (name, value) in fields {
+        session.output.line(format_args!("{TITLE}{name:<12}{TITLE:#} {value}"))?;
+    }
+    session.output.line("")?;
+    let mut table = Table::new(&[Column::new("KEY"), Column::new("TYPE"), Column::new("ALGORITHM")]);
+    for key in &keys.keys {
+        table.row(vec![
+            key.kid.as_deref().unwrap_or(NONE).into(),
+            key.kty.as_str().into(),
+            key.algorithm.map_or(NONE, |algorithm| algorithm.as_str()).into(),
+        ]);
+    }
+    session.output.table(&table)?;
+    Ok(Exit::Done)
+}
+
+/// Fetches the keys of an issuer, or takes others out of a file.
+pub(super) fn refresh(args: &RefreshIssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keys = args.jwks.as_deref().map(read_keys).transpose()?;
+    let keystile = session.open()?;
+    let refreshed = match keys {
+        Some(keys) => keystile.issuers().set_keys(&args.name, &keys)?,
+        None => keystile.issuers().refresh(&args.name)?,
+    };
+    if session.output.is_json() {
+        let issuer = IssuerJson::new(&refreshed.info);
+        session.output.json(&RefreshedJson { changed: refreshed.changed, issuer })?;
+    } else {
+        let keys = counted(refreshed.info.key_set.keys.len() as u64, "key", "keys");
+        let what = if refreshed.changed { "other ones than before" } else { "the same as before" };
+        session.output.line(format_args!("refreshed {}: {keys}, {what}", printable(&args.name)))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Lets the tokens of an issuer in again.
+pub(super) fn enable(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let issuer = keystile.issuers().enable(&args.name)?;
+    tell_changed("enabled", &issuer, session)
+}
+
+/// Refuses the tokens of an issuer.
+pub(super) fn disable(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let issuer = keystile.issuers().disable(&args.name)?;
+    tell_changed("disabled", &issuer, session)
+}
+
+/// Removes an issuer.
+pub(super) fn remove(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let issuer = keystile.issuers().remove(&args.name)?;
+    tell_changed("removed", &issuer, session)
+}
+
+fn tell_changed(what: &'static str, issuer: &ExternalIssuer, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    if session.output.is_json() {
+        session.output.json(&ChangedJson { name: &issuer.name, issuer: &issuer.issuer, done: what })?;
+    } else {
+        session.output.line(format_args!("{what} {} ({})", printable(&issuer.name), printable(&issuer.issuer)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn state(issuer: &ExternalIssuer) -> &'static str {
+    if issuer.enabled { "enabled" } else { "disabled" }
+}
+
+fn jwks_url(issuer: &ExternalIssuer) -> Option<&str> {
+    match &issuer.source {
+        KeySource::Url(url) => Some(url.as_str()),
+        KeySource::Given => None,
+    }
+}
+
+fn fetched(info: &IssuerInfo, now: Timestamp) -> String {
+    match info.key_set.fetched_at {
+        None => "never".to_owned(),
+        Some(_) if !info.issuer.is_fetched() => "a file".to_owned(),
+        Some(at) => relative(now, at),
+    }
+}
+
+#[derive(Serialize)]
+struct OneIssuer<'a> {
+    issuer: IssuerJson<'a>,
+}
+
+#[derive(Serialize)]
+struct IssuersJson<'a> {
+    issuers: Vec<IssuerJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct RefreshedJson<'a> {
+    changed: bool,
+    issuer: IssuerJson<'a>,
+}
+
+#[derive(Serialize)]
+struct ChangedJson<'a> {
+    name: &'a str,
+    issuer: &'a str,
+    done: &'static str,
+}
+
+/// An issuer as programs read it.
+#[derive(Serialize)]
+struct IssuerJson<'a> {
+    name: &'a str,
+    issuer: &'a str,
+    enabled: bool,
+    jwks_url: Option<&'a str>,
+    algorithms: Vec<&'static str>,
+    audiences: &'a [String],
+    typ: Option<&'static str>,
+    leeway_seconds: u32,
+    env: Option<&'a str>,
+    scope_claims: Vec<&'static str>,
+    org_claim: Option<&'a str>,
+    roles_claim: Option<&'a str>,
+    created_at: String,
+    created_by: &'a str,
+    updated_at: String,
+    keys: Vec<KeyJson<'a>>,
+    fetched_at: Option<String>,
+    max_age_seconds: u32,
+    attempted_at: Option<String>,
+    failures: u32,
+    problem: Option<String>,
+}
+
+#[derive(Serialize)]
+struct KeyJson<'a> {
+    kid: Option<&'a str>,
+    kty: &'a str,
+    alg: Option<&'static str>,
+}
+
+impl<'a> IssuerJson<'a> {
+    fn new(info: &'a IssuerInfo) -> IssuerJson<'a> {
+        let (issuer, keys) = (&info.issuer, &info.key_set);
+        IssuerJson {
+            name: &issuer.name,
+            issuer: &issuer.issuer,
+            enabled: issuer.enabled,
+            jwks_url: jwks_url(issuer),
+            algorithms: issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect(),
+            audiences: &issuer.audiences,
+            typ: issuer.token_type.map(TokenType::as_str),
+            leeway_seconds: issuer.leeway,
+            env: issuer.environment.as_ref().map(|environment| environment.as_str()),
+            scope_claims: issuer.claims.scopes.iter().copied().map(ScopeClaim::as_str).collect(),
+            org_claim: issuer.claims.organization.as_deref(),
+            roles_claim: issuer.claims.roles.as_deref(),
+            created_at: rfc3339(issuer.created_at),
+            created_by: &issuer.created_by,
+            updated_at: rfc3339(issuer.updated_at),
+            keys: keys.keys.iter().map(KeyJson::from).collect(),
+            fetched_at: keys.fetched_at.map(rfc3339),
+            max_age_seconds: keys.max_age,
+            attempted_at: keys.attempted_at.map(rfc3339),
+            failures: keys.failures,
+            problem: keys.problem.map(|problem| problem.code()),
+        }
+    }
+}
+
+impl<'a> From<&'a KeySetKey> for KeyJson<'a> {
+    fn from(key: &'a KeySetKey) -> KeyJson<'a> {
+        KeyJson { kid: key.kid.as_deref(), kty: &key.kty, alg: key.algorithm.map(|algorithm| algorithm.as_str()) }
+    }
+}

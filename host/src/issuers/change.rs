@@ -1,0 +1,237 @@
+//! Adding, enabling, disabling and removing issuers.
+
+use keystile_validator::jwt::{Algorithm, ClaimMapping, TokenType};
+use keystile_validator::{Environment, Timestamp};
+use serde_json::json;
+
+use super::Issuers;
+use super::error::{AddIssuerError, ChangeIssuerError};
+use super::fetch::DEFAULT_MAX_AGE;
+use super::issuer::{ExternalIssuer, JwksUrl, KeySource, MAX_ISSUERS, check_fields};
+use super::key_set::KeySet;
+use crate::audit;
+use crate::store::{KeySetRow, ReadTransaction, StoreError, WriteTransaction};
+
+/// What a new issuer should be.
+#[derive(Clone, Debug)]
+pub struct NewIssuer {
+    /// What operators call it.
+    pub name: String,
+    /// The `iss` of its tokens.
+    pub issuer: String,
+    /// Its keys.
+    pub keys: IssuerKeys,
+    /// The algorithms that its tokens may be signed with.
+    pub algorithms: Vec<Algorithm>,
+    /// The audiences of which a token must name one; empty: none is asked for.
+    pub audiences: Vec<String>,
+    /// The `typ` that the header of a token must have.
+    pub token_type: Option<TokenType>,
+    /// How far its clock may be off, in seconds.
+    pub leeway: u32,
+    /// Where the claims are that the standards do not fix.
+    pub claims: ClaimMapping,
+    /// The environment of its principals; `None`: any.
+    pub environment: Option<Environment>,
+}
+
+/// The keys of a new issuer.
+#[derive(Clone, Debug)]
+pub enum IssuerKeys {
+    /// Where they are fetched from.
+    Url(JwksUrl),
+    /// The key set itself, as JSON.
+    Given(String),
+}
+
+impl Issuers<'_> {
+    /// Adds an issuer. Keys at a URL are not fetched yet: [`Issuers::refresh`] does so at once, a
+    /// process that serves within seconds.
+    ///
+    /// # Errors
+    /// [`AddIssuerError`]; nothing was added then.
+    pub fn add(&self, new: NewIssuer) -> Result<ExternalIssuer, AddIssuerError> {
+        self.inner.change(|transaction, now| {
+            let (source, given) = match new.keys {
+                IssuerKeys::Url(url) => (KeySource::Url(url), None),
+                IssuerKeys::Given(text) => (KeySource::Given, Some(text)),
+            };
+            let issuer = ExternalIssuer {
+                name: new.name,
+                issuer: new.issuer,
+                source,
+                algorithms: without_duplicates(new.algorithms),
+                audiences: without_duplicates(new.audiences),
+                token_type: new.token_type,
+                leeway: new.leeway,
+                claims: new.claims,
+                environment: new.environment,
+                enabled: true,
+                created_at: now,
+                created_by: self.inner.actor().to_owned(),
+                updated_at: now,
+            };
+            check_fields(&issuer)?;
+            let mut keys = no_keys();
+            if let Some(text) = given {
+                let set = KeySet::given(&text, &issuer.algorithms).map_err(AddIssuerError::Keys)?;
+                (keys.jwks, keys.fetched_at) = (Some(set.text), Some(now));
+            }
+            let known = transaction.issuers()?;
+            if let Some(taken) = known.iter().find(|known| known.name == issuer.name) {
+                return Err(AddIssuerError::NameTaken { name: taken.name.clone() });
+            }
+            if let Some(taken) = known.iter().find(|known| known.issuer == issuer.issuer) {
+                return Err(AddIssuerError::IssuerTaken { name: taken.name.clone() });
+            }
+            if known.len() >= MAX_ISSUERS {
+                return Err(AddIssuerError::TooMany);
+            }
+            if !transaction.insert_issuer(&issuer, &keys)? {
+                return Err(AddIssuerError::NameTaken { name: issuer.name });
+            }
+            let subject = Some(issuer.name.clone());
+            self.inner.audit(transaction, now, "issuer.added", subject, &describe(&issuer))?;
+            Ok(issuer)
+        })
+    }
+
+    /// Lets the tokens of an issuer in again.
+    ///
+    /// # Errors
+    /// [`ChangeIssuerError`] when it is enabled already.
+    pub fn enable(&self, name: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
+        self.set_enabled(name, true, "issuer.enabled")
+    }
+
+    /// Refuses all tokens of an issuer, until it is enabled again.
+    ///
+    /// # Errors
+    /// [`ChangeIssuerError`] when it is disabled already.
+    pub fn disable(&self, name: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
+        self.set_enabled(name, false, "issuer.disabled")
+    }
+
+    fn set_enabled(&self, name: &str, enabled: bool, action: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
+        self.inner.change(|transaction, now| {
+            let mut issuer = transaction.issuer(name)?.ok_or_else(|| not_found(name))?;
+            if issuer.enabled == enabled {
+                return Err(ChangeIssuerError::Conflict { name: name.to_owned(), enabled });
+            }
+            (issuer.enabled, issuer.updated_at) = (enabled, now);
+            transaction.update_issuer(&issuer)?;
+            self.inner.audit(transaction, now, action, Some(name.to_owned()), &json!({ "issuer": issuer.issuer }))?;
+            Ok(issuer)
+        })
+    }
+
+    /// Removes an issuer and its keys. Its tokens are refused from then on.
+    ///
+    /// # Errors
+    /// [`ChangeIssuerError`] when there is no such issuer, or the store refuses.
+    pub fn remove(&self, name: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
+        self.inner.change(|transaction, now| {
+            let issuer = transaction.issuer(name)?.ok_or_else(|| not_found(name))?;
+            transaction.remove_issuer(name)?;
+            self.inner.audit(transaction, now, "issuer.removed", Some(name.to_owned()), &describe(&issuer))?;
+            Ok(issuer)
+        })
+    }
+}
+
+/// Keeps in a restored store whatever the current one refuses, and says of how many issuers that was
+/// so. Of an issuer in both, settings and keys stay as they are now; one that only either of them knows
+/// is kept, disabled.
+pub(crate) fn keep_refused(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    now: Timestamp,
+    actor: &str,
+) -> Result<u64, StoreError> {
+    let mut kept = 0_u64;
+    let currents = current.issuers()?;
+    let mut tell = |restored: &mut dyn WriteTransaction, name: &str, what: &str| {
+        kept = kept.saturating_add(1);
+        let detail = json!({ "kept": what });
+        audit::append(restored, now, actor, "issuer.carried_over", Some(name.to_owned()), &detail)
+    };
+    for mut old in restored.issuers()? {
+        let same = currents.iter().find(|issuer| issuer.name == old.name);
+        // Under another name, it is in the way of the one that is in force.
+        let in_the_way = currents.iter().any(|issuer| issuer.name != old.name && issuer.issuer == old.issuer);
+        if in_the_way || same.is_some_and(|issuer| issuer.issuer != old.issuer) {
+            restored.remove_issuer(&old.name)?;
+            tell(restored, &old.name, "removed, another issuer has its name or its `iss`")?;
+        } else if same.is_none() && old.enabled {
+            (old.enabled, old.updated_at) = (false, now);
+            restored.update_issuer(&old)?;
+            tell(restored, &old.name, "disabled, removed since the backup")?;
+        }
+    }
+    for mut issuer in currents {
+        let keys = current.key_set(&issuer.name)?.unwrap_or_else(no_keys);
+        match restored.issuer(&issuer.name)? {
+            None => {
+                issuer.enabled = false;
+                issuer.updated_at = now;
+                restored.insert_issuer(&issuer, &keys)?;
+                tell(restored, &issuer.name, "disabled, unknown to the backup")?;
+            }
+            Some(old) => {
+                if old != issuer {
+                    restored.update_issuer(&issuer)?;
+                    tell(restored, &issuer.name, "settings and keys")?;
+                }
+                restored.set_key_set(&issuer.name, &keys)?;
+            }
+        }
+    }
+    Ok(kept)
+}
+
+fn not_found(name: &str) -> ChangeIssuerError {
+    ChangeIssuerError::NotFound { name: name.to_owned() }
+}
+
+/// What is known of keys that nobody has fetched.
+fn no_keys() -> KeySetRow {
+    KeySetRow {
+        jwks: None,
+        fetched_at: None,
+        max_age: DEFAULT_MAX_AGE,
+        etag: None,
+        attempted_at: None,
+        failures: 0,
+        problem: None,
+    }
+}
+
+fn without_duplicates<T: PartialEq>(values: Vec<T>) -> Vec<T> {
+    let mut unique = Vec::with_capacity(values.len());
+    for value in values {
+        if !unique.contains(&value) {
+            unique.push(value);
+        }
+    }
+    unique
+}
+
+/// What the audit trail says of an issuer. A query of its URL could hold what nobody should read.
+fn describe(issuer: &ExternalIssuer) -> serde_json::Value {
+    let url = match &issuer.source {
+        KeySource::Url(url) => Some(url.without_query()),
+        KeySource::Given => None,
+    };
+    json!({
+        "issuer": issuer.issuer,
+        "jwks_url": url,
+        "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
+        "audiences": issuer.audiences,
+        "typ": issuer.token_type.map(TokenType::as_str),
+        "leeway": issuer.leeway,
+        "scope_claims": issuer.claims.scopes.iter().map(|claim| claim.as_str()).collect::<Vec<_>>(),
+        "org_claim": issuer.claims.organization,
+        "roles_claim": issuer.claims.roles,
+        "env": issuer.environment,
+    })
+}

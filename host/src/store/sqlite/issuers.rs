@@ -1,0 +1,206 @@
+//! External issuers and their keys, read and written.
+
+use std::ops::Deref;
+
+use keystile_validator::jwt::{ClaimMapping, ScopeClaim, TokenType};
+use rusqlite::{Connection, Row, params};
+
+use super::checked::Checked as _;
+use super::reader::{all, first};
+use super::rows::{Column, join_words, to_seconds};
+use super::transaction::Transaction;
+use super::writer::touch;
+use crate::issuers::{ExternalIssuer, KeySource};
+use crate::store::{Generation, IssuersMark, KeySetRow, ReadIssuers, StoreError, WriteIssuers};
+
+impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
+    fn issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError> {
+        all(self.connection(), &format!("SELECT {COLUMNS} FROM issuers ORDER BY name"), [], read_issuer)
+    }
+
+    fn issuer(&self, name: &str) -> Result<Option<ExternalIssuer>, StoreError> {
+        first(self.connection(), &format!("SELECT {COLUMNS} FROM issuers WHERE name = ?1"), [name], read_issuer)
+    }
+
+    fn issuers_mark(&self) -> Result<IssuersMark, StoreError> {
+        let query = "SELECT count(*), coalesce(max(generation), 0) FROM issuers";
+        let mark = first(self.connection(), query, [], |row| {
+            let count = Column(0, "issuers.name").number(row)?;
+            Ok(IssuersMark { count, newest: Generation(Column(1, "issuers.generation").number(row)?) })
+        })?;
+        mark.ok_or(StoreError::InvalidValue { column: "issuers.generation" })
+    }
+
+    fn key_set(&self, name: &str) -> Result<Option<KeySetRow>, StoreError> {
+        key_set(self.connection(), name)
+    }
+}
+
+impl<C: Deref<Target = Connection>> WriteIssuers for Transaction<C> {
+    fn insert_issuer(&mut self, issuer: &ExternalIssuer, keys: &KeySetRow) -> Result<bool, StoreError> {
+        self.step(|connection, generation| insert(connection, generation, issuer, keys))
+    }
+
+    fn update_issuer(&mut self, issuer: &ExternalIssuer) -> Result<bool, StoreError> {
+        self.step(|connection, generation| {
+            let generation = touch(connection, generation)?;
+            Ok(write(connection, UPDATE, generation, issuer)? > 0)
+        })
+    }
+
+    fn remove_issuer(&mut self, name: &str) -> Result<bool, StoreError> {
+        self.step(|connection, generation| {
+            touch(connection, generation)?;
+            Ok(connection.execute("DELETE FROM issuers WHERE name = ?1", [name]).checked()? > 0)
+        })
+    }
+
+    fn set_key_set(&mut self, name: &str, keys: &KeySetRow) -> Result<(), StoreError> {
+        self.step(|connection, generation| {
+            if key_set(connection, name)?.is_some_and(|old| old.jwks != keys.jwks) {
+                let generation = touch(connection, generation)?;
+                let sql = "UPDATE issuers SET generation = ?2 WHERE name = ?1";
+                connection.execute(sql, params![name, generation]).checked()?;
+            }
+            write_key_set(connection, name, keys)
+        })
+    }
+}
+
+/// The columns that [`read_issuer`] reads.
+const COLUMNS: &str = "name, issuer, jwks_url, algorithms, audiences, token_type, leeway, scope_claims, \
+     organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at";
+
+const INSERT: &str = "INSERT INTO issuers (name, issuer, jwks_url, algorithms, audiences, token_type, leeway, \
+     scope_claims, organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at, generation) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+
+const UPDATE: &str = "UPDATE issuers SET issuer = ?2, jwks_url = ?3, algorithms = ?4, audiences = ?5, token_type = ?6, \
+     leeway = ?7, scope_claims = ?8, organization_claim = ?9, roles_claim = ?10, environment = ?11, enabled = ?12, \
+     created_at = ?13, created_by = ?14, updated_at = ?15, generation = ?16 WHERE name = ?1";
+
+fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
+    let audiences = Column(4, "issuers.audiences");
+    Ok(ExternalIssuer {
+        name: Column(0, "issuers.name").text(row)?.to_owned(),
+        issuer: Column(1, "issuers.issuer").text(row)?.to_owned(),
+        source: match Column(2, "issuers.jwks_url").optional_text(row)? {
+            None => KeySource::Given,
+            Some(_) => KeySource::Url(Column(2, "issuers.jwks_url").parsed(row)?),
+        },
+        algorithms: Column(3, "issuers.algorithms").words(row)?,
+        audiences: serde_json::from_str(audiences.text(row)?).map_err(|_| audiences.invalid())?,
+        token_type: match Column(5, "issuers.token_type").optional_text(row)? {
+            None => None,
+            Some(name) => Some(TokenType::from_name(name).ok_or_else(|| Column(5, "issuers.token_type").invalid())?),
+        },
+        leeway: Column(6, "issuers.leeway").number(row)?,
+        claims: ClaimMapping {
+            scopes: read_scope_claims(row)?,
+            organization: Column(8, "issuers.organization_claim").optional_text(row)?.map(str::to_owned),
+            roles: Column(9, "issuers.roles_claim").optional_text(row)?.map(str::to_owned),
+        },
+        environment: match Column(10, "issuers.environment").optional_text(row)? {
+            None => None,
+            Some(_) => Some(Column(10, "issuers.environment").parsed(row)?),
+        },
+        enabled: Column(11, "issuers.enabled").flag(row)?,
+        created_at: Column(12, "issuers.created_at").time(row)?,
+        created_by: Column(13, "issuers.created_by").text(row)?.to_owned(),
+        updated_at: Column(14, "issuers.updated_at").time(row)?,
+    })
+}
+
+fn read_scope_claims(row: &Row<'_>) -> Result<Vec<ScopeClaim>, StoreError> {
+    let column = Column(7, "issuers.scope_claims");
+    let names = column.text(row)?.split(' ').filter(|name| !name.is_empty());
+    names.map(|name| ScopeClaim::from_name(name).ok_or_else(|| column.invalid())).collect()
+}
+
+fn key_set(connection: &Connection, name: &str) -> Result<Option<KeySetRow>, StoreError> {
+    let query =
+        "SELECT jwks, fetched_at, max_age, etag, attempted_at, failures, problem FROM jwks_cache WHERE name = ?1";
+    first(connection, query, [name], |row| {
+        Ok(KeySetRow {
+            jwks: Column(0, "jwks_cache.jwks").optional_text(row)?.map(str::to_owned),
+            fetched_at: Column(1, "jwks_cache.fetched_at").optional_time(row)?,
+            max_age: Column(2, "jwks_cache.max_age").number(row)?,
+            etag: Column(3, "jwks_cache.etag").optional_text(row)?.map(str::to_owned),
+            attempted_at: Column(4, "jwks_cache.attempted_at").optional_time(row)?,
+            failures: Column(5, "jwks_cache.failures").number(row)?,
+            problem: match Column(6, "jwks_cache.problem").optional_text(row)? {
+                None => None,
+                Some(_) => Some(Column(6, "jwks_cache.problem").parsed(row)?),
+            },
+        })
+    })
+}
+
+/// Nobody else can write, so a look before tells whether the insert will meet a conflict.
+fn insert(
+    connection: &Connection,
+    generation: &mut Option<Generation>,
+    issuer: &ExternalIssuer,
+    keys: &KeySetRow,
+) -> Result<bool, StoreError> {
+    let query = "SELECT 1 FROM issuers WHERE name = ?1 OR issuer = ?2";
+    if first(connection, query, [&issuer.name, &issuer.issuer], |_| Ok(()))?.is_some() {
+        return Ok(false);
+    }
+    let generation = touch(connection, generation)?;
+    write(connection, INSERT, generation, issuer)?;
+    write_key_set(connection, &issuer.name, keys)?;
+    Ok(true)
+}
+
+/// Runs a statement whose parameters are all fields of an issuer, in the order of the table.
+fn write(connection: &Connection, sql: &str, generation: i64, issuer: &ExternalIssuer) -> Result<usize, StoreError> {
+    let audiences = serde_json::to_string(&issuer.audiences)
+        .map_err(|_| StoreError::InvalidValue { column: "issuers.audiences" })?;
+    let url = match &issuer.source {
+        KeySource::Url(url) => Some(url.as_str()),
+        KeySource::Given => None,
+    };
+    let scopes: Vec<_> = issuer.claims.scopes.iter().map(|claim| claim.as_str()).collect();
+    let mut statement = connection.prepare_cached(sql).checked()?;
+    statement
+        .execute(params![
+            issuer.name,
+            issuer.issuer,
+            url,
+            join_words(&issuer.algorithms),
+            audiences,
+            issuer.token_type.map(TokenType::as_str),
+            issuer.leeway,
+            scopes.join(" "),
+            issuer.claims.organization,
+            issuer.claims.roles,
+            issuer.environment.as_ref().map(|environment| environment.as_str()),
+            issuer.enabled,
+            to_seconds(issuer.created_at),
+            issuer.created_by,
+            to_seconds(issuer.updated_at),
+            generation,
+        ])
+        .checked()
+}
+
+fn write_key_set(connection: &Connection, name: &str, keys: &KeySetRow) -> Result<(), StoreError> {
+    let sql = "INSERT INTO jwks_cache (name, jwks, fetched_at, max_age, etag, attempted_at, failures, problem) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (name) DO UPDATE SET \
+               jwks = excluded.jwks, fetched_at = excluded.fetched_at, max_age = excluded.max_age, \
+               etag = excluded.etag, attempted_at = excluded.attempted_at, failures = excluded.failures, \
+               problem = excluded.problem";
+    let values = params![
+        name,
+        keys.jwks,
+        keys.fetched_at.map(to_seconds),
+        keys.max_age,
+        keys.etag,
+        keys.attempted_at.map(to_seconds),
+        keys.failures,
+        keys.problem.map(|problem| problem.code()),
+    ];
+    connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
+    Ok(())
+}
