@@ -8,6 +8,8 @@ use keystile_validator::{
     AddressRange, Digest, Environment, KeyFormat, KeyId, KeyRecord, KeyState, Rate, Scope, Timestamp,
 };
 
+use crate::login::LoginSettings;
+
 /// Longest name of a key or format, in bytes.
 pub const MAX_NAME_LEN: usize = 128;
 /// Longest display form of an imported secret, in bytes: a hint, never the secret.
@@ -145,6 +147,8 @@ macro_rules! names {
         }
     };
 }
+
+pub(crate) use names;
 
 names! {
     /// Why a key is revoked: a fixed list, so that reports can count. The names follow the reason
@@ -306,4 +310,6 @@ pub struct NamedFormat {
 pub struct Settings {
     /// The longest time a key may be valid, in seconds from its creation; `None`: no limit.
     pub max_lifetime: Option<u64>,
+    /// How users log in, and how long they stay so.
+    pub logins: LoginSettings,
 }

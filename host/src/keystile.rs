@@ -12,6 +12,7 @@ use crate::follower::{GraceQueue, Workers};
 use crate::keys::Keys;
 use crate::limits::RateWindows;
 use crate::options::{CreateStoreError, NewStore, OpenError, OpenOptions};
+use crate::password::Hasher;
 use crate::records::Records;
 use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::store::{Store, StoreError, WriteTransaction};
@@ -35,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) usage: UsageBuffer,
     pub(crate) graces: GraceQueue,
     pub(crate) windows: RateWindows,
+    pub(crate) hasher: Hasher,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) actor: String,
     pub(crate) read_only: bool,

@@ -44,6 +44,24 @@ pub use keys::{
 pub use query::{Cursor, CursorError, KeyPage, KeyQuery};
 pub use secret::Secret;
 
+// Users, logins and sessions
+pub use ids::{SessionId, SessionIdError, UserId, UserIdError};
+pub use login::{
+    Client, Login, LoginError, LoginSettings, LoginSettingsError, MIN_PASSWORD_LEN_BOUNDS, REFRESH_WINDOW_BOUNDS,
+    SESSION_LIFETIME_BOUNDS,
+};
+pub use password::{Password, PasswordError};
+pub use session::{EndReason, Session, SessionEnd, SessionPage, SessionQuery, SessionStatus};
+pub use sessions::{
+    DEFAULT_CLIENT_ID, EndSessionError, ListSessionsError, LoggedIn, LogoutError, Refresh, RefreshError, Sessions,
+};
+pub use tokens::IssueTokenError;
+pub use user::{Email, EmailError, User, UserPage, UserQuery, UserRef, UserRefError, UserStatus};
+pub use users::{
+    ChangePasswordError, ChangeUserStateError, CreateUserError, ListUsersError, NewUser, PasswordChange,
+    ResetPasswordError, ShowUserError, UpdateUserError, UserChange, UserFieldError, Users,
+};
+
 // The store and what watches over it
 pub use audit::{AuditEntry, AuditHash, AuditProblem, AuditReport, Checkpoint};
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -64,6 +82,10 @@ pub mod bounds {
         DEFAULT_GRACE, EXPIRING_SECONDS, IDLE_SECONDS, MAX_GRACE, MAX_IMPORT, MAX_REPORT_KEYS, MAX_VALID_SECRETS,
         OLD_SECONDS,
     };
+    pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
+    pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};
+    pub use crate::session::{MAX_CLIENT_ID_LEN, MAX_CLIENT_LEN, MAX_SESSION_SCOPES, MAX_SESSIONS};
+    pub use crate::user::{MAX_EMAIL_LEN, MAX_EMAIL_LOCAL_LEN};
     pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
     pub use keystile_validator::bounds::*;
 }
@@ -77,18 +99,26 @@ mod clock;
 mod doctor;
 mod follower;
 mod formats;
+mod ids;
 mod key;
 mod keys;
 mod keystile;
 mod limits;
+mod login;
 mod options;
+mod password;
 mod query;
 mod records;
 mod restore;
 mod secret;
+mod session;
+mod sessions;
 mod settings;
 mod store;
 mod systems;
 mod text;
+mod tokens;
 mod usage;
+mod user;
+mod users;
 mod verify;

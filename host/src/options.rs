@@ -152,6 +152,7 @@ impl OpenOptions {
             usage: crate::usage::UsageBuffer::new(),
             graces: crate::follower::GraceQueue::default(),
             windows: crate::limits::RateWindows::new(),
+            hasher: crate::password::Hasher::default(),
             clock: self.clock,
             actor: self.actor,
             read_only: self.read_only,

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::key::Settings;
 use crate::keystile::Keystile;
+use crate::login::LoginSettingsError;
 use crate::store::StoreError;
 
 /// What the longest lifetime of keys can be set to: one minute to ten years, in seconds.
@@ -30,7 +31,13 @@ impl Keystile {
         check(settings)?;
         self.inner.change(|transaction, now| {
             transaction.set_settings(settings)?;
-            let detail = json!({ "max_lifetime_seconds": settings.max_lifetime });
+            let logins = &settings.logins;
+            let detail = json!({
+                "max_lifetime_seconds": settings.max_lifetime,
+                "min_password_len": logins.min_password_len,
+                "session_lifetime_seconds": logins.session_lifetime,
+                "refresh_window_seconds": logins.refresh_window,
+            });
             self.inner.audit(transaction, now, "settings.changed", None, &detail)?;
             Ok(())
         })
@@ -40,7 +47,7 @@ impl Keystile {
 pub(crate) fn check(settings: &Settings) -> Result<(), SetSettingsError> {
     match settings.max_lifetime {
         Some(seconds) if !MAX_LIFETIME_BOUNDS.contains(&seconds) => Err(SetSettingsError::MaxLifetime { seconds }),
-        _ => Ok(()),
+        _ => settings.logins.check().map_err(SetSettingsError::Logins),
     }
 }
 
@@ -53,6 +60,8 @@ pub enum SetSettingsError {
         /// The seconds that were given.
         seconds: u64,
     },
+    /// A setting of logins is out of bounds.
+    Logins(LoginSettingsError),
     /// The store refused.
     Store(StoreError),
 }
@@ -63,6 +72,7 @@ impl fmt::Display for SetSettingsError {
             SetSettingsError::MaxLifetime { seconds } => {
                 write!(f, "a longest lifetime of {seconds} seconds does not fit · give 1m to 3650d, such as 90d")
             }
+            SetSettingsError::Logins(error) => error.fmt(f),
             SetSettingsError::Store(error) => error.fmt(f),
         }
     }

@@ -87,7 +87,7 @@ fn times_must_make_sense() {
 fn the_operators_longest_lifetime_holds() {
     let (_folder, path) = new_store();
     let keystile = Keystile::open(&path).unwrap();
-    keystile.set_settings(&Settings { max_lifetime: Some(30 * 86_400) }).unwrap();
+    keystile.set_settings(&Settings { max_lifetime: Some(30 * 86_400), ..Settings::default() }).unwrap();
     let now = keystile.request().now;
     let expiring = |days: u64| NewKey { expires_at: Some(now.saturating_add(days * 86_400)), ..named("k") };
     assert!(keystile.keys().create(expiring(30)).is_ok());
@@ -99,8 +99,8 @@ fn the_operators_longest_lifetime_holds() {
     let forever = keystile::KeyChange { expires_at: Some(None), ..keystile::KeyChange::default() };
     let updated = keystile.keys().update(unlimited.key.id, forever).unwrap();
     assert_eq!(updated.expires_at, unlimited.key.expires_at, "an update is no way around it");
-    assert!(keystile.set_settings(&Settings { max_lifetime: Some(59) }).is_err());
-    assert!(keystile.set_settings(&Settings { max_lifetime: Some(3_650 * 86_400 + 1) }).is_err());
+    assert!(keystile.set_settings(&Settings { max_lifetime: Some(59), ..Settings::default() }).is_err());
+    assert!(keystile.set_settings(&Settings { max_lifetime: Some(3_650 * 86_400 + 1), ..Settings::default() }).is_err());
 }
 
 #[test]

@@ -100,6 +100,7 @@ const FIELD: (Exit, &str) = (Exit::Usage, "invalid_field");
 const FORMAT: (Exit, &str) = (Exit::Usage, "invalid_format");
 const UNKNOWN_FORMAT: (Exit, &str) = (Exit::Conflict, "unknown_format");
 const UNKNOWN_KEY: (Exit, &str) = (Exit::Conflict, "unknown_key");
+const UNKNOWN_USER: (Exit, &str) = (Exit::Conflict, "unknown_user");
 const CONFLICT: (Exit, &str) = (Exit::Conflict, "conflict");
 const USAGE: (Exit, &str) = (Exit::Usage, "usage");
 const GENERATOR: (Exit, &str) = (Exit::CannotSay, "no_random_bytes");
@@ -110,6 +111,7 @@ impl Classified for StoreError {
             StoreError::Missing { .. } => (Exit::Conflict, "no_store"),
             StoreError::AlreadyExists { .. } => (Exit::Conflict, "already_exists"),
             StoreError::NoSuchKey { .. } => UNKNOWN_KEY,
+            StoreError::NoSuchUser { .. } => UNKNOWN_USER,
             StoreError::SameFile { .. } | StoreError::CursorMismatch => USAGE,
             StoreError::NotAStore { .. } => (Exit::CannotSay, "not_a_store"),
             StoreError::OtherProgram { .. } => (Exit::CannotSay, "other_program"),
@@ -125,6 +127,7 @@ impl Classified for StoreError {
             StoreError::RolledBack | StoreError::EngineTooOld { .. } | StoreError::Engine { .. } => {
                 (Exit::CannotSay, "engine")
             }
+            StoreError::NoRandomBytes => GENERATOR,
             StoreError::System { .. } => (Exit::CannotSay, "system"),
         }
     }
@@ -179,7 +182,7 @@ impl Classified for AddFormatError {
 impl Classified for SetSettingsError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
-            SetSettingsError::MaxLifetime { .. } => FIELD,
+            SetSettingsError::MaxLifetime { .. } | SetSettingsError::Logins(_) => FIELD,
             SetSettingsError::Store(error) => error.class(),
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn init(args: InitArgs, session: &mut Session<'_>) -> Result<Exit, Fa
             ),
         )
     })?;
-    let settings = Settings { max_lifetime: args.max_lifetime.and_then(|max| max.0) };
+    let settings = Settings { max_lifetime: args.max_lifetime.and_then(|max| max.0), ..Settings::default() };
     Keystile::options().actor(session.actor.as_str()).create(&session.db, NewStore { formats, settings })?;
     // What was made is told as it is in the store, with the default format when none was given.
     let keystile = session.open()?;
@@ -91,7 +91,7 @@ pub(super) fn show_settings(session: &mut Session<'_>) -> Result<Exit, Failure> 
 /// Changes the settings.
 pub(super) fn set_settings(args: &SetSettingsArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let keystile = session.open()?;
-    let settings = Settings { max_lifetime: args.max_lifetime.0 };
+    let settings = Settings { max_lifetime: args.max_lifetime.0, ..keystile.settings()? };
     keystile.set_settings(&settings)?;
     let exit = tell_settings(&settings, session)?;
     if settings.max_lifetime.is_some() {

@@ -6,6 +6,7 @@
 
 mod error;
 mod sqlite;
+pub(crate) mod users;
 
 use std::path::Path;
 
@@ -70,7 +71,7 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction {
+pub(crate) trait ReadTransaction: users::ReadUsers {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -138,7 +139,7 @@ pub(crate) struct UsageDelta {
 }
 
 /// A write in progress.
-pub(crate) trait WriteTransaction: ReadTransaction {
+pub(crate) trait WriteTransaction: ReadTransaction + users::WriteUsers {
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.
     fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError>;

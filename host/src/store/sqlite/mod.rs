@@ -7,6 +7,7 @@
 //! | `schema` | tables, and the steps that brought them there |
 //! | `transaction` | one transaction: both faces of it, [`ReadTransaction`] and [`WriteTransaction`] |
 //! | `reader`, `list`, `records`, `writer` | what is done inside one |
+//! | `users` | the same for users, sessions and attempts to log in |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
 
@@ -24,6 +25,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod users;
 mod writer;
 
 use std::io;

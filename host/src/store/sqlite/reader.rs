@@ -1,10 +1,13 @@
 //! What is read inside a transaction, but for lists and the records of all keys.
 
+use std::str::FromStr;
+
 use keystile_validator::{Digest, KeyId};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::checked::Checked as _;
 use super::rows::{Column, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
+use super::users;
 use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, Settings};
 use crate::store::{Generation, Position, RotationRow, StoreError};
@@ -41,10 +44,13 @@ pub(super) fn key_count(connection: &Connection) -> Result<u64, StoreError> {
 }
 
 pub(super) fn settings(connection: &Connection) -> Result<Settings, StoreError> {
+    Ok(Settings { max_lifetime: setting(connection, MAX_LIFETIME)?, logins: users::settings(connection)? })
+}
+
+/// One setting; `None`: it was never set, or was taken away.
+pub(super) fn setting<T: FromStr>(connection: &Connection, name: &str) -> Result<Option<T>, StoreError> {
     let value = Column(0, "settings.value");
-    let query = "SELECT value FROM settings WHERE name = ?1";
-    let max_lifetime = first(connection, query, [MAX_LIFETIME], |row| value.parsed(row))?;
-    Ok(Settings { max_lifetime })
+    first(connection, "SELECT value FROM settings WHERE name = ?1", [name], |row| value.parsed(row))
 }
 
 pub(super) fn formats(connection: &Connection) -> Result<Vec<NamedFormat>, StoreError> {
@@ -128,7 +134,7 @@ pub(super) fn recent_audit(
 }
 
 /// The first row of a query.
-fn first<T>(
+pub(super) fn first<T>(
     connection: &Connection,
     query: &str,
     params: impl Params,

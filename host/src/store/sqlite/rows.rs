@@ -78,6 +78,13 @@ impl Column {
         bytes.ok_or_else(|| self.invalid())
     }
 
+    pub(super) fn optional_bytes<const N: usize>(self, row: &Row<'_>) -> Result<Option<[u8; N]>, StoreError> {
+        match self.value(row)? {
+            ValueRef::Null => Ok(None),
+            _ => self.bytes(row).map(Some),
+        }
+    }
+
     pub(super) fn parsed<T: FromStr>(self, row: &Row<'_>) -> Result<T, StoreError> {
         self.text(row)?.parse().map_err(|_| self.invalid())
     }

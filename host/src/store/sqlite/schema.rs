@@ -1,5 +1,7 @@
 //! The schema, as a list of steps that is only ever added to.
 
+mod users;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::checked::Checked as _;
@@ -14,7 +16,7 @@ pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step brings the schema from the version that is its index to the next one. A step that was
 /// released never changes.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, users::USERS];
 
 /// Brings the schema up to date, each step in one transaction with its version number.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -59,7 +59,7 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
     }
 
     /// One step of a write.
-    fn step<T>(
+    pub(super) fn step<T>(
         &mut self,
         step: impl FnOnce(&Connection, &mut Option<Generation>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 use super::checked::Checked as _;
 use super::reader::{self, MAX_LIFETIME};
 use super::rows::{join_words, origin_name, state_name, to_integer, to_seconds};
+use super::users;
 use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, Origin, SecretInfo, Settings};
 use crate::store::{Generation, Position, RotationRow, StoreError, UsageDelta};
@@ -24,7 +25,7 @@ pub(super) fn set_position(connection: &Connection, position: Position) -> Resul
 }
 
 /// The generation of this write: the first change that a verdict can depend on begins a new one.
-fn touch(connection: &Connection, generation: &mut Option<Generation>) -> Result<i64, StoreError> {
+pub(super) fn touch(connection: &Connection, generation: &mut Option<Generation>) -> Result<i64, StoreError> {
     let generation = match generation {
         Some(generation) => *generation,
         none => {
@@ -202,11 +203,17 @@ pub(super) fn set_settings(
     settings: &Settings,
 ) -> Result<(), StoreError> {
     touch(connection, generation)?;
-    match settings.max_lifetime {
-        None => connection.execute("DELETE FROM settings WHERE name = ?1", [MAX_LIFETIME]),
-        Some(seconds) => connection.execute(
+    set_setting(connection, MAX_LIFETIME, settings.max_lifetime.map(|seconds| seconds.to_string()))?;
+    users::set_settings(connection, &settings.logins)
+}
+
+/// Writes one setting; `None` takes it away.
+pub(super) fn set_setting(connection: &Connection, name: &str, value: Option<String>) -> Result<(), StoreError> {
+    match value {
+        None => connection.execute("DELETE FROM settings WHERE name = ?1", [name]),
+        Some(value) => connection.execute(
             "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            params![MAX_LIFETIME, seconds.to_string()],
+            params![name, value],
         ),
     }
     .checked()?;

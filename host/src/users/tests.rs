@@ -1,0 +1,1 @@
+//! Users, on a real store.
