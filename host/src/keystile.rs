@@ -190,7 +190,9 @@ impl Inner {
         change: impl FnOnce(&mut dyn WriteTransaction, Timestamp) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut transaction = self.store.write()?;
-        let result = change(&mut *transaction, self.now())?;
+        let now = self.now();
+        self.mind_the_clock(&mut *transaction, now)?;
+        let result = change(&mut *transaction, now)?;
         transaction.commit()?;
         if let Some(records) = &self.records {
             // The change is done. If it cannot be read back, the records say that they are not
@@ -198,6 +200,18 @@ impl Inner {
             let _ = records.follow(&*self.store);
         }
         Ok(result)
+    }
+
+    /// Whether the clock has gone back since the last change, whoever made it: what was over by then
+    /// stays over.
+    fn mind_the_clock(&self, transaction: &mut dyn WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
+        let Some(since) = transaction.last_audit()?.map(|last| last.at).filter(|at| *at > now) else { return Ok(()) };
+        let sessions = transaction.clock_went_back(since, now)?;
+        if sessions > 0 {
+            let detail = serde_json::json!({ "seconds": since.seconds_since(now), "sessions": sessions });
+            self.audit(transaction, now, "clock.went_back", None, &detail)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn audit(

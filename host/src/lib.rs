@@ -84,9 +84,9 @@ pub mod bounds {
     };
     pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
     pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};
+    pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
     pub use crate::session::{MAX_CLIENT_ID_LEN, MAX_CLIENT_LEN, MAX_SESSION_SCOPES, MAX_SESSIONS};
     pub use crate::user::{MAX_EMAIL_LEN, MAX_EMAIL_LOCAL_LEN};
-    pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
     pub use keystile_validator::bounds::*;
 }
 

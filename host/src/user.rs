@@ -211,7 +211,9 @@ pub enum UserRefError {
 impl fmt::Display for UserRefError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            UserRefError::Id(_) => f.write_str("not a user · give an e-mail address, or an id as `users list` shows it"),
+            UserRefError::Id(_) => {
+                f.write_str("not a user · give an e-mail address, or an id as `users list` shows it")
+            }
             UserRefError::Email(error) => error.fmt(f),
         }
     }
@@ -237,13 +239,7 @@ pub struct UserQuery {
 
 impl Default for UserQuery {
     fn default() -> UserQuery {
-        UserQuery {
-            search: None,
-            organization: None,
-            suspended: None,
-            limit: crate::query::DEFAULT_PAGE,
-            after: None,
-        }
+        UserQuery { search: None, organization: None, suspended: None, limit: crate::query::DEFAULT_PAGE, after: None }
     }
 }
 
@@ -272,9 +268,30 @@ mod tests {
             assert_eq!(text.parse::<Email>().unwrap().as_str(), expected);
         }
         for bad in [
-            "", "ada", "@", "ada@", "@example.com", "a@b@c", "a b@c.d", "a@b c", ".a@b", "a.@b", "a..b@c", "a@.b",
-            "a@b.", "a@b..c", "a@-b", "a@b-", "\"a\"@b", "a@[127.0.0.1]", "ä@b.c", "a@b\u{fc}cher.de", "a\0@b", "a@b_c",
-            "Kelvin\u{212a}@b.c", "a@b,c@d",
+            "",
+            "ada",
+            "@",
+            "ada@",
+            "@example.com",
+            "a@b@c",
+            "a b@c.d",
+            "a@b c",
+            ".a@b",
+            "a.@b",
+            "a..b@c",
+            "a@.b",
+            "a@b.",
+            "a@b..c",
+            "a@-b",
+            "a@b-",
+            "\"a\"@b",
+            "a@[127.0.0.1]",
+            "ä@b.c",
+            "a@b\u{fc}cher.de",
+            "a\0@b",
+            "a@b_c",
+            "Kelvin\u{212a}@b.c",
+            "a@b,c@d",
         ] {
             assert_eq!(bad.parse::<Email>(), Err(EmailError::Form), "{bad:?}");
         }

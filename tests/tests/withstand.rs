@@ -100,7 +100,9 @@ fn the_operators_longest_lifetime_holds() {
     let updated = keystile.keys().update(unlimited.key.id, forever).unwrap();
     assert_eq!(updated.expires_at, unlimited.key.expires_at, "an update is no way around it");
     assert!(keystile.set_settings(&Settings { max_lifetime: Some(59), ..Settings::default() }).is_err());
-    assert!(keystile.set_settings(&Settings { max_lifetime: Some(3_650 * 86_400 + 1), ..Settings::default() }).is_err());
+    assert!(
+        keystile.set_settings(&Settings { max_lifetime: Some(3_650 * 86_400 + 1), ..Settings::default() }).is_err()
+    );
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::io;
 
 use crate::sandbox::SandboxError;
 use crate::{
-    AddFormatError, ChangeStateError, CreateKeyError, CreateStoreError, ImportKeysError, KeyFieldError, KeyFormatError,
-    ListKeysError, OpenError, RestoreError, RotateKeyError, SetSettingsError, ShowKeyError, StoreError, UpdateKeyError,
+    AddFormatError, ChangeStateError, ChangeUserStateError, CreateKeyError, CreateStoreError, CreateUserError,
+    EndSessionError, ImportKeysError, KeyFieldError, KeyFormatError, ListKeysError, ListSessionsError, ListUsersError,
+    OpenError, PasswordError, ResetPasswordError, RestoreError, RotateKeyError, SetSettingsError, ShowKeyError,
+    ShowUserError, StoreError, UpdateKeyError, UpdateUserError,
 };
 
 /// How a command ends.
@@ -82,6 +84,14 @@ macro_rules! failures {
 failures!(
     AddFormatError,
     ChangeStateError,
+    ChangeUserStateError,
+    CreateUserError,
+    EndSessionError,
+    ListSessionsError,
+    ListUsersError,
+    ResetPasswordError,
+    ShowUserError,
+    UpdateUserError,
     CreateKeyError,
     CreateStoreError,
     ImportKeysError,
@@ -101,6 +111,8 @@ const FORMAT: (Exit, &str) = (Exit::Usage, "invalid_format");
 const UNKNOWN_FORMAT: (Exit, &str) = (Exit::Conflict, "unknown_format");
 const UNKNOWN_KEY: (Exit, &str) = (Exit::Conflict, "unknown_key");
 const UNKNOWN_USER: (Exit, &str) = (Exit::Conflict, "unknown_user");
+const PASSWORD: (Exit, &str) = (Exit::Usage, "invalid_password");
+const BUSY: (Exit, &str) = (Exit::CannotSay, "busy");
 const CONFLICT: (Exit, &str) = (Exit::Conflict, "conflict");
 const USAGE: (Exit, &str) = (Exit::Usage, "usage");
 const GENERATOR: (Exit, &str) = (Exit::CannotSay, "no_random_bytes");
@@ -277,6 +289,98 @@ impl Classified for ImportKeysError {
             ImportKeysError::DuplicateDigest { .. } => CONFLICT,
             ImportKeysError::Generator => GENERATOR,
             ImportKeysError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for PasswordError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            PasswordError::TooLong | PasswordError::TooShort { .. } | PasswordError::Common => PASSWORD,
+            PasswordError::Generator => GENERATOR,
+            PasswordError::Memory => (Exit::CannotSay, "system"),
+        }
+    }
+}
+
+impl Classified for CreateUserError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            CreateUserError::Field(_) => FIELD,
+            CreateUserError::Password(error) => error.class(),
+            CreateUserError::EmailTaken { .. } => CONFLICT,
+            CreateUserError::Busy => BUSY,
+            CreateUserError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ShowUserError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ShowUserError::NotFound { .. } => UNKNOWN_USER,
+            ShowUserError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ListUsersError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ListUsersError::Limit { .. } | ListUsersError::Search => USAGE,
+            ListUsersError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for UpdateUserError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            UpdateUserError::NotFound { .. } => UNKNOWN_USER,
+            UpdateUserError::NoChange => USAGE,
+            UpdateUserError::Field(_) => FIELD,
+            UpdateUserError::EmailTaken { .. } => CONFLICT,
+            UpdateUserError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ChangeUserStateError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ChangeUserStateError::NotFound { .. } => UNKNOWN_USER,
+            ChangeUserStateError::Conflict { .. } => CONFLICT,
+            ChangeUserStateError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ResetPasswordError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ResetPasswordError::NotFound { .. } => UNKNOWN_USER,
+            ResetPasswordError::Password(error) => error.class(),
+            ResetPasswordError::Busy => BUSY,
+            ResetPasswordError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for EndSessionError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            EndSessionError::NotFound { .. } => (Exit::Conflict, "unknown_session"),
+            EndSessionError::UserNotFound { .. } => UNKNOWN_USER,
+            EndSessionError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ListSessionsError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ListSessionsError::Limit { .. } => USAGE,
+            ListSessionsError::Store(error) => error.class(),
         }
     }
 }

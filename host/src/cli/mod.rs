@@ -19,10 +19,12 @@ mod people;
 mod report;
 mod rotate;
 mod session;
+mod sessions;
 mod store;
 mod table;
 mod update;
 mod usage;
+mod users;
 mod values;
 mod verify;
 
@@ -101,6 +103,8 @@ fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure
             KeysCommand::Import(args) => import::import(&args, session),
             KeysCommand::Report => report::report(session),
         },
+        Command::Users { command } => users::run(command, session),
+        Command::Sessions { command } => sessions::run(command, session),
         Command::Verify(args) => verify::verify(args, session),
         Command::Audit { command: AuditCommand::List(args) } => audit::list(&args, session),
         Command::Audit { command: AuditCommand::Verify(args) } => audit::verify(&args, session),

@@ -10,6 +10,7 @@ use super::output::{BAD, GOOD, WARNING};
 use super::people::{counted, printable};
 use super::session::Session;
 use super::table::{Cell, Column, Table};
+use super::values::MaxLifetime;
 use crate::{
     Finding, KeyFormat, KeyFormatError, Keystile, NewStore, RestoreError, SYSTEMS, Settings, Severity, StoreError,
 };
@@ -74,11 +75,19 @@ struct InitJson<'a> {
 #[derive(Serialize)]
 struct SettingsJson {
     max_lifetime_seconds: Option<u64>,
+    session_lifetime_seconds: u64,
+    refresh_window_seconds: u64,
+    min_password_len: usize,
 }
 
 impl From<&Settings> for SettingsJson {
     fn from(settings: &Settings) -> SettingsJson {
-        SettingsJson { max_lifetime_seconds: settings.max_lifetime }
+        SettingsJson {
+            max_lifetime_seconds: settings.max_lifetime,
+            session_lifetime_seconds: settings.logins.session_lifetime,
+            refresh_window_seconds: settings.logins.refresh_window,
+            min_password_len: settings.logins.min_password_len,
+        }
     }
 }
 
@@ -91,10 +100,17 @@ pub(super) fn show_settings(session: &mut Session<'_>) -> Result<Exit, Failure> 
 /// Changes the settings.
 pub(super) fn set_settings(args: &SetSettingsArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let keystile = session.open()?;
-    let settings = Settings { max_lifetime: args.max_lifetime.0, ..keystile.settings()? };
+    let mut settings = keystile.settings()?;
+    if let Some(MaxLifetime(seconds)) = args.max_lifetime {
+        settings.max_lifetime = seconds;
+    }
+    let logins = &mut settings.logins;
+    logins.session_lifetime = args.session_lifetime.unwrap_or(logins.session_lifetime);
+    logins.refresh_window = args.refresh_window.unwrap_or(logins.refresh_window);
+    logins.min_password_len = args.min_password.unwrap_or(logins.min_password_len);
     keystile.set_settings(&settings)?;
     let exit = tell_settings(&settings, session)?;
-    if settings.max_lifetime.is_some() {
+    if args.max_lifetime.is_some_and(|max| max.0.is_some()) {
         session.output.hint("this holds for keys that are made or changed from now on");
     }
     Ok(exit)
@@ -105,7 +121,11 @@ fn tell_settings(settings: &Settings, session: &mut Session<'_>) -> Result<Exit,
         session.output.json(&SettingsJson::from(settings))?;
     } else {
         let max = settings.max_lifetime.map_or_else(|| "none".to_owned(), format_duration);
-        session.output.line(format_args!("max-lifetime  {max}"))?;
+        let logins = &settings.logins;
+        session.output.line(format_args!("max-lifetime      {max}"))?;
+        session.output.line(format_args!("session-lifetime  {}", format_duration(logins.session_lifetime)))?;
+        session.output.line(format_args!("refresh-window    {}", format_duration(logins.refresh_window)))?;
+        session.output.line(format_args!("min-password      {}", logins.min_password_len))?;
     }
     Ok(Exit::Done)
 }
@@ -118,7 +138,7 @@ pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Exi
         session.output.json(&BackupJson { backup: &path })?;
     } else {
         session.output.line(format_args!("backed up to {}", printable(&path)))?;
-        session.output.hint("it holds digests and names, and no secrets; keep it where only you can read it");
+        session.output.hint("it holds names, digests, hashes of passwords and what refresh tokens are made with; keep it where only you can read it");
     }
     Ok(Exit::Done)
 }
@@ -141,7 +161,12 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
         error => Failure::from(error),
     })?;
     if session.output.is_json() {
-        session.output.json(&RestoredJson { keys: restored.keys, carried_over: restored.carried_over })?;
+        session.output.json(&RestoredJson {
+            keys: restored.keys,
+            carried_over: restored.carried_over,
+            users_carried_over: restored.users_carried_over,
+            sessions_ended: restored.sessions_ended,
+        })?;
         return Ok(Exit::Done);
     }
     let db = printable(&session.db.display().to_string());
@@ -152,6 +177,14 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
             counted(restored.carried_over, "key", "keys")
         ))?;
     }
+    if restored.users_carried_over > 0 {
+        let users = counted(restored.users_carried_over, "user", "users");
+        session.output.line(format_args!("carried over: {users} changed or made since the backup"))?;
+    }
+    if restored.sessions_ended > 0 {
+        let sessions = counted(restored.sessions_ended, "session", "sessions");
+        session.output.line(format_args!("ended {sessions}: nobody can say which had ended since the backup"))?;
+    }
     let hint = session.command("doctor");
     session.output.hint(format_args!("look it over with `{hint}`"));
     Ok(Exit::Done)
@@ -161,6 +194,8 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
 struct RestoredJson {
     keys: u64,
     carried_over: u64,
+    users_carried_over: u64,
+    sessions_ended: u64,
 }
 
 /// Looks for trouble.

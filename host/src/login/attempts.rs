@@ -104,6 +104,8 @@ pub(crate) struct Counted {
     buckets: Vec<BucketId>,
     /// The device it would make known.
     device: Option<BucketId>,
+    /// What it locks when it fails, after how many failures.
+    locks: Vec<(BucketKind, u32)>,
     /// Attempts of this account that failed before.
     pub(crate) failures_before: u32,
 }
@@ -158,14 +160,16 @@ pub(crate) fn count(inner: &Inner, attempt: &Attempt<'_>) -> Result<Result<Count
     let now = inner.now();
     let view = inner.store().read()?;
     if let Some(key) = view.bucket_key()?
-        && let Err(refused) = look(&*view, &Buckets::new(&key, attempt), now)?
+        && let buckets = Buckets::new(&key, attempt)
+        && let Err(refused) = look(&*view, &buckets, now)?
+        && too_long(&*view, &buckets, now)?.is_empty()
     {
         return Ok(Err(refused));
     }
     drop(view);
     let mut transaction = inner.store().write()?;
     let now = inner.now();
-    let counted = count_in(inner, &mut *transaction, attempt, now)?;
+    let counted = count_in(&mut *transaction, attempt, now)?;
     // Also when it is refused: a lock that was cut to its longest stays cut.
     transaction.commit()?;
     Ok(counted)
@@ -185,7 +189,6 @@ fn look(view: &dyn ReadTransaction, buckets: &Buckets, now: Timestamp) -> Result
 }
 
 fn count_in(
-    inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     attempt: &Attempt<'_>,
     now: Timestamp,
@@ -195,19 +198,22 @@ fn count_in(
     let found = match look(&*transaction, &buckets, now)? {
         Ok(found) => found,
         Err(refused) => {
-            trim_locks(transaction, &buckets, now)?;
+            // Cut in the store, or it would be cut anew at every attempt, and never end.
+            for (id, bucket) in too_long(&*transaction, &buckets, now)? {
+                transaction.set_bucket(&id, &bucket)?;
+            }
             return Ok(Err(refused));
         }
     };
     let forget = |seconds| Timestamp::from_unix(now.unix().saturating_sub(seconds)).unwrap_or(now);
     transaction.forget_buckets(forget(DEVICE_KNOWN), forget(ACCOUNT.forget))?;
-    let mut counted = Counted { buckets: Vec::new(), device: buckets.device, failures_before: 0 };
+    let mut counted = Counted { buckets: Vec::new(), device: buckets.device, locks: Vec::new(), failures_before: 0 };
     for (id, bucket) in found {
         let policy = Policy::of(id.kind);
         let bucket = policy.count(bucket, now);
         transaction.set_bucket(&id, &bucket)?;
         if bucket.failures >= policy.lock_after {
-            tell_lock(inner, transaction, attempt, id.kind, bucket.failures, now)?;
+            counted.locks.push((id.kind, bucket.failures));
         }
         if id.kind != BucketKind::Address {
             counted.failures_before = bucket.failures.saturating_sub(1);
@@ -217,18 +223,32 @@ fn count_in(
     Ok(Ok(counted))
 }
 
-/// A lock that is longer than any can be was made before the clock went back: it is cut in the store, or it
-/// would be cut anew at every attempt, and never end.
-fn trim_locks(transaction: &mut dyn WriteTransaction, buckets: &Buckets, now: Timestamp) -> Result<(), StoreError> {
+/// The locks that are longer than any can be, because they were made before the clock went back, as they are
+/// when they are cut.
+fn too_long(view: &dyn ReadTransaction, buckets: &Buckets, now: Timestamp) -> Result<Found, StoreError> {
+    let mut found = Found::new();
     for id in [Some(buckets.account), buckets.address, buckets.device].into_iter().flatten() {
-        if let Some(stored) = transaction.bucket(&id)? {
-            let trimmed = Policy::of(id.kind).recall(Some(stored), now);
-            if trimmed.blocked_until < stored.blocked_until {
-                transaction.set_bucket(&id, &trimmed)?;
+        if let Some(stored) = view.bucket(&id)? {
+            let cut = Policy::of(id.kind).recall(Some(stored), now);
+            if cut.blocked_until < stored.blocked_until {
+                found.push((id, cut));
             }
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Tells the audit trail of the locks that an attempt has brought, now that it has failed.
+pub(crate) fn fail(inner: &Inner, attempt: &Attempt<'_>, counted: &Counted) -> Result<(), StoreError> {
+    if counted.locks.is_empty() {
+        return Ok(());
+    }
+    inner.change(|transaction, now| {
+        counted
+            .locks
+            .iter()
+            .try_for_each(|(kind, failures)| tell_lock(inner, transaction, attempt, *kind, *failures, now))
+    })
 }
 
 /// The audit trail learns of locks, with the id of an account that there is, and with nothing of one that
@@ -259,7 +279,11 @@ fn tell_lock(
 
 /// Takes an attempt back that was a success: the count of the account, or of the device, begins anew, and
 /// the device is known from now on.
-pub(crate) fn succeed(transaction: &mut dyn WriteTransaction, counted: &Counted, now: Timestamp) -> Result<(), StoreError> {
+pub(crate) fn succeed(
+    transaction: &mut dyn WriteTransaction,
+    counted: &Counted,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for id in &counted.buckets {
         let Some(mut bucket) = transaction.bucket(id)? else { continue };
         match id.kind {
@@ -291,7 +315,11 @@ pub(crate) fn locked_until(
 }
 
 /// Forgets what was counted of an account; says whether it was locked.
-pub(crate) fn unlock(transaction: &mut dyn WriteTransaction, account: &str, now: Timestamp) -> Result<bool, StoreError> {
+pub(crate) fn unlock(
+    transaction: &mut dyn WriteTransaction,
+    account: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let was_locked = locked_until(&*transaction, account, now)?.is_some();
     if let Some(key) = transaction.bucket_key()? {
         transaction.empty_buckets(&account_bucket(&key, account))?;

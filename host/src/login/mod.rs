@@ -7,7 +7,7 @@ pub(crate) mod attempts;
 mod error;
 mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -136,7 +136,8 @@ impl Inner {
         // What is no address is counted as it was typed: there is no such account either.
         let account = email.as_ref().map_or(login.email, Email::as_str);
         let place = self.hasher.enter()?;
-        let counted = attempts::count(self, &Attempt { account, address: client.address })??;
+        let attempt = Attempt { account, address: client.address };
+        let counted = attempts::count(self, &attempt)??;
         // After the attempt was counted: what it is held against is of no earlier moment.
         let found = match &email {
             None => None,
@@ -150,11 +151,11 @@ impl Inner {
         let checked = place.check(login.password, stored.as_ref().map(|hash| hash.0.as_str()))?;
         drop(place);
         let (Some(user), Checked::Right { upgraded }) = (user, checked) else {
+            attempts::fail(self, &attempt, &counted)?;
             return Err(LoginError::InvalidCredentials);
         };
         self.change(|transaction, now| {
-            let (mut user, current) =
-                live_user_in(&*transaction, user.id)?.ok_or(LoginError::InvalidCredentials)?;
+            let (mut user, current) = live_user_in(&*transaction, user.id)?.ok_or(LoginError::InvalidCredentials)?;
             // Somebody else was faster: what was right is no longer the password of that address.
             if current != stored || Some(&user.email) != email.as_ref() || user.suspended_at.is_some() {
                 return Err(LoginError::InvalidCredentials);
@@ -191,9 +192,8 @@ fn session(client: Client, key: Option<KeyId>, failures_before: u32) -> NewSessi
 
 /// What a client says of itself, in bounds.
 fn checked(mut client: Client) -> Result<Client, LoginError> {
-    let is_id = |id: &str| {
-        (1..=MAX_CLIENT_ID_LEN).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
-    };
+    let is_id =
+        |id: &str| (1..=MAX_CLIENT_ID_LEN).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
     if !client.id.as_deref().is_none_or(is_id) {
         return Err(LoginError::ClientId);
     }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::phc::{Cost, SALT_LEN, StoredHash};
+use super::phc::{Cost, Memory, SALT_LEN, StoredHash};
 use super::{Password, PasswordError};
 
 /// Hashes computed at the same time.
@@ -20,9 +20,17 @@ const PLACES: usize = 64;
 #[derive(Default)]
 pub(crate) struct Hasher {
     places: AtomicUsize,
-    running: Mutex<usize>,
+    running: Mutex<Running>,
     freed: Condvar,
     hashes: AtomicU64,
+}
+
+#[derive(Default)]
+struct Running {
+    hashing: usize,
+    /// What nobody hashes in at the moment. Kept, for as long as the program runs: memory of this size that
+    /// many threads take and give back is spread over the heaps of all of them.
+    spare: Vec<Memory>,
 }
 
 /// Too many want to hash: nothing was done.
@@ -63,8 +71,9 @@ impl Place<'_> {
     pub(crate) fn hash(&self, password: &Password) -> Result<String, HashError> {
         let mut salt = [0; SALT_LEN];
         getrandom::fill(&mut salt).map_err(|_| HashError::Generator)?;
-        let _turn = self.turn();
-        let stored = StoredHash::new(password.expose_password(), salt).map_err(|_| HashError::Memory)?;
+        let mut turn = self.turn();
+        let stored =
+            StoredHash::new(password.expose_password(), salt, &mut turn.memory).map_err(|_| HashError::Memory)?;
         Ok(stored.to_string())
     }
 
@@ -73,10 +82,10 @@ impl Place<'_> {
     pub(crate) fn check(&self, password: &Password, stored: Option<&str>) -> Result<Checked, HashError> {
         // A hash that cannot be read is one that nothing matches.
         let stored = stored.and_then(|stored| stored.parse::<StoredHash>().ok());
-        let turn = self.turn();
+        let mut turn = self.turn();
         let right = match &stored {
-            Some(stored) => stored.matches(password.expose_password()),
-            None => StoredHash::new(password.expose_password(), [0; SALT_LEN]).map(|_| false),
+            Some(stored) => stored.matches(password.expose_password(), &mut turn.memory),
+            None => StoredHash::new(password.expose_password(), [0; SALT_LEN], &mut turn.memory).map(|_| false),
         };
         drop(turn);
         if !right.map_err(|_| HashError::Memory)? {
@@ -89,12 +98,12 @@ impl Place<'_> {
     fn turn(&self) -> Turn<'_> {
         let hasher = self.0;
         let mut running = lock(&hasher.running);
-        while *running >= AT_ONCE {
+        while running.hashing >= AT_ONCE {
             running = hasher.freed.wait(running).unwrap_or_else(PoisonError::into_inner);
         }
-        *running += 1;
+        running.hashing = running.hashing.saturating_add(1);
         hasher.hashes.fetch_add(1, Ordering::Relaxed);
-        Turn(hasher)
+        Turn { hasher, memory: running.spare.pop().unwrap_or_default() }
     }
 }
 
@@ -105,17 +114,26 @@ impl Drop for Place<'_> {
 }
 
 /// The time of one hash.
-struct Turn<'a>(&'a Hasher);
+struct Turn<'a> {
+    hasher: &'a Hasher,
+    memory: Memory,
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut running = lock(&self.0.running);
-        *running = running.saturating_sub(1);
-        self.0.freed.notify_one();
+        let memory = std::mem::take(&mut self.memory);
+        let mut running = lock(&self.hasher.running);
+        running.hashing = running.hashing.saturating_sub(1);
+        // A hash of a larger cost than ours is rare: its memory is not kept.
+        if memory.len() <= Cost::CURRENT.blocks() {
+            running.spare.push(memory);
+        }
+        drop(running);
+        self.hasher.freed.notify_one();
     }
 }
 
-fn lock(running: &Mutex<usize>) -> MutexGuard<'_, usize> {
+fn lock(running: &Mutex<Running>) -> MutexGuard<'_, Running> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -187,13 +205,14 @@ mod tests {
                 let (hasher, most) = (&hasher, &most);
                 scope.spawn(move || {
                     let _turn = place.turn();
-                    most.fetch_max(*lock(&hasher.running), Ordering::Relaxed);
+                    most.fetch_max(lock(&hasher.running).hashing, Ordering::Relaxed);
                     std::thread::yield_now();
                 });
             }
         });
         assert_eq!(most.into_inner(), AT_ONCE);
         drop(places);
-        assert!(hasher.enter().is_ok() && *lock(&hasher.running) == 0);
+        assert!(hasher.enter().is_ok() && lock(&hasher.running).hashing == 0);
+        assert!(lock(&hasher.running).spare.len() <= AT_ONCE);
     }
 }

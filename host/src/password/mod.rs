@@ -90,6 +90,12 @@ impl fmt::Debug for Password {
     }
 }
 
+/// A stored hash of a smaller cost, as an older version could have written it.
+#[cfg(test)]
+pub(crate) fn older_hash(password: &str) -> String {
+    phc::with_cost(password, 64, 1)
+}
+
 /// Whether a password, in lower case, is on the list of common ones.
 fn is_common(folded: &str) -> bool {
     static SORTED: OnceLock<Vec<&str>> = OnceLock::new();
@@ -184,7 +190,13 @@ mod tests {
             let refused = password(bad).check_new(8, "ada.lovelace@example.com");
             assert_eq!(refused, Err(PasswordError::Common), "{bad}");
         }
-        for good in ["aaaaaaab", "passwords!", " password", "correct horse battery staple", "\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{1}"] {
+        for good in [
+            "aaaaaaab",
+            "passwords!",
+            " password",
+            "correct horse battery staple",
+            "\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{1}",
+        ] {
             assert_eq!(password(good).check_new(8, "ada@example.com"), Ok(()), "{good:?}");
         }
     }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq as _;
@@ -29,18 +29,32 @@ impl Cost {
         (fits && memory >= 8 * lanes).then_some(Cost { memory, passes, lanes })
     }
 
-    /// The hash of a password.
-    fn hash(self, password: &str, salt: &[u8]) -> Result<Zeroizing<[u8; HASH_LEN]>, argon2::Error> {
+    /// Blocks of 1 KiB that it takes.
+    pub(super) const fn blocks(self) -> usize {
+        self.memory as usize
+    }
+
+    /// The hash of a password, computed in this memory, which is wiped.
+    fn hash(
+        self,
+        password: &str,
+        salt: &[u8],
+        memory: &mut Memory,
+    ) -> Result<Zeroizing<[u8; HASH_LEN]>, argon2::Error> {
         let params = Params::new(self.memory, self.passes, self.lanes, Some(HASH_LEN))?;
+        let blocks = params.block_count();
+        memory.try_reserve_exact(blocks).map_err(|_| argon2::Error::OutOfMemory)?;
+        memory.resize(blocks, Block::default());
         let mut hash = Zeroizing::new([0; HASH_LEN]);
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
-            password.as_bytes(),
-            salt,
-            hash.as_mut(),
-        )?;
-        Ok(hash)
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let done = argon2.hash_password_into_with_memory(password.as_bytes(), salt, hash.as_mut(), &mut memory[..]);
+        memory.fill(Block::default());
+        done.map(|()| hash)
     }
 }
+
+/// What a hash is computed in. Empty at first; kept for the next one.
+pub(super) type Memory = Vec<Block>;
 
 /// A stored hash.
 pub(super) struct StoredHash {
@@ -51,14 +65,14 @@ pub(super) struct StoredHash {
 
 impl StoredHash {
     /// Hashes a new password.
-    pub(super) fn new(password: &str, salt: [u8; SALT_LEN]) -> Result<StoredHash, argon2::Error> {
+    pub(super) fn new(password: &str, salt: [u8; SALT_LEN], memory: &mut Memory) -> Result<StoredHash, argon2::Error> {
         let cost = Cost::CURRENT;
-        Ok(StoredHash { cost, salt, hash: *cost.hash(password, &salt)? })
+        Ok(StoredHash { cost, salt, hash: *cost.hash(password, &salt, memory)? })
     }
 
     /// Whether this is the hash of the password; one hash, and a comparison in constant time.
-    pub(super) fn matches(&self, password: &str) -> Result<bool, argon2::Error> {
-        let hash = self.cost.hash(password, &self.salt)?;
+    pub(super) fn matches(&self, password: &str, memory: &mut Memory) -> Result<bool, argon2::Error> {
+        let hash = self.cost.hash(password, &self.salt, memory)?;
         Ok(hash.ct_eq(&self.hash).into())
     }
 }
@@ -112,7 +126,7 @@ const MAX_LANES: u32 = 4;
 pub(super) fn with_cost(password: &str, memory: u32, passes: u32) -> String {
     let cost = Cost::new(memory, passes, 1).unwrap();
     let salt = [9; SALT_LEN];
-    StoredHash { cost, salt, hash: *cost.hash(password, &salt).unwrap() }.to_string()
+    StoredHash { cost, salt, hash: *cost.hash(password, &salt, &mut Memory::new()).unwrap() }.to_string()
 }
 
 #[cfg(test)]
@@ -121,14 +135,15 @@ mod tests {
 
     #[test]
     fn hashes_read_as_they_were_written() {
-        let stored = StoredHash::new("correct horse", [7; SALT_LEN]).unwrap();
+        let memory = &mut Memory::new();
+        let stored = StoredHash::new("correct horse", [7; SALT_LEN], memory).unwrap();
         let text = stored.to_string();
         assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$BwcHBwcHBwcHBwcHBwcHBw$"), "{text}");
         let read: StoredHash = text.parse().unwrap();
         assert_eq!(read.to_string(), text);
-        assert_eq!(read.matches("correct horse"), Ok(true));
-        assert_eq!(read.matches("correct horsf"), Ok(false));
-        assert_eq!(read.matches(""), Ok(false));
+        assert_eq!(read.matches("correct horse", memory), Ok(true));
+        assert_eq!(read.matches("correct horsf", memory), Ok(false));
+        assert_eq!(read.matches("", memory), Ok(false));
     }
 
     #[test]

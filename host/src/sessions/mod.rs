@@ -5,11 +5,13 @@ mod error;
 mod list;
 mod refresh;
 mod start;
+#[cfg(test)]
+mod tests;
 mod token;
 
+pub(crate) use end::end_sessions;
 pub use error::{EndSessionError, ListSessionsError, LogoutError, RefreshError};
 pub use refresh::Refresh;
-pub(crate) use end::end_sessions;
 pub(crate) use start::{NewSession, start};
 
 use keystile_validator::Timestamp;

@@ -9,8 +9,8 @@ use super::token::{TokenNumber, UnverifiedRefreshToken};
 use super::{LoggedIn, RefreshError, Sessions};
 use crate::key::KeyStatus;
 use crate::session::{EndReason, SessionStatus};
-use crate::store::users::{SessionRow, UserRow};
 use crate::store::WriteTransaction;
+use crate::store::users::{SessionRow, UserRow};
 use crate::user::User;
 
 /// A refresh, as a client asks for it.
@@ -56,8 +56,8 @@ impl Sessions<'_> {
         number: TokenNumber,
         refresh: &Refresh<'_>,
     ) -> Result<Outcome, RefreshError> {
-        // Time does not run backwards for a session: whatever the clock says, it is at least as late as
-        // when the session was last used.
+        // Whatever the clock says, it is at least as late as when the session was last used; and the window
+        // is closed when the clock is before its beginning.
         let clock = now;
         let now = now.max(row.session.last_used_at);
         match row.session.status(now) {
@@ -81,9 +81,9 @@ impl Sessions<'_> {
         if number.0 == current {
             let Some(next) = current.checked_add(1) else { return Ok(Outcome::Refused(RefreshError::Ended)) };
             row.counter = next;
-            row.rotated_at = Some(now);
+            row.rotated_at = Some(clock);
         } else if number.0.checked_add(1) != Some(current)
-            || row.rotated_at.is_none_or(|first_use| now.seconds_since(first_use) >= window)
+            || row.rotated_at.is_none_or(|first_use| clock < first_use || clock.seconds_since(first_use) >= window)
         {
             // The token was used before, and its successor was given out: one of the two is a thief, and
             // nobody can say which.

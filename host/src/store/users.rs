@@ -143,10 +143,7 @@ pub(crate) trait ReadUsers {
     fn bucket(&self, id: &BucketId) -> Result<Option<Bucket>, StoreError>;
 
     /// All buckets.
-    fn each_bucket(
-        &self,
-        each: &mut dyn FnMut(BucketId, Bucket) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
+    fn each_bucket(&self, each: &mut dyn FnMut(BucketId, Bucket) -> Result<(), StoreError>) -> Result<(), StoreError>;
 }
 
 /// The part of a write that is about users.
@@ -178,6 +175,11 @@ pub(crate) trait WriteUsers: ReadUsers {
 
     /// Ends a session. `Ok(false)`: there is none, or it was ended already.
     fn end_session(&mut self, id: SessionId, at: Timestamp, reason: EndReason) -> Result<bool, StoreError>;
+
+    /// The clock has gone back since this time, at which or after which no window may be open again and
+    /// nothing that had expired may come back: windows are closed, sessions that had expired are ended.
+    /// Says how many sessions that has changed.
+    fn clock_went_back(&mut self, since: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Forgets all sessions.
     fn delete_sessions(&mut self) -> Result<(), StoreError>;

@@ -187,7 +187,9 @@ impl fmt::Display for UpdateUserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UpdateUserError::NotFound { id } => not_found(f, id),
-            UpdateUserError::NoChange => f.write_str("nothing to change · say what, see `keystile users update --help`"),
+            UpdateUserError::NoChange => {
+                f.write_str("nothing to change · say what, see `keystile users update --help`")
+            }
             UpdateUserError::Field(error) => error.fmt(f),
             UpdateUserError::EmailTaken { email } => taken(f, email),
             UpdateUserError::Store(error) => error.fmt(f),

@@ -47,11 +47,10 @@ impl Users<'_> {
         let counted = attempts::count(self.inner, &attempt)??;
         // After the attempt was counted: what it is held against is of no earlier moment.
         let (user, stored) = live_user_in(&*self.inner.store().read()?, id)?.ok_or_else(not_found)?;
-        let right = matches!(
-            place.check(&change.old, stored.as_ref().map(|hash| hash.0.as_str()))?,
-            Checked::Right { .. }
-        );
+        let right =
+            matches!(place.check(&change.old, stored.as_ref().map(|hash| hash.0.as_str()))?, Checked::Right { .. });
         if !right || user.suspended_at.is_some() {
+            attempts::fail(self.inner, &attempt, &counted)?;
             return Err(ChangePasswordError::WrongPassword);
         }
         let hash = PasswordHash(place.hash(&change.new)?);

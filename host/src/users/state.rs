@@ -91,11 +91,7 @@ impl Users<'_> {
     }
 }
 
-fn user_in(
-    transaction: &dyn WriteTransaction,
-    id: UserId,
-    expected: UserStatus,
-) -> Result<User, ChangeUserStateError> {
+fn user_in(transaction: &dyn WriteTransaction, id: UserId, expected: UserStatus) -> Result<User, ChangeUserStateError> {
     let (user, _) = live_user_in(transaction, id)?.ok_or(ChangeUserStateError::NotFound { id })?;
     if user.status() != expected {
         return Err(ChangeUserStateError::Conflict { id, status: user.status() });

@@ -2,6 +2,7 @@
 
 mod keys;
 mod store;
+mod users;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -15,6 +16,10 @@ pub(super) use keys::{CreateArgs, IdArgs, ImportArgs, KeysCommand, ListArgs, Rev
 pub(super) use store::{
     BackupArgs, CompletionsArgs, FormatsAddArgs, FormatsCommand, InitArgs, RestoreArgs, SetSettingsArgs,
     SettingsCommand,
+};
+pub(super) use users::{
+    ResetPasswordArgs, SessionEndArgs, SessionListArgs, SessionsCommand, UserArgs, UserCreateArgs, UserListArgs,
+    UserUpdateArgs, UsersCommand,
 };
 
 /// A self-hosted turnstile for API keys
@@ -70,6 +75,18 @@ pub(super) enum Command {
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
+    },
+    /// Create, list, change and suspend users, and reset their passwords
+    #[command(arg_required_else_help = true)]
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
+    /// List and end the sessions of users
+    #[command(arg_required_else_help = true)]
+    Sessions {
+        #[command(subcommand)]
+        command: SessionsCommand,
     },
     /// Judge a credential
     #[command(after_help = VERIFY_HELP, override_usage = "keystile verify [OPTIONS] [CREDENTIAL|-]")]

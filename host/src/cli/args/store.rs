@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::duration::parse_duration;
 use crate::cli::values::{MaxLifetime, parse_checksum, parse_max_lifetime, parse_separator};
 use crate::{Checksum, Environment, Separator};
 
@@ -76,16 +77,29 @@ pub(in crate::cli) struct FormatsAddArgs {
 pub(in crate::cli) enum SettingsCommand {
     /// Show the settings
     Show,
-    /// Change settings; they hold for keys that are made or changed from then on
+    /// Change settings; they hold for keys, passwords and sessions that are made from then on
     Set(SetSettingsArgs),
 }
 
 /// What to set.
 #[derive(Args)]
+#[group(required = true, multiple = true)]
 pub(in crate::cli) struct SetSettingsArgs {
     /// The longest time a key may be valid, such as 90d, or none
     #[arg(long, value_name = "DURATION|none", value_parser = parse_max_lifetime)]
-    pub(in crate::cli) max_lifetime: MaxLifetime,
+    pub(in crate::cli) max_lifetime: Option<MaxLifetime>,
+
+    /// How long a session lives from its login, however often it is refreshed, such as 30d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(in crate::cli) session_lifetime: Option<u64>,
+
+    /// For how long a refresh token that was used gives the same successor again; 0: never
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(in crate::cli) refresh_window: Option<u64>,
+
+    /// Characters that a new password has at least
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) min_password: Option<usize>,
 }
 
 /// Where to copy the store to.

@@ -11,13 +11,13 @@ use super::rows::{Column, join_words, to_integer, to_seconds};
 use super::transaction::Transaction;
 use super::writer::{set_setting, touch};
 use crate::ids::{SessionId, UserId};
-use crate::login::LoginSettings;
+use crate::login::{LoginSettings, REFRESH_WINDOW_BOUNDS};
 use crate::query::MAX_PAGE;
 use crate::session::{EndReason, Session, SessionEnd, SessionPage, SessionQuery};
+use crate::store::StoreError;
 use crate::store::users::{
     Bucket, BucketId, BucketKind, PasswordHash, ReadUsers, RefreshKey, SessionRow, UserRow, WriteUsers,
 };
-use crate::store::StoreError;
 use crate::user::{Email, User, UserPage, UserQuery};
 
 impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
@@ -51,7 +51,9 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         let user = user.map(|user| user.as_bytes().to_vec());
         let sql = "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk \
                    WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.id";
-        reader::all(self.connection(), sql, [user], |row| Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes))
+        reader::all(self.connection(), sql, [user], |row| {
+            Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
+        })
     }
 
     fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
@@ -65,14 +67,12 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
     }
 
     fn bucket(&self, id: &BucketId) -> Result<Option<Bucket>, StoreError> {
-        let sql = "SELECT failures, last_at, blocked_until, succeeded_at FROM attempts WHERE kind = ?1 AND subject = ?2";
+        let sql =
+            "SELECT failures, last_at, blocked_until, succeeded_at FROM attempts WHERE kind = ?1 AND subject = ?2";
         reader::first(self.connection(), sql, params![kind_name(id.kind), id.subject], |row| read_bucket(row, 0))
     }
 
-    fn each_bucket(
-        &self,
-        each: &mut dyn FnMut(BucketId, Bucket) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn each_bucket(&self, each: &mut dyn FnMut(BucketId, Bucket) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let sql = "SELECT kind, subject, account, failures, last_at, blocked_until, succeeded_at FROM attempts";
         for_each(self.connection(), sql, [], |row| {
             let kind = Column(0, "attempts.kind");
@@ -219,6 +219,19 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
             let sql = "UPDATE sessions SET ended_at = ?2, end_reason = ?3 WHERE id = ?1 AND ended_at IS NULL";
             let ended = execute(connection, sql, params![id.as_bytes(), to_seconds(at), reason.as_str()])?;
             Ok(ended > 0)
+        })
+    }
+
+    fn clock_went_back(&mut self, since: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        self.step(|connection, _| {
+            let sql = "UPDATE sessions SET rotated_at = NULL WHERE ended_at IS NULL AND rotated_at > ?1";
+            let longest = REFRESH_WINDOW_BOUNDS.end();
+            // Those that began before that are closed by now, also by the clock as it goes.
+            let closed = execute(connection, sql, [to_seconds(now).saturating_sub(to_integer(*longest))])?;
+            let sql = "UPDATE sessions SET ended_at = ?2, end_reason = ?3 WHERE ended_at IS NULL AND expires_at <= ?1";
+            let values = params![to_seconds(since), to_seconds(since), EndReason::Expired.as_str()];
+            let ended = execute(connection, sql, values)?;
+            Ok(closed.saturating_add(ended) as u64)
         })
     }
 
@@ -398,8 +411,7 @@ fn sessions(connection: &Connection, query: &SessionQuery, now: Timestamp) -> Re
         conditions.push(format!("s.id < {}", parameter(Value::Blob(after.as_bytes().to_vec()))));
     }
     let conditions = conditions.join(" AND ");
-    let sql =
-        format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE {conditions} ORDER BY s.id DESC LIMIT ?1");
+    let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE {conditions} ORDER BY s.id DESC LIMIT ?1");
     let rows = reader::all(connection, &sql, params_from_iter(parameters), read_session)?;
     let mut sessions: Vec<Session> = rows.into_iter().map(|row| row.session).collect();
     let more = sessions.len() > limit;
