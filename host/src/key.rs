@@ -8,6 +8,7 @@ use keystile_validator::{
     AddressRange, Digest, Environment, KeyFormat, KeyId, KeyRecord, KeyState, Rate, Scope, Timestamp,
 };
 
+use crate::login::LoginSettings;
 use crate::tokens::TokenSettings;
 
 /// Longest name of a key or format, in bytes.
@@ -312,4 +313,6 @@ pub struct Settings {
     pub max_lifetime: Option<u64>,
     /// What tokens are like.
     pub tokens: TokenSettings,
+    /// How users log in, and how long they stay so.
+    pub logins: LoginSettings,
 }

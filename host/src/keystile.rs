@@ -13,12 +13,13 @@ use crate::issuers::{IssuerState, Issuers};
 use crate::keys::Keys;
 use crate::limits::RateWindows;
 use crate::options::{CreateStoreError, NewStore, OpenError, OpenOptions};
+use crate::password::Hasher;
 use crate::records::Records;
 use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::sealing::Sealing;
 use crate::signing_keys::SigningKeys;
 use crate::store::{Store, StoreError, WriteTransaction};
-use crate::tokens::Tokens;
+use crate::tokens::{Tokens, TrustedIssuers};
 use crate::usage::UsageBuffer;
 use crate::verify::{Counting, batch_len};
 
@@ -42,7 +43,9 @@ pub(crate) struct Inner {
     pub(crate) writer_bell: Bell,
     pub(crate) windows: RateWindows,
     pub(crate) issuers: IssuerState,
+    pub(crate) hasher: Hasher,
     pub(crate) clock: Box<dyn Clock>,
+    pub(crate) trusted: TrustedIssuers,
     pub(crate) sealing: Sealing,
     pub(crate) actor: String,
     pub(crate) read_only: bool,
@@ -211,7 +214,9 @@ impl Inner {
         change: impl FnOnce(&mut dyn WriteTransaction, Timestamp) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut transaction = self.store.write()?;
-        let result = change(&mut *transaction, self.now())?;
+        let now = self.now();
+        self.mind_the_clock(&mut *transaction, now)?;
+        let result = change(&mut *transaction, now)?;
         transaction.commit()?;
         // The change is done. If it cannot be read back, the records say that they are not healthy, and
         // everything is denied until they have caught up.
@@ -228,12 +233,24 @@ impl Inner {
         if let Ok(true) = changed {
             self.issuers.refresher.wake();
         }
-        followed.and(changed.map(drop))
+        followed.and(changed.map(drop)).and_then(|()| self.tell_issuers())
     }
 
     /// Whether whatever is held in memory is known to be what the store says.
     pub(crate) fn has_caught_up(&self) -> bool {
         self.issuers.documents.has_caught_up() && self.records.as_ref().is_none_or(Records::has_caught_up)
+    }
+
+    /// Whether the clock has gone back since the last change, whoever made it: what was over by then
+    /// stays over.
+    fn mind_the_clock(&self, transaction: &mut dyn WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
+        let Some(since) = transaction.last_audit()?.map(|last| last.at).filter(|at| *at > now) else { return Ok(()) };
+        let sessions = transaction.clock_went_back(since, now)?;
+        if sessions > 0 {
+            let detail = serde_json::json!({ "seconds": since.seconds_since(now), "sessions": sessions });
+            self.audit(transaction, now, "clock.went_back", None, &detail)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn audit(

@@ -51,7 +51,7 @@ pub use signing_keys::{
     SigningKeys,
 };
 pub use tokens::{
-    InspectTokenError, IssueTokenError, IssuedToken, NewToken, OwnIssuer, RevokeTokenError, RevokedToken, SessionId,
+    InspectTokenError, IssueTokenError, IssuedToken, NewToken, OwnIssuer, RevokeTokenError, RevokedToken,
     TokenSettings, Tokens, UnverifiedToken, WasToken,
 };
 // External issuers
@@ -61,6 +61,22 @@ pub use issuers::{
     ShowIssuerError, UnknownProblem,
 };
 pub use keystile_validator::jwt::{Algorithm, ClaimMapping, ScopeClaim, TokenType};
+// Users, logins and sessions
+pub use ids::{SessionId, SessionIdError, UserId, UserIdError};
+pub use login::{
+    Client, Login, LoginError, LoginSettings, LoginSettingsError, MIN_PASSWORD_LEN_BOUNDS, REFRESH_WINDOW_BOUNDS,
+    SESSION_LIFETIME_BOUNDS,
+};
+pub use password::{Password, PasswordError};
+pub use session::{EndReason, Session, SessionEnd, SessionPage, SessionQuery, SessionStatus};
+pub use sessions::{
+    DEFAULT_CLIENT_ID, EndSessionError, ListSessionsError, LoggedIn, LogoutError, Refresh, RefreshError, Sessions,
+};
+pub use user::{Email, EmailError, User, UserPage, UserQuery, UserRef, UserRefError, UserStatus};
+pub use users::{
+    ChangePasswordError, ChangeUserStateError, CreateUserError, ListUsersError, NewUser, PasswordChange,
+    ResetPasswordError, ShowUserError, UpdateUserError, UserChange, UserFieldError, Users,
+};
 
 // The store and what watches over it
 pub use audit::{AuditEntry, AuditHash, AuditProblem, AuditReport, Checkpoint};
@@ -87,11 +103,15 @@ pub mod bounds {
         DEFAULT_GRACE, EXPIRING_SECONDS, IDLE_SECONDS, MAX_GRACE, MAX_IMPORT, MAX_REPORT_KEYS, MAX_VALID_SECRETS,
         OLD_SECONDS,
     };
+    pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
+    pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};
     pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
+    pub use crate::session::{MAX_CLIENT_ID_LEN, MAX_CLIENT_LEN, MAX_SESSION_SCOPES, MAX_SESSIONS};
     pub use crate::tokens::{
         ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_CLAIM_LEN,
         MAX_INSPECTED_LEN, MAX_ISSUER_LEN, MAX_TOKEN_LEN, PUBLISH_LEAD_BOUNDS, UNKNOWN_EXPIRY,
     };
+    pub use crate::user::{MAX_EMAIL_LEN, MAX_EMAIL_LOCAL_LEN};
     pub use keystile_validator::bounds::*;
 }
 
@@ -104,17 +124,22 @@ mod clock;
 mod doctor;
 mod follower;
 mod formats;
+mod ids;
 mod issuers;
 mod key;
 mod keys;
 mod keystile;
 mod limits;
+mod login;
 mod options;
+mod password;
 mod query;
 mod records;
 mod restore;
 mod sealing;
 mod secret;
+mod session;
+mod sessions;
 mod settings;
 mod signing_keys;
 mod store;
@@ -122,4 +147,6 @@ mod systems;
 mod text;
 mod tokens;
 mod usage;
+mod user;
+mod users;
 mod verify;

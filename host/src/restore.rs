@@ -1,5 +1,7 @@
 //! Restoring a backup, without bringing anything back that was refused in the meantime.
 
+mod users;
+
 use std::fmt;
 use std::path::Path;
 
@@ -21,6 +23,10 @@ pub struct Restored {
     /// Keys that were changed or made after the backup: what was decided about them goes on to hold,
     /// and those that the backup does not know are kept suspended.
     pub carried_over: u64,
+    /// Users that were changed, made, suspended or deleted after the backup: the same holds for them.
+    pub users_carried_over: u64,
+    /// Sessions that were ended by the restore, because nobody can say whether they had ended since.
+    pub sessions_ended: u64,
 }
 
 impl Keystile {
@@ -28,7 +34,8 @@ impl Keystile {
     /// restored one. Nothing comes back that the replaced store refuses: states, limits and secrets of
     /// keys stay as they are now, and keys that the backup does not know are kept, suspended. Signing
     /// keys stay, and what was revoked stays revoked. So it is with external issuers: settings and keys
-    /// stay, and those that only one of both knows are disabled.
+    /// stay, and those that only one of both knows are disabled. Users are kept as keys are, with their
+    /// passwords; sessions and locks are those of the replaced store.
     ///
     /// # Errors
     /// [`RestoreError`]; the store is then what it was.
@@ -40,12 +47,20 @@ impl Keystile {
             if let Some(current) = current {
                 restored.carried_over = keep_refused(transaction, current, now, actor)?;
                 crate::issuers::keep_refused(transaction, current, now, actor)?;
+                restored.users_carried_over = users::keep(transaction, current, now, actor)?;
                 // The trail of the store that is replaced ends here; with a note of its head, a copy of
                 // it can be told from a forgery.
                 replaced = current.last_audit()?.map(|head| format!("{}:{}", head.sequence, head.hash));
+            } else {
+                restored.sessions_ended = users::end_sessions(transaction, now)?;
             }
             restored.keys = transaction.key_count()?;
-            let detail = json!({ "carried_over": restored.carried_over, "replaced_head": replaced });
+            let detail = json!({
+                "carried_over": restored.carried_over,
+                "users_carried_over": restored.users_carried_over,
+                "sessions_ended": restored.sessions_ended,
+                "replaced_head": replaced,
+            });
             audit::append(transaction, now, actor, "store.restored", None, &detail)
         })
         .map_err(RestoreError::Store)?;

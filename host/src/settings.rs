@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::key::Settings;
 use crate::keystile::Keystile;
+use crate::login::LoginSettingsError;
 use crate::store::StoreError;
 
 /// What the longest lifetime of keys can be set to: one minute to ten years, in seconds.
@@ -62,7 +63,10 @@ pub(crate) fn describe(settings: &Settings) -> serde_json::Value {
 pub(crate) fn check(settings: &Settings) -> Result<(), SetSettingsError> {
     match settings.max_lifetime {
         Some(seconds) if !MAX_LIFETIME_BOUNDS.contains(&seconds) => Err(SetSettingsError::MaxLifetime { seconds }),
-        _ => crate::tokens::check(&settings.tokens),
+        _ => {
+            settings.logins.check().map_err(SetSettingsError::Logins)?;
+            crate::tokens::check(&settings.tokens)
+        }
     }
 }
 
@@ -89,6 +93,8 @@ pub enum SetSettingsError {
         /// The seconds that were given.
         seconds: u64,
     },
+    /// A setting of logins is out of bounds.
+    Logins(LoginSettingsError),
     /// The store refused.
     Store(StoreError),
 }
@@ -112,6 +118,7 @@ impl fmt::Display for SetSettingsError {
             SetSettingsError::PublishLead { seconds } => {
                 write!(f, "a lead of {seconds} seconds does not fit · give 0 to 7d, such as 20m")
             }
+            SetSettingsError::Logins(error) => error.fmt(f),
             SetSettingsError::Store(error) => error.fmt(f),
         }
     }

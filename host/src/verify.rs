@@ -1,6 +1,7 @@
 //! Judging: from a credential to a verdict, through the records and the sandbox.
 
 use keystile_validator::bounds::{MAX_BATCH, MAX_CREDENTIAL_LEN, MAX_MESSAGE_LEN};
+use keystile_validator::jwt::looks_like_jws;
 use keystile_validator::wire::{
     Item, Message, RecordHints, decode_verdict, encode_formats, encode_record, record_hints,
 };
@@ -20,6 +21,9 @@ impl Inner {
     /// Judges one credential.
     pub(crate) fn verify(&self, credential: &[u8], request: &Request, counting: Counting) -> Verdict {
         let digest = digest_of(credential);
+        if looks_like_jws(credential) && self.is_no_key(credential, digest.as_ref()) {
+            return self.verify_token(credential, request);
+        }
         let mut hints: Option<RecordHints> = None;
         let mut reservation: Option<Reservation> = None;
         let result = self.sandbox.check(
@@ -65,6 +69,10 @@ impl Inner {
         let one_by_one = |verdicts: &mut Vec<Verdict>| {
             verdicts.extend(credentials.iter().map(|one| self.verify(one.as_ref(), request, Counting::Counted)));
         };
+        // So are tokens, whose records are looked up by what they say of themselves.
+        if credentials.iter().any(|credential| looks_like_jws(credential.as_ref())) {
+            return one_by_one(verdicts);
+        }
         let mut found = Vec::with_capacity(credentials.len());
         let mut known_formats: Vec<u8> = Vec::new();
         for credential in credentials {
@@ -118,6 +126,16 @@ impl Inner {
             }
             verdicts.push(verdict);
         }
+    }
+
+    /// Whether the store is known to have no key with this secret.
+    fn is_no_key(&self, credential: &[u8], digest: Option<&Digest>) -> bool {
+        self.with_record(credential, digest, |record, _| record.is_none()).unwrap_or(false)
+    }
+
+    /// The key formats in binary form. `None`: the store cannot be trusted to be up to date.
+    pub(crate) fn known_formats(&self) -> Option<Vec<u8>> {
+        self.with_record(&[], None, |_, formats| formats.to_vec())
     }
 
     /// Lends out the record of a credential, and the key formats, which only a credential without a

@@ -5,11 +5,12 @@ use std::io;
 
 use crate::sandbox::SandboxError;
 use crate::{
-    AddFormatError, AddIssuerError, ChangeIssuerError, ChangeStateError, CreateKeyError, CreateStoreError,
-    ImportKeysError, InspectTokenError, IssueTokenError, KekError, KeyFieldError, KeyFormatError, KeySetProblem,
-    ListKeysError, OpenError, RefreshIssuerError, RestoreError, RevokeTokenError, RotateKeyError,
-    RotateSigningKeyError, SetSettingsError, ShowIssuerError, ShowKeyError, SigningKeyError, StoreError,
-    UpdateKeyError,
+    AddFormatError, AddIssuerError, ChangeIssuerError, ChangeStateError, ChangeUserStateError, CreateKeyError,
+    CreateStoreError, CreateUserError, EndSessionError, ImportKeysError, InspectTokenError, IssueTokenError, KekError,
+    KeyFieldError, KeyFormatError, KeySetProblem, ListKeysError, ListSessionsError, ListUsersError, OpenError,
+    PasswordError, RefreshIssuerError, ResetPasswordError, RestoreError, RevokeTokenError, RotateKeyError,
+    RotateSigningKeyError, SetSettingsError, ShowIssuerError, ShowKeyError, ShowUserError, SigningKeyError, StoreError,
+    UpdateKeyError, UpdateUserError,
 };
 
 /// How a command ends.
@@ -87,8 +88,11 @@ failures!(
     AddIssuerError,
     ChangeIssuerError,
     ChangeStateError,
+    ChangeUserStateError,
     CreateKeyError,
     CreateStoreError,
+    CreateUserError,
+    EndSessionError,
     ImportKeysError,
     InspectTokenError,
     IssueTokenError,
@@ -96,8 +100,11 @@ failures!(
     KeyFormatError,
     KeySetProblem,
     ListKeysError,
+    ListSessionsError,
+    ListUsersError,
     OpenError,
     RefreshIssuerError,
+    ResetPasswordError,
     RestoreError,
     RevokeTokenError,
     RotateKeyError,
@@ -105,8 +112,10 @@ failures!(
     SetSettingsError,
     ShowIssuerError,
     ShowKeyError,
+    ShowUserError,
     StoreError,
-    UpdateKeyError
+    UpdateKeyError,
+    UpdateUserError
 );
 
 const FIELD: (Exit, &str) = (Exit::Usage, "invalid_field");
@@ -118,6 +127,9 @@ const KEYS: (Exit, &str) = (Exit::Usage, "invalid_keys");
 const CONFLICT: (Exit, &str) = (Exit::Conflict, "conflict");
 const USAGE: (Exit, &str) = (Exit::Usage, "usage");
 const GENERATOR: (Exit, &str) = (Exit::CannotSay, "no_random_bytes");
+const UNKNOWN_USER: (Exit, &str) = (Exit::Conflict, "unknown_user");
+const PASSWORD: (Exit, &str) = (Exit::Usage, "invalid_password");
+const BUSY: (Exit, &str) = (Exit::CannotSay, "busy");
 
 impl Classified for StoreError {
     fn class(&self) -> (Exit, &'static str) {
@@ -125,6 +137,8 @@ impl Classified for StoreError {
             StoreError::Missing { .. } => (Exit::Conflict, "no_store"),
             StoreError::AlreadyExists { .. } => (Exit::Conflict, "already_exists"),
             StoreError::NoSuchKey { .. } => UNKNOWN_KEY,
+            StoreError::NoSuchUser { .. } => UNKNOWN_USER,
+            StoreError::NoRandomBytes => GENERATOR,
             StoreError::SameFile { .. } | StoreError::CursorMismatch => USAGE,
             StoreError::NotAStore { .. } => (Exit::CannotSay, "not_a_store"),
             StoreError::OtherProgram { .. } => (Exit::CannotSay, "other_program"),
@@ -207,7 +221,8 @@ impl Classified for RotateSigningKeyError {
 impl Classified for IssueTokenError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
-            IssueTokenError::NoSuchUser => (Exit::Conflict, "unknown_user"),
+            IssueTokenError::NoSuchUser => UNKNOWN_USER,
+            IssueTokenError::Suspended => CONFLICT,
             IssueTokenError::Claim { .. } | IssueTokenError::Lifetime { .. } | IssueTokenError::TooLong => FIELD,
             IssueTokenError::Key(error) => error.class(),
             IssueTokenError::Store(error) => error.class(),
@@ -262,7 +277,8 @@ impl Classified for SetSettingsError {
             | SetSettingsError::Issuer
             | SetSettingsError::Audience
             | SetSettingsError::AccessTokenLifetime { .. }
-            | SetSettingsError::PublishLead { .. } => FIELD,
+            | SetSettingsError::PublishLead { .. }
+            | SetSettingsError::Logins(_) => FIELD,
             SetSettingsError::Store(error) => error.class(),
         }
     }
@@ -414,6 +430,98 @@ impl Classified for RestoreError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
             RestoreError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for PasswordError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            PasswordError::TooLong | PasswordError::TooShort { .. } | PasswordError::Common => PASSWORD,
+            PasswordError::Generator => GENERATOR,
+            PasswordError::Memory => (Exit::CannotSay, "system"),
+        }
+    }
+}
+
+impl Classified for CreateUserError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            CreateUserError::Field(_) => FIELD,
+            CreateUserError::Password(error) => error.class(),
+            CreateUserError::EmailTaken { .. } => CONFLICT,
+            CreateUserError::Busy => BUSY,
+            CreateUserError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ShowUserError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ShowUserError::NotFound { .. } => UNKNOWN_USER,
+            ShowUserError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ListUsersError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ListUsersError::Limit { .. } | ListUsersError::Search => USAGE,
+            ListUsersError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for UpdateUserError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            UpdateUserError::NotFound { .. } => UNKNOWN_USER,
+            UpdateUserError::NoChange => USAGE,
+            UpdateUserError::Field(_) => FIELD,
+            UpdateUserError::EmailTaken { .. } => CONFLICT,
+            UpdateUserError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ChangeUserStateError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ChangeUserStateError::NotFound { .. } => UNKNOWN_USER,
+            ChangeUserStateError::Conflict { .. } => CONFLICT,
+            ChangeUserStateError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ResetPasswordError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ResetPasswordError::NotFound { .. } => UNKNOWN_USER,
+            ResetPasswordError::Password(error) => error.class(),
+            ResetPasswordError::Busy => BUSY,
+            ResetPasswordError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for EndSessionError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            EndSessionError::NotFound { .. } => (Exit::Conflict, "unknown_session"),
+            EndSessionError::UserNotFound { .. } => UNKNOWN_USER,
+            EndSessionError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ListSessionsError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ListSessionsError::Limit { .. } => USAGE,
+            ListSessionsError::Store(error) => error.class(),
         }
     }
 }

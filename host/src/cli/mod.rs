@@ -23,12 +23,14 @@ mod people;
 mod report;
 mod rotate;
 mod session;
+mod sessions;
 mod signing_keys;
 mod store;
 mod table;
 mod tokens;
 mod update;
 mod usage;
+mod users;
 mod values;
 mod verify;
 
@@ -112,6 +114,8 @@ fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure
             KeysCommand::Import(args) => import::import(&args, session),
             KeysCommand::Report => report::report(session),
         },
+        Command::Users { command } => users::run(command, session),
+        Command::Sessions { command } => sessions::run(command, session),
         Command::Verify(args) => verify::verify(args, session),
         Command::Tokens { command: TokensCommand::Issue(args) } => tokens::issue(args, session),
         Command::Tokens { command: TokensCommand::Revoke(args) } => tokens::revoke(args, session),

@@ -100,6 +100,9 @@ struct SettingsJson {
     access_token_lifetime_seconds: u64,
     signing_alg: &'static str,
     publish_lead_seconds: u64,
+    session_lifetime_seconds: u64,
+    refresh_window_seconds: u64,
+    min_password_len: usize,
 }
 
 impl SettingsJson {
@@ -111,6 +114,9 @@ impl SettingsJson {
             access_token_lifetime_seconds: settings.tokens.access_token_lifetime,
             signing_alg: settings.tokens.signing_algorithm.as_str(),
             publish_lead_seconds: settings.tokens.publish_lead,
+            session_lifetime_seconds: settings.logins.session_lifetime,
+            refresh_window_seconds: settings.logins.refresh_window,
+            min_password_len: settings.logins.min_password_len,
         }
     }
 }
@@ -140,6 +146,10 @@ pub(super) fn set_settings(args: SetSettingsArgs, session: &mut Session<'_>) -> 
         tokens.access_token_lifetime = args.access_token_lifetime.unwrap_or(tokens.access_token_lifetime);
         tokens.signing_algorithm = args.signing_alg.unwrap_or(tokens.signing_algorithm);
         tokens.publish_lead = args.publish_lead.unwrap_or(tokens.publish_lead);
+        let logins = &mut settings.logins;
+        logins.session_lifetime = args.session_lifetime.unwrap_or(logins.session_lifetime);
+        logins.refresh_window = args.refresh_window.unwrap_or(logins.refresh_window);
+        logins.min_password_len = args.min_password.unwrap_or(logins.min_password_len);
     })?;
     let exit = tell_settings(&keystile, session)?;
     if args.max_lifetime.is_some() && settings.max_lifetime.is_some() {
@@ -161,7 +171,7 @@ fn tell_settings(keystile: &Keystile, session: &mut Session<'_>) -> Result<Exit,
         session.output.json(&SettingsJson::new(&settings, own))?;
         return Ok(Exit::Done);
     }
-    let tokens = &settings.tokens;
+    let (tokens, logins) = (&settings.tokens, &settings.logins);
     for (name, value) in [
         ("max-lifetime", settings.max_lifetime.map_or_else(|| "none".to_owned(), format_duration)),
         ("issuer", printable(&own.issuer)),
@@ -169,6 +179,9 @@ fn tell_settings(keystile: &Keystile, session: &mut Session<'_>) -> Result<Exit,
         ("access-token-lifetime", format_duration(tokens.access_token_lifetime)),
         ("signing-alg", tokens.signing_algorithm.to_string()),
         ("publish-lead", format_duration(tokens.publish_lead)),
+        ("session-lifetime", format_duration(logins.session_lifetime)),
+        ("refresh-window", format_duration(logins.refresh_window)),
+        ("min-password", logins.min_password_len.to_string()),
     ] {
         session.output.line(format_args!("{name:21}  {value}"))?;
     }
@@ -183,9 +196,10 @@ pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Exi
         session.output.json(&BackupJson { backup: &path })?;
     } else {
         session.output.line(format_args!("backed up to {}", printable(&path)))?;
-        session
-            .output
-            .hint("it holds digests, names and sealed keys; keep it where only you can read it, and its key elsewhere");
+        session.output.hint(
+            "it holds names, digests, hashes of passwords, what refresh tokens are made with, and sealed keys; keep it \
+             where only you can read it, and its key elsewhere",
+        );
     }
     Ok(Exit::Done)
 }
@@ -208,7 +222,12 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
         error => Failure::from(error),
     })?;
     if session.output.is_json() {
-        session.output.json(&RestoredJson { keys: restored.keys, carried_over: restored.carried_over })?;
+        session.output.json(&RestoredJson {
+            keys: restored.keys,
+            carried_over: restored.carried_over,
+            users_carried_over: restored.users_carried_over,
+            sessions_ended: restored.sessions_ended,
+        })?;
         return Ok(Exit::Done);
     }
     let db = printable(&session.db.display().to_string());
@@ -219,6 +238,14 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
             counted(restored.carried_over, "key", "keys")
         ))?;
     }
+    if restored.users_carried_over > 0 {
+        let users = counted(restored.users_carried_over, "user", "users");
+        session.output.line(format_args!("carried over: {users} changed or made since the backup"))?;
+    }
+    if restored.sessions_ended > 0 {
+        let sessions = counted(restored.sessions_ended, "session", "sessions");
+        session.output.line(format_args!("ended {sessions}: nobody can say which had ended since the backup"))?;
+    }
     let hint = session.command("doctor");
     session.output.hint(format_args!("look it over with `{hint}`"));
     Ok(Exit::Done)
@@ -228,6 +255,8 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
 struct RestoredJson {
     keys: u64,
     carried_over: u64,
+    users_carried_over: u64,
+    sessions_ended: u64,
 }
 
 /// Looks for trouble.

@@ -33,6 +33,6 @@ fn change(args: UpdateArgs, now: Timestamp) -> KeyChange {
 }
 
 /// What to change of a field that can be absent.
-fn cleared_or<T>(cleared: bool, value: Option<T>) -> Option<Option<T>> {
+pub(super) fn cleared_or<T>(cleared: bool, value: Option<T>) -> Option<Option<T>> {
     if cleared { Some(None) } else { value.map(Some) }
 }

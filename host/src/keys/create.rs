@@ -1,7 +1,6 @@
 //! Creating keys.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use keystile_validator::{AddressRange, Environment, KeyId, KeyState, Rate, Scope, Timestamp};
 use serde_json::json;
@@ -9,6 +8,7 @@ use serde_json::json;
 use super::error::CreateKeyError;
 use super::field::{check_expiry, check_fields};
 use super::{Keys, within_lifetime};
+use crate::ids::new_uuid;
 use crate::key::{Key, NamedFormat, Origin, SecretInfo};
 use crate::secret::{GenerateError, Secret};
 use crate::text::rfc3339;
@@ -137,17 +137,8 @@ pub(super) fn secret_info(number: u32, secret: &Secret, named: &NamedFormat, now
     }
 }
 
-/// A new UUIDv7 (RFC 9562, section 5.7). Inside of one second the ids of a process are in the order in
-/// which they were made: a counter stands in for the milliseconds and for `rand_a` (section 6.2).
 pub(super) fn new_key_id(now: Timestamp) -> Result<KeyId, GenerateError> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let mut random = [0; 10];
-    getrandom::fill(&mut random).map_err(|_| GenerateError::Generator)?;
-    let [_, _, _, _, _, _, middle, low] = count.to_be_bytes();
-    (random[0], random[1]) = (middle & 0x0f, low);
-    let millis = now.unix().saturating_mul(1_000).saturating_add((count >> 12) % 1_000);
-    Ok(KeyId::from_bytes(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into_bytes()))
+    new_uuid(now).map(KeyId::from_bytes)
 }
 
 pub(super) fn without_duplicates<T: PartialEq>(values: Vec<T>) -> Vec<T> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use keystile_validator::KeyId;
 
+use crate::ids::UserId;
+
 /// Why the store could not do what it was asked. Whatever the error, nothing was changed.
 ///
 /// No message holds a value out of the store.
@@ -89,6 +91,11 @@ pub enum StoreError {
         /// Its id.
         id: KeyId,
     },
+    /// A user that is to be changed is not in the store.
+    NoSuchUser {
+        /// Its id.
+        id: UserId,
+    },
     /// The cursor of a page belongs to a list in another order.
     CursorMismatch,
     /// A step of this write has failed before, so the write as a whole is undone.
@@ -98,6 +105,8 @@ pub enum StoreError {
         /// Table and column it is in.
         column: &'static str,
     },
+    /// The operating system gave no random bytes.
+    NoRandomBytes,
     /// The SQLite that this program runs with has known defects.
     EngineTooOld {
         /// Its version.
@@ -181,6 +190,7 @@ impl fmt::Display for StoreError {
                 path.display()
             ),
             StoreError::NoSuchKey { id } => write!(f, "the store has no key {id} · look it up with `keys list`"),
+            StoreError::NoSuchUser { id } => write!(f, "the store has no user {id} · look it up with `users list`"),
             StoreError::CursorMismatch => {
                 f.write_str("the cursor belongs to another order · repeat the query of the page before, with the same order")
             }
@@ -191,6 +201,9 @@ impl fmt::Display for StoreError {
                 f,
                 "the store has a value in {column} that no Keystile writes · run `keystile doctor`, and restore a backup"
             ),
+            StoreError::NoRandomBytes => {
+                f.write_str("the operating system gave no random bytes · repeat, and look into its log if it goes on")
+            }
             StoreError::EngineTooOld { found, needed } => {
                 write!(f, "SQLite {found} has known defects · build with SQLite {needed} or newer")
             }

@@ -8,6 +8,7 @@ mod error;
 mod issuers;
 mod sqlite;
 mod tokens;
+pub(crate) mod users;
 
 use std::path::Path;
 
@@ -74,7 +75,7 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens {
+pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -142,7 +143,7 @@ pub(crate) struct UsageDelta {
 }
 
 /// A write in progress.
-pub(crate) trait WriteTransaction: ReadTransaction + WriteIssuers + WriteTokens {
+pub(crate) trait WriteTransaction: ReadTransaction + WriteIssuers + WriteTokens + users::WriteUsers {
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.
     fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError>;

@@ -11,6 +11,8 @@ use crate::store::StoreError;
 pub enum IssueTokenError {
     /// There is no such user.
     NoSuchUser,
+    /// The user is suspended.
+    Suspended,
     /// A claim does not fit.
     Claim {
         /// Its name.
@@ -37,6 +39,7 @@ impl fmt::Display for IssueTokenError {
             IssueTokenError::NoSuchUser => f.write_str(
                 "there is no such user · give a user id or an e-mail address, as `keystile users list` shows them",
             ),
+            IssueTokenError::Suspended => f.write_str("the user is suspended · resume it with `keystile users resume`"),
             IssueTokenError::Claim { name } => {
                 write!(f, "the claim {name} does not fit · give a shorter value, without control characters")
             }

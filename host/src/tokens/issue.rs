@@ -10,12 +10,15 @@ use serde_json::json;
 
 use super::error::IssueTokenError;
 use super::own_issuer::OwnIssuer;
-use super::{SessionId, Tokens, random_id};
+use super::{Tokens, random_id};
+use crate::ids::SessionId;
 use crate::keystile::Inner;
 use crate::secret::Secret;
 use crate::signing_keys::{SigningKeyError, jws_algorithm};
+use crate::store::users::UserRow;
 use crate::store::{ReadTransaction, WriteTransaction};
 use crate::text::{is_line, rfc3339};
+use crate::user::UserRef;
 
 /// Longest token that is made, in bytes: what verifiers take by default.
 pub const MAX_TOKEN_LEN: usize = 8 * 1_024;
@@ -107,13 +110,19 @@ struct ResolvedUser {
 }
 
 /// The user that an operator means.
-fn resolve_user(_view: &(impl ReadTransaction + ?Sized), text: &str) -> Result<ResolvedUser, IssueTokenError> {
-    let digits = text.strip_prefix("usr_").unwrap_or_default();
-    let is_id = digits.len() == 32 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if !is_id {
-        return Err(IssueTokenError::NoSuchUser);
+fn resolve_user(view: &(impl ReadTransaction + ?Sized), text: &str) -> Result<ResolvedUser, IssueTokenError> {
+    let known = match text.parse() {
+        Ok(UserRef::Id(id)) => view.user(id)?,
+        Ok(UserRef::Email(email)) => view.user_by_email(&email)?,
+        Err(_) => None,
+    };
+    match known {
+        Some(UserRow::Live { user, .. }) if user.suspended_at.is_some() => Err(IssueTokenError::Suspended),
+        Some(UserRow::Live { user, .. }) => {
+            Ok(ResolvedUser { subject: user.id.to_string(), organization: user.organization })
+        }
+        Some(UserRow::Deleted { .. }) | None => Err(IssueTokenError::NoSuchUser),
     }
-    Ok(ResolvedUser { subject: text.to_owned(), organization: None })
 }
 
 impl Inner {

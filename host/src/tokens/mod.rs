@@ -6,29 +6,27 @@ mod issue;
 mod own_issuer;
 mod revocations;
 mod revoke;
-mod session_id;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trusted;
+mod verify;
 
 use std::fmt::Write as _;
 
 pub use error::{IssueTokenError, RevokeTokenError};
 pub use inspect::{InspectTokenError, MAX_INSPECTED_LEN, UnverifiedToken};
-#[allow(unused_imports, reason = "logging in issues tokens")]
 pub(crate) use issue::AccessTokenClaims;
 pub use issue::{IssuedToken, MAX_CLAIM_LEN, MAX_TOKEN_LEN, NewToken};
 pub use own_issuer::OwnIssuer;
 pub(crate) use revocations::Revocations;
-#[allow(unused_imports, reason = "verification looks tokens up")]
-pub(crate) use revocations::{TokenLookup, TokenRecord};
 pub use revoke::{RevokedToken, UNKNOWN_EXPIRY, WasToken};
-pub use session_id::SessionId;
 pub(crate) use settings::check;
 pub use settings::{
     ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_ISSUER_LEN,
     PUBLISH_LEAD_BOUNDS, TokenSettings,
 };
+pub(crate) use trusted::TrustedIssuers;
 
 use crate::keystile::Inner;
 use crate::secret::GenerateError;

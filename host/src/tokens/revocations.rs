@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use keystile_validator::Timestamp;
+use keystile_validator::jwt::{TokenLookup, TokenRecord};
 
 use crate::keystile::Inner;
 use crate::store::{Generation, ReadTransaction, RevocationKind, RevocationRow, StoreError};
@@ -15,33 +16,9 @@ use crate::store::{Generation, ReadTransaction, RevocationKind, RevocationRow, S
 /// that was set back by a day brings no revoked token back.
 pub(crate) const KEPT_AFTER_EXPIRY: u64 = 86_400;
 
-/// What a token says of itself, for look-ups only: nothing of it is to be believed.
-#[allow(dead_code, reason = "verification looks tokens up")]
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TokenLookup<'a> {
-    /// Its `sub`.
-    pub(crate) subject: Option<&'a str>,
-    /// Its `jti`.
-    pub(crate) token_id: Option<&'a str>,
-    /// Its `sid`.
-    pub(crate) session_id: Option<&'a str>,
-}
-
-/// What the store says of a token.
-#[allow(dead_code, reason = "verification looks tokens up")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TokenRecord {
-    /// It, or its session, was revoked.
-    pub(crate) revoked: bool,
-    /// Its subject is suspended. Revocations never say so: users do.
-    pub(crate) suspended: bool,
-    /// Tokens of its subject that were issued before this time are revoked.
-    pub(crate) not_before: Option<Timestamp>,
-}
-
 impl Inner {
-    /// What the store says of a token of this issuer.
-    #[allow(dead_code, reason = "verification looks tokens up")]
+    /// What the store says of a token of this issuer. Revocations never say that a subject is
+    /// suspended: its tokens are revoked then.
     pub(crate) fn token_record(&self, issuer: &str, lookup: TokenLookup<'_>) -> Result<TokenRecord, StoreError> {
         match &self.records {
             Some(records) if records.is_healthy() => Ok(records.revocations().record(issuer, lookup)),
@@ -51,7 +28,6 @@ impl Inner {
     }
 }
 
-#[allow(dead_code, reason = "verification looks tokens up")]
 fn record_of_store(
     view: &dyn ReadTransaction,
     issuer: &str,
@@ -101,7 +77,6 @@ impl Revocations {
     }
 
     /// What is known of a token.
-    #[allow(dead_code, reason = "verification looks tokens up")]
     fn record(&self, issuer: &str, lookup: TokenLookup<'_>) -> TokenRecord {
         let issuers = self.issuers.read().unwrap_or_else(PoisonError::into_inner);
         let Some(of_issuer) = issuers.get(issuer) else { return TokenRecord::default() };

@@ -5,6 +5,7 @@ mod jwt;
 mod keys;
 mod store;
 mod tokens;
+mod users;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -23,6 +24,10 @@ pub(super) use store::{
 };
 pub(super) use tokens::{
     InspectArgs, IssueArgs, RevokeTokenArgs, RotateSigningKeyArgs, SigningKeysCommand, TokensCommand,
+};
+pub(super) use users::{
+    ResetPasswordArgs, SessionEndArgs, SessionListArgs, SessionsCommand, UserArgs, UserCreateArgs, UserListArgs,
+    UserUpdateArgs, UsersCommand,
 };
 
 /// A self-hosted turnstile for API keys
@@ -90,6 +95,18 @@ pub(super) enum Command {
     Keys {
         #[command(subcommand)]
         command: KeysCommand,
+    },
+    /// Create, list, change and suspend users, and reset their passwords
+    #[command(arg_required_else_help = true)]
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
+    },
+    /// List and end the sessions of users
+    #[command(arg_required_else_help = true)]
+    Sessions {
+        #[command(subcommand)]
+        command: SessionsCommand,
     },
     /// Judge a credential
     #[command(after_help = VERIFY_HELP, override_usage = "keystile verify [OPTIONS] [CREDENTIAL|-]")]

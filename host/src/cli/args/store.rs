@@ -77,7 +77,7 @@ pub(in crate::cli) struct FormatsAddArgs {
 pub(in crate::cli) enum SettingsCommand {
     /// Show the settings
     Show,
-    /// Change settings; they hold for keys and tokens that are made or changed from then on
+    /// Change settings; they hold for what is made or changed from then on
     #[command(arg_required_else_help = true)]
     Set(SetSettingsArgs),
 }
@@ -109,6 +109,17 @@ pub(in crate::cli) struct SetSettingsArgs {
     /// How long a new signing key is published before it signs, at most 7d
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(in crate::cli) publish_lead: Option<u64>,
+    /// How long a session lives from its login, however often it is refreshed, such as 30d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(in crate::cli) session_lifetime: Option<u64>,
+
+    /// For how long a refresh token that was used gives the same successor again; 0: never
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(in crate::cli) refresh_window: Option<u64>,
+
+    /// Characters that a new password has at least
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) min_password: Option<usize>,
 }
 
 /// Where to copy the store to.

@@ -9,6 +9,7 @@
 //! | `reader`, `list`, `records`, `writer` | what is done inside one |
 //! | `tokens` | signing keys and revocations, read and written |
 //! | `issuers` | external issuers and their key sets, read and written |
+//! | `users` | users, sessions and attempts to log in, read and written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
 
@@ -28,6 +29,7 @@ mod schema;
 mod tests;
 mod tokens;
 mod transaction;
+mod users;
 mod writer;
 
 use std::io;

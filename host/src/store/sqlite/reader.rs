@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::checked::Checked as _;
 use super::rows::{Column, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
-use super::tokens;
+use super::{tokens, users};
 use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, Settings};
 use crate::store::{Generation, Position, RotationRow, StoreError};
@@ -44,7 +44,11 @@ pub(super) fn key_count(connection: &Connection) -> Result<u64, StoreError> {
 }
 
 pub(super) fn settings(connection: &Connection) -> Result<Settings, StoreError> {
-    Ok(Settings { max_lifetime: setting(connection, MAX_LIFETIME)?, tokens: tokens::settings(connection)? })
+    Ok(Settings {
+        max_lifetime: setting(connection, MAX_LIFETIME)?,
+        tokens: tokens::settings(connection)?,
+        logins: users::settings(connection)?,
+    })
 }
 
 /// One setting; `None`: it was never set, or was taken away.

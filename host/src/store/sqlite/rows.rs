@@ -88,6 +88,13 @@ impl Column {
         Ok(bytes.map(<[u8]>::to_vec))
     }
 
+    pub(super) fn optional_bytes<const N: usize>(self, row: &Row<'_>) -> Result<Option<[u8; N]>, StoreError> {
+        match self.value(row)? {
+            ValueRef::Null => Ok(None),
+            _ => self.bytes(row).map(Some),
+        }
+    }
+
     pub(super) fn parsed<T: FromStr>(self, row: &Row<'_>) -> Result<T, StoreError> {
         self.text(row)?.parse().map_err(|_| self.invalid())
     }

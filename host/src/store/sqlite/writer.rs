@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::checked::Checked as _;
 use super::reader::{self, MAX_LIFETIME};
 use super::rows::{join_words, origin_name, state_name, to_integer, to_seconds};
-use super::tokens;
+use super::{tokens, users};
 use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, Origin, SecretInfo, Settings};
 use crate::store::{Generation, Position, RotationRow, StoreError, UsageDelta};
@@ -204,7 +204,8 @@ pub(super) fn set_settings(
 ) -> Result<(), StoreError> {
     touch(connection, generation)?;
     set_setting(connection, MAX_LIFETIME, settings.max_lifetime.map(|seconds| seconds.to_string()))?;
-    tokens::set_settings(connection, &settings.tokens)
+    tokens::set_settings(connection, &settings.tokens)?;
+    users::set_settings(connection, &settings.logins)
 }
 
 /// Writes one setting; `None` takes it away.

@@ -156,6 +156,8 @@ fn messages_say_what_happened_and_what_to_do() {
         StoreError::SameFile { path: path() },
         StoreError::Replaced { path: path() },
         StoreError::NoSuchKey { id: key_id(1) },
+        StoreError::NoSuchUser { id: crate::ids::UserId::from_bytes([1; 16]) },
+        StoreError::NoRandomBytes,
         StoreError::CursorMismatch,
         StoreError::RolledBack,
         StoreError::InvalidValue { column: "keys.name" },

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::audit::{self, AuditEntry, AuditReport};
 use crate::key::{Revocation, RevokeReason};
+use crate::login::LoginSettings;
 use crate::store::{RotationRow, UsageDelta};
 
 fn full_key() -> Key {
@@ -181,8 +182,9 @@ fn formats_keep_their_order() {
 fn settings_are_kept() {
     let fixture = Fixture::new();
     let store = fixture.open();
-    for max_lifetime in [Some(1), Some(86_400), None] {
-        let settings = Settings { max_lifetime, ..Settings::default() };
+    for (max_lifetime, seconds) in [(Some(1), 7), (Some(86_400), 60), (None, 10)] {
+        let logins = LoginSettings { refresh_window: seconds, session_lifetime: seconds * 1_000, min_password_len: 15 };
+        let settings = Settings { max_lifetime, logins, ..Settings::default() };
         write(&store, |transaction| transaction.set_settings(&settings).unwrap());
         assert_eq!(store.read().unwrap().settings().unwrap(), settings);
     }

@@ -1,0 +1,332 @@
+//! `keystile users …`
+
+use serde::Serialize;
+
+use super::args::{ResetPasswordArgs, UserArgs, UserCreateArgs, UserListArgs, UserUpdateArgs, UsersCommand};
+use super::failure::{Exit, Failure};
+use super::lines::Lines;
+use super::output::{GOOD, TITLE, WARNING};
+use super::people::{NONE, exact, printable, relative_or};
+use super::session::{Session, quoted};
+use super::table::{Cell, Column, Table};
+use super::update::cleared_or;
+use crate::text::rfc3339;
+use crate::{Keystile, NewUser, Password, PasswordError, Timestamp, User, UserChange, UserId, UserQuery, UserStatus};
+
+/// Runs a command on users.
+pub(super) fn run(command: UsersCommand, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    match command {
+        UsersCommand::Create(args) => create(args, session),
+        UsersCommand::List(args) => list(&args, session),
+        UsersCommand::Show(args) => show(&args, session),
+        UsersCommand::Update(args) => update(args, session),
+        UsersCommand::Suspend(args) => {
+            change(&args, session, "suspended", |keystile, id| Ok(keystile.users().suspend(id)?))
+        }
+        UsersCommand::Resume(args) => {
+            change(&args, session, "resumed", |keystile, id| Ok(keystile.users().resume(id)?))
+        }
+        UsersCommand::Unlock(args) => {
+            change(&args, session, "unlocked", |keystile, id| Ok(keystile.users().unlock(id)?))
+        }
+        UsersCommand::ResetPassword(args) => reset_password(&args, session),
+        UsersCommand::Delete(args) => {
+            change(&args, session, "deleted", |keystile, id| Ok(keystile.users().delete(id)?))
+        }
+    }
+}
+
+fn create(args: UserCreateArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    // The store first: it is the wrong one more often than the password is.
+    let keystile = session.open()?;
+    let password = if args.password_stdin { Some(read_password(session)?) } else { None };
+    let has_password = password.is_some();
+    let user = keystile.users().create(NewUser {
+        email: args.email,
+        name: args.name,
+        organization: args.org,
+        admin: args.admin,
+        password,
+    })?;
+    let exit = done(session, "created", &user)?;
+    if !has_password {
+        let command = session.command(&format!("users reset-password {}", quoted(user.email.as_str())));
+        session.output.hint(format_args!("it has no password yet; set one with `{command}`"));
+    }
+    Ok(exit)
+}
+
+fn list(args: &UserListArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open_for_reading()?.keystile;
+    let query = UserQuery {
+        search: args.search.clone(),
+        organization: args.org.clone(),
+        suspended: if args.suspended { Some(true) } else { args.active.then_some(false) },
+        limit: args.limit,
+        after: args.after,
+    };
+    let page = keystile.users().list(&query)?;
+    if session.output.is_json() {
+        let users = page.users.iter().map(UserJson::from).collect();
+        session.output.json(&PageJson { users, next: page.next.map(|id| id.to_string()) })?;
+        return Ok(Exit::Done);
+    }
+    if page.users.is_empty() {
+        session.output.note("no users");
+        let hint = session.command("users create EMAIL");
+        session.output.hint(format_args!("make one with `{hint}`, or ask for others"));
+        return Ok(Exit::Done);
+    }
+    session.output.table(&table(&page.users, keystile.request().now))?;
+    if let Some(next) = page.next {
+        let command = session.command(&next_page(args, next));
+        session.output.hint(format_args!("there are more: {command}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn table(users: &[User], now: Timestamp) -> Table {
+    let mut table = Table::new(&[
+        Column::new("STATE"),
+        Column::new("EMAIL").cut_to(16),
+        Column::new("NAME").cut_to(8).rank(3),
+        Column::new("ORG").cut_to(8).rank(4),
+        Column::new("ROLE").rank(5),
+        Column::new("PASSWORD").rank(6),
+        Column::new("LAST LOGIN").rank(2),
+        Column::new("ID").rank(1),
+    ]);
+    for user in users {
+        let status = user.status();
+        table.row(vec![
+            Cell::styled(status.as_str(), state_style(status)),
+            user.email.as_str().into(),
+            user.name.as_deref().unwrap_or(NONE).into(),
+            user.organization.as_deref().unwrap_or(NONE).into(),
+            role(user).into(),
+            (if user.password_set_at.is_some() { "set" } else { NONE }).into(),
+            relative_or(now, user.last_login_at, "never").into(),
+            user.id.to_string().into(),
+        ]);
+    }
+    table
+}
+
+/// The same list, one page on.
+fn next_page(args: &UserListArgs, next: UserId) -> String {
+    let mut command = "users list".to_owned();
+    let mut option = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            command.push_str(&format!(" --{name} {}", quoted(value)));
+        }
+    };
+    option("search", args.search.as_deref());
+    option("org", args.org.as_deref());
+    let limit = args.limit.to_string();
+    option("limit", (args.limit != crate::bounds::DEFAULT_PAGE).then_some(&limit));
+    option("after", Some(&next.to_string()));
+    for (flag, given) in [(" --suspended", args.suspended), (" --active", args.active)] {
+        if given {
+            command.push_str(flag);
+        }
+    }
+    command
+}
+
+fn show(args: &UserArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open_for_reading()?.keystile;
+    let user = keystile.users().find(&args.user)?;
+    let locked_until = keystile.users().locked_until(user.id)?;
+    let now = keystile.request().now;
+    if session.output.is_json() {
+        let locked_until = locked_until.map(rfc3339);
+        session.output.json(&ShownJson { user: UserJson::from(&user), locked_until })?;
+        return Ok(Exit::Done);
+    }
+    let style = state_style(user.status());
+    let time = |at: Option<Timestamp>, none: &str| at.map_or_else(|| none.to_owned(), |at| exact(now, at));
+    let mut fields = vec![
+        ("id", user.id.to_string()),
+        ("email", printable(user.email.as_str())),
+        ("name", printable(user.name.as_deref().unwrap_or(NONE))),
+        ("organization", printable(user.organization.as_deref().unwrap_or(NONE))),
+        ("state", format!("{style}{}{style:#}", user.status())),
+        ("role", role(&user).to_owned()),
+        ("created", format!("{} by {}", exact(now, user.created_at), printable(&user.created_by))),
+        ("updated", exact(now, user.updated_at)),
+        ("password", user.password_set_at.map_or("none".to_owned(), |at| format!("set {}", exact(now, at)))),
+        ("last login", time(user.last_login_at, "never")),
+    ];
+    if let Some(at) = user.suspended_at {
+        fields.push(("suspended", exact(now, at)));
+    }
+    if let Some(until) = locked_until {
+        fields.push(("locked", format!("{WARNING}until {}{WARNING:#}", exact(now, until))));
+    }
+    for (name, value) in fields {
+        session.output.line(format_args!("{TITLE}{name:<12}{TITLE:#} {value}"))?;
+    }
+    if locked_until.is_some() {
+        let command = session.command(&format!("users unlock {}", quoted(user.email.as_str())));
+        session.output.hint(format_args!("end the lock with `{command}`"));
+    }
+    Ok(Exit::Done)
+}
+
+fn update(args: UserUpdateArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let id = keystile.users().find(&args.user)?.id;
+    let change = UserChange {
+        email: args.email,
+        name: cleared_or(args.no_name, args.name),
+        organization: cleared_or(args.no_org, args.org),
+        admin: if args.admin { Some(true) } else { args.no_admin.then_some(false) },
+    };
+    let user = keystile.users().update(id, change)?;
+    done(session, "updated", &user)
+}
+
+fn reset_password(args: &ResetPasswordArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let id = keystile.users().find(&args.user)?.id;
+    if args.password_stdin {
+        let password = read_password(session)?;
+        let user = keystile.users().reset_password(id, &password)?;
+        return done(session, "reset the password of", &user);
+    }
+    let (user, password) = keystile.users().generate_password(id)?;
+    session.output.note(describe("reset the password of", &user));
+    let output = &mut session.output;
+    let shown = if output.is_json() {
+        output.json(&ResetJson { user: UserJson::from(&user), password: password.expose_secret() })
+    } else {
+        output.line(password.expose_secret())
+    };
+    let shown = shown.and_then(|()| output.flush());
+    if shown.is_err() || output.is_closed() {
+        let command = session.command(&format!("users reset-password {}", quoted(user.email.as_str())));
+        let message = format!("the password was written, but could not be shown · draw another one: `{command}`");
+        return Err(Failure::new(Exit::CannotSay, "secret_not_shown", message));
+    }
+    session.output.hint("the password is shown this once; only its hash is kept");
+    Ok(Exit::Done)
+}
+
+fn change(
+    args: &UserArgs,
+    session: &mut Session<'_>,
+    what: &str,
+    change: impl FnOnce(&Keystile, UserId) -> Result<User, Failure>,
+) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let id = keystile.users().find(&args.user)?.id;
+    let user = change(&keystile, id)?;
+    done(session, what, &user)
+}
+
+/// Says what was done to a user.
+fn done(session: &mut Session<'_>, what: &str, user: &User) -> Result<Exit, Failure> {
+    if session.output.is_json() {
+        session.output.json(&OneUser { user: UserJson::from(user) })?;
+    } else {
+        session.output.line(describe(what, user))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn describe(what: &str, user: &User) -> String {
+    format!("{what} {} ({})", user.id, printable(user.email.as_str()))
+}
+
+/// A password from standard input: all of it, but for a line ending.
+fn read_password(session: &mut Session<'_>) -> Result<Password, Failure> {
+    if session.stdin_is_terminal {
+        session.output.note("type the password, it is shown; then Enter and Ctrl-D");
+    }
+    let mut lines = Lines::new(session.stdin, LONGEST);
+    let unreadable =
+        |error| Failure::usage(format!("standard input cannot be read: {error} · pipe the password into it"));
+    let line = lines.rest().map_err(unreadable)?;
+    if line.too_long {
+        return Err(crate::CreateUserError::from(PasswordError::TooLong).into());
+    }
+    let text = String::from_utf8(line.bytes.to_vec());
+    let text = text.map_err(|_| Failure::usage("the password is not UTF-8 · give it as text in UTF-8"))?;
+    if text.is_empty() {
+        return Err(Failure::usage("there is no password on standard input · pipe one into it"));
+    }
+    Ok(Password::new(text).map_err(crate::CreateUserError::from)?)
+}
+
+/// Longest password that is read, in bytes: one that is too long is told so.
+const LONGEST: usize = 4 * crate::bounds::MAX_PASSWORD_LEN;
+
+fn role(user: &User) -> &'static str {
+    if user.admin { "admin" } else { "user" }
+}
+
+fn state_style(status: UserStatus) -> anstyle::Style {
+    match status {
+        UserStatus::Active => GOOD,
+        UserStatus::Suspended => WARNING,
+    }
+}
+
+/// A user as programs read it.
+#[derive(Serialize)]
+struct UserJson<'a> {
+    id: String,
+    email: &'a str,
+    name: Option<&'a str>,
+    org_id: Option<&'a str>,
+    admin: bool,
+    state: &'static str,
+    created_at: String,
+    created_by: &'a str,
+    updated_at: String,
+    suspended_at: Option<String>,
+    password_set_at: Option<String>,
+    last_login_at: Option<String>,
+}
+
+impl<'a> From<&'a User> for UserJson<'a> {
+    fn from(user: &'a User) -> UserJson<'a> {
+        UserJson {
+            id: user.id.to_string(),
+            email: user.email.as_str(),
+            name: user.name.as_deref(),
+            org_id: user.organization.as_deref(),
+            admin: user.admin,
+            state: user.status().as_str(),
+            created_at: rfc3339(user.created_at),
+            created_by: &user.created_by,
+            updated_at: rfc3339(user.updated_at),
+            suspended_at: user.suspended_at.map(rfc3339),
+            password_set_at: user.password_set_at.map(rfc3339),
+            last_login_at: user.last_login_at.map(rfc3339),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OneUser<'a> {
+    user: UserJson<'a>,
+}
+
+#[derive(Serialize)]
+struct ShownJson<'a> {
+    user: UserJson<'a>,
+    locked_until: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ResetJson<'a> {
+    user: UserJson<'a>,
+    password: &'a str,
+}
+
+#[derive(Serialize)]
+struct PageJson<'a> {
+    users: Vec<UserJson<'a>>,
+    next: Option<String>,
+}

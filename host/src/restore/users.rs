@@ -1,0 +1,105 @@
+//! What becomes of users, sessions and locks when a backup is restored.
+
+use keystile_validator::Timestamp;
+use serde_json::json;
+
+use crate::audit;
+use crate::session::{EndReason, SessionEnd};
+use crate::store::users::{SessionRow, UserRow};
+use crate::store::{ReadTransaction, StoreError, WriteTransaction};
+use crate::user::User;
+
+/// Keeps users, sessions and locks as the current store has them; says how many users that changed.
+pub(super) fn keep(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    now: Timestamp,
+    actor: &str,
+) -> Result<u64, StoreError> {
+    let mut kept = 0_u64;
+    current.each_user(&mut |current| {
+        let id = current.id();
+        let Some((what, row)) = kept_user(restored.user(id)?, current, now) else { return Ok(()) };
+        kept = kept.saturating_add(1);
+        restored.carry_user(&row)?;
+        let detail = json!({ "kept": what });
+        audit::append(restored, now, actor, "user.carried_over", Some(id.to_string()), &detail)
+    })?;
+    // Whoever has lost the address to another, and is not known to the current store.
+    restored.delete_users_without_email(now)?;
+    keep_sessions(restored, current, now)?;
+    keep_locks(restored, current)?;
+    Ok(kept)
+}
+
+/// What a user of the current store is in the restored one; `None`: what it is there already.
+fn kept_user(restored: Option<UserRow>, current: UserRow, now: Timestamp) -> Option<(&'static str, UserRow)> {
+    let (restored, user, password) = match (restored, current) {
+        (Some(UserRow::Deleted { .. }), UserRow::Deleted { .. }) => return None,
+        (_, deleted @ UserRow::Deleted { .. }) => return Some(("deleted", deleted)),
+        (restored, UserRow::Live { user, password }) => (restored, user, password),
+    };
+    match restored {
+        Some(UserRow::Live { user: old, password: old_password }) => {
+            // The name is what the backup has; all else decides about what somebody may do.
+            let kept = User { name: old.name.clone(), ..user };
+            let same = User { updated_at: old.updated_at, last_login_at: old.last_login_at, ..kept.clone() } == old;
+            if same && password == old_password {
+                return None;
+            }
+            let user = User { updated_at: now, ..kept };
+            Some(("address, rights, state and password", UserRow::Live { user, password }))
+        }
+        // Deleted there and alive here is a user that was never deleted here: that is another store.
+        Some(UserRow::Deleted { .. }) => None,
+        None => {
+            let what = if user.suspended_at.is_none() { "suspended, unknown to the backup" } else { "suspended" };
+            let user = User { suspended_at: user.suspended_at.or(Some(now)), updated_at: now, ..user };
+            Some((what, UserRow::Live { user, password }))
+        }
+    }
+}
+
+/// Sessions are what the current store says, all of them and no others: one that it does not know has
+/// ended, and the counter of one that it knows must not go back, or used tokens would be fresh again.
+fn keep_sessions(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    restored.delete_sessions()?;
+    current.each_session(&mut |mut row| {
+        match restored.user(row.session.user)? {
+            Some(UserRow::Live { user, .. }) => {
+                if user.suspended_at.is_some() && row.session.end.is_none() {
+                    row.session.end = Some(SessionEnd { at: now, reason: EndReason::Suspended });
+                }
+                restored.insert_session(&row)
+            }
+            // Its tokens are those of no session, which are refused.
+            Some(UserRow::Deleted { .. }) | None => Ok(()),
+        }
+    })
+}
+
+/// A restore is no way around a lock.
+fn keep_locks(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction) -> Result<(), StoreError> {
+    restored.delete_buckets()?;
+    if let Some(key) = current.bucket_key()? {
+        restored.set_bucket_key(&key)?;
+    }
+    current.each_bucket(&mut |id, bucket| restored.set_bucket(&id, &bucket))
+}
+
+/// Ends all sessions of a backup that is restored where nothing is known of what came after it; says how
+/// many.
+pub(super) fn end_sessions(restored: &mut dyn WriteTransaction, now: Timestamp) -> Result<u64, StoreError> {
+    let mut ended = 0_u64;
+    for id in restored.open_sessions(None)? {
+        let expired = restored.session(id)?.is_some_and(|row: SessionRow| now >= row.session.expires_at);
+        let reason = if expired { EndReason::Expired } else { EndReason::Restored };
+        restored.end_session(id, now, reason)?;
+        ended = ended.saturating_add(u64::from(!expired));
+    }
+    Ok(ended)
+}

@@ -1,0 +1,107 @@
+//! Ending sessions.
+
+use keystile_validator::Timestamp;
+use serde_json::json;
+
+use super::token::UnverifiedRefreshToken;
+use super::{EndSessionError, LogoutError, Sessions};
+use crate::ids::{SessionId, UserId};
+use crate::keystile::Inner;
+use crate::session::{EndReason, Session, SessionEnd, SessionStatus};
+use crate::store::{StoreError, WriteTransaction};
+use crate::users::live_user_in;
+
+impl Sessions<'_> {
+    /// Ends a session: its refresh token and its access tokens are refused from now on. One that has
+    /// ended already stays as it is.
+    ///
+    /// # Errors
+    /// [`EndSessionError`] when there is no such session, or the store refuses.
+    pub fn end(&self, id: SessionId) -> Result<Session, EndSessionError> {
+        self.inner.change(|transaction, now| {
+            let row = transaction.session(id)?.ok_or(EndSessionError::NotFound { id })?;
+            Ok(end_session(self.inner, transaction, now, &row.session, EndReason::Operator)?)
+        })
+    }
+
+    /// Ends all sessions of a user; says how many.
+    ///
+    /// # Errors
+    /// [`EndSessionError`] when there is no such user, or the store refuses.
+    pub fn end_all(&self, user: UserId) -> Result<u64, EndSessionError> {
+        self.end_but(user, None)
+    }
+
+    /// Ends all sessions of a user but this one; says how many.
+    ///
+    /// # Errors
+    /// [`EndSessionError`] when there is no such user, or the store refuses.
+    pub fn end_others(&self, user: UserId, keep: SessionId) -> Result<u64, EndSessionError> {
+        self.end_but(user, Some(keep))
+    }
+
+    fn end_but(&self, user: UserId, keep: Option<SessionId>) -> Result<u64, EndSessionError> {
+        self.inner.change(|transaction, now| {
+            live_user_in(&*transaction, user)?.ok_or(EndSessionError::UserNotFound { id: user })?;
+            Ok(end_sessions(self.inner, transaction, now, user, keep, EndReason::Operator)?)
+        })
+    }
+
+    /// Ends the session of this refresh token, whichever of the session's tokens it is.
+    pub(crate) fn logout(&self, refresh_token: &str) -> Result<SessionId, LogoutError> {
+        let token = UnverifiedRefreshToken::parse(refresh_token).ok_or(LogoutError::Invalid)?;
+        let row = self.inner.store().read()?.session(token.session)?.ok_or(LogoutError::Invalid)?;
+        token.verify(&row.key).ok_or(LogoutError::Invalid)?;
+        self.inner.change(|transaction, now| {
+            // A session is never forgotten in between: that takes a month after its expiry.
+            if let Some(row) = transaction.session(token.session)? {
+                end_session(self.inner, transaction, now, &row.session, EndReason::Logout)?;
+            }
+            Ok(token.session)
+        })
+    }
+}
+
+/// Ends a session with its access tokens, and says what it is now.
+pub(super) fn end_session(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    session: &Session,
+    reason: EndReason,
+) -> Result<Session, StoreError> {
+    // The clock may have gone back: what has expired once has expired.
+    let expired = session.status(now) == SessionStatus::Expired;
+    let reason = if expired { EndReason::Expired } else { reason };
+    if !transaction.end_session(session.id, now, reason)? {
+        return Ok(session.clone());
+    }
+    // No token of the session is valid for longer than the session was to be.
+    inner.revoke_session_tokens(transaction, now, &session.id.to_string(), session.expires_at)?;
+    let detail = json!({ "user": session.user.to_string(), "reason": reason.as_str() });
+    inner.audit(transaction, now, "session.ended", Some(session.id.to_string()), &detail)?;
+    Ok(Session { end: Some(SessionEnd { at: now, reason }), ..session.clone() })
+}
+
+/// Ends all sessions of a user but one; says how many.
+pub(crate) fn end_sessions(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    user: UserId,
+    keep: Option<SessionId>,
+    reason: EndReason,
+) -> Result<u64, StoreError> {
+    let mut ended = 0_u64;
+    for id in transaction.open_sessions(Some(user))? {
+        if Some(id) == keep {
+            continue;
+        }
+        if let Some(row) = transaction.session(id)? {
+            let session = end_session(inner, transaction, now, &row.session, reason)?;
+            let counts = session.end.is_some_and(|end| end.reason != EndReason::Expired);
+            ended = ended.saturating_add(counts.into());
+        }
+    }
+    Ok(ended)
+}

@@ -1,0 +1,117 @@
+//! Refreshing: one refresh token for the next one, and a new access token.
+
+use keystile_validator::Timestamp;
+use serde_json::json;
+
+use super::end::end_session;
+use super::start::give_tokens;
+use super::token::{TokenNumber, UnverifiedRefreshToken};
+use super::{LoggedIn, RefreshError, Sessions};
+use crate::key::KeyStatus;
+use crate::session::{EndReason, SessionStatus};
+use crate::store::WriteTransaction;
+use crate::store::users::{SessionRow, UserRow};
+use crate::user::User;
+
+/// A refresh, as a client asks for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refresh<'a> {
+    /// The client that asks, when it has said so: a session that is bound to a client is refused to every
+    /// other one, and to one that does not say.
+    pub client_id: Option<&'a str>,
+}
+
+/// What a valid refresh token is worth.
+enum Outcome {
+    /// New tokens.
+    Given(LoggedIn),
+    /// Nothing; what was written about the session is kept.
+    Refused(RefreshError),
+}
+
+impl Sessions<'_> {
+    /// Gives the successor of a refresh token, and a new access token.
+    pub(crate) fn refresh(&self, refresh_token: &str, refresh: &Refresh<'_>) -> Result<LoggedIn, RefreshError> {
+        let token = UnverifiedRefreshToken::parse(refresh_token).ok_or(RefreshError::Invalid)?;
+        // What is no token of ours costs a read, and waits for no writer.
+        let row = self.inner.store().read()?.session(token.session)?.ok_or(RefreshError::Invalid)?;
+        let number = token.verify(&row.key).ok_or(RefreshError::Invalid)?;
+        let outcome = self.inner.change(|transaction, now| {
+            let row = transaction.session(token.session)?.ok_or(RefreshError::Invalid)?;
+            // The key is that of the first look, or the session is another one since a restore.
+            token.verify(&row.key).ok_or(RefreshError::Invalid)?;
+            self.refresh_in(transaction, now, row, number, refresh)
+        })?;
+        match outcome {
+            Outcome::Given(given) => Ok(given),
+            Outcome::Refused(error) => Err(error),
+        }
+    }
+
+    fn refresh_in(
+        &self,
+        transaction: &mut dyn WriteTransaction,
+        now: Timestamp,
+        mut row: SessionRow,
+        number: TokenNumber,
+        refresh: &Refresh<'_>,
+    ) -> Result<Outcome, RefreshError> {
+        // Whatever the clock says, it is at least as late as when the session was last used; and the window
+        // is closed when the clock is before its beginning.
+        let clock = now;
+        let now = now.max(row.session.last_used_at);
+        match row.session.status(now) {
+            SessionStatus::Active => {}
+            SessionStatus::Ended => return Ok(Outcome::Refused(RefreshError::Ended)),
+            SessionStatus::Expired => {
+                // Written down, so that it stays so when the clock goes back.
+                end_session(self.inner, transaction, now, &row.session, EndReason::Expired)?;
+                return Ok(Outcome::Refused(RefreshError::Expired));
+            }
+        }
+        if row.session.client_id.is_some() && row.session.client_id.as_deref() != refresh.client_id {
+            return Ok(Outcome::Refused(RefreshError::OtherClient));
+        }
+        let Some(user) = self.standing(transaction, now, &row)? else {
+            end_session(self.inner, transaction, now, &row.session, EndReason::Key)?;
+            return Ok(Outcome::Refused(RefreshError::Ended));
+        };
+        let window = transaction.settings()?.logins.refresh_window;
+        let current = row.counter;
+        if number.0 == current {
+            let Some(next) = current.checked_add(1) else { return Ok(Outcome::Refused(RefreshError::Ended)) };
+            row.counter = next;
+            row.rotated_at = Some(clock);
+        } else if number.0.checked_add(1) != Some(current)
+            || row.rotated_at.is_none_or(|first_use| clock < first_use || clock.seconds_since(first_use) >= window)
+        {
+            // The token was used before, and its successor was given out: one of the two is a thief, and
+            // nobody can say which.
+            let detail = json!({ "user": user.id.to_string(), "tokens_ago": current.saturating_sub(number.0) });
+            self.inner.audit(transaction, now, "session.token_reused", Some(row.session.id.to_string()), &detail)?;
+            end_session(self.inner, transaction, now, &row.session, EndReason::Reuse)?;
+            return Ok(Outcome::Refused(RefreshError::Reused));
+        }
+        row.session.last_used_at = now;
+        transaction.update_session(&row)?;
+        Ok(Outcome::Given(give_tokens(self.inner, transaction, clock, &user, &row)?))
+    }
+
+    /// The user of a session, as long as what it stands on does: the user, and the key that began it.
+    fn standing(
+        &self,
+        transaction: &dyn WriteTransaction,
+        now: Timestamp,
+        row: &SessionRow,
+    ) -> Result<Option<User>, RefreshError> {
+        if let Some(key) = row.session.key
+            && !transaction.key(key)?.is_some_and(|key| key.status(now) == KeyStatus::Active)
+        {
+            return Ok(None);
+        }
+        match transaction.user(row.session.user)? {
+            Some(UserRow::Live { user, .. }) if user.suspended_at.is_none() => Ok(Some(user)),
+            _ => Ok(None),
+        }
+    }
+}

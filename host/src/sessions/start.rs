@@ -1,0 +1,147 @@
+//! Beginning sessions.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use keystile_validator::{KeyId, Scope, Timestamp};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::end::end_session;
+use super::{DEFAULT_CLIENT_ID, LoggedIn, token};
+use crate::ids::SessionId;
+use crate::keystile::Inner;
+use crate::session::{EndReason, MAX_SESSIONS, Session};
+use crate::store::users::{RefreshKey, SessionRow};
+use crate::store::{StoreError, WriteTransaction};
+use crate::text::rfc3339;
+use crate::tokens::{AccessTokenClaims, IssueTokenError};
+use crate::user::User;
+
+/// What a new session is to be.
+pub(crate) struct NewSession {
+    /// The client it is bound to.
+    pub(crate) client_id: Option<String>,
+    /// How the client described itself.
+    pub(crate) client: Option<String>,
+    /// Where the login came from.
+    pub(crate) address: Option<IpAddr>,
+    /// The key that begins it.
+    pub(crate) key: Option<KeyId>,
+    /// The scopes of its access tokens.
+    pub(crate) scopes: Vec<Scope>,
+    /// What else the audit trail is to say.
+    pub(crate) failures_before: u32,
+}
+
+/// Begins a session of this user, who was told apart from all others by now.
+pub(crate) fn start(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    user: &mut User,
+    new: NewSession,
+) -> Result<LoggedIn, IssueTokenError> {
+    let lifetime = transaction.settings()?.logins.session_lifetime;
+    make_room(inner, transaction, now, user)?;
+    let forget = Timestamp::from_unix(now.unix().saturating_sub(KEPT_SECONDS)).unwrap_or(now);
+    transaction.forget_sessions(forget)?;
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(key.as_mut()).map_err(|_| StoreError::NoRandomBytes)?;
+    let row = SessionRow {
+        session: Session {
+            id: SessionId::generate(now).map_err(|_| StoreError::NoRandomBytes)?,
+            user: user.id,
+            client_id: new.client_id,
+            client: new.client,
+            address: new.address,
+            key: new.key,
+            scopes: new.scopes,
+            created_at: now,
+            last_used_at: now,
+            expires_at: now.saturating_add(lifetime),
+            end: None,
+        },
+        key: RefreshKey(key),
+        counter: 1,
+        rotated_at: None,
+    };
+    transaction.insert_session(&row)?;
+    user.last_login_at = user.last_login_at.max(Some(now));
+    // Nobody else can have taken the address in this transaction.
+    transaction.update_user(user)?;
+    let session = &row.session;
+    let detail = json!({
+        "user": user.id.to_string(),
+        "client_id": session.client_id,
+        "client": session.client,
+        "address": session.address.map(|address| address.to_string()),
+        "key": session.key.map(|key| key.to_string()),
+        "scopes": session.scopes,
+        "expires_at": rfc3339(session.expires_at),
+        "failures_before": Some(new.failures_before).filter(|failures| *failures > 0),
+    });
+    inner.audit(transaction, now, "session.started", Some(session.id.to_string()), &without_nulls(detail))?;
+    give_tokens(inner, transaction, now, user, &row)
+}
+
+/// Ends the sessions that were used least lately, so that there is room for one more.
+fn make_room(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    user: &User,
+) -> Result<(), StoreError> {
+    let open = transaction.open_sessions(Some(user.id))?;
+    let too_many = open.len().saturating_add(1).saturating_sub(MAX_SESSIONS);
+    for id in open.into_iter().take(too_many) {
+        if let Some(row) = transaction.session(id)? {
+            end_session(inner, transaction, now, &row.session, EndReason::TooMany)?;
+        }
+    }
+    Ok(())
+}
+
+/// The newest refresh token of a session, with a new access token.
+pub(super) fn give_tokens(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    user: &User,
+    row: &SessionRow,
+) -> Result<LoggedIn, IssueTokenError> {
+    let session = &row.session;
+    let mut claims = AccessTokenClaims {
+        subject: user.id.to_string(),
+        client_id: session.client_id.clone().unwrap_or_else(|| DEFAULT_CLIENT_ID.to_owned()),
+        session: Some(session.id),
+        organization: user.organization.clone(),
+        scopes: session.scopes.clone(),
+        ttl: None,
+    };
+    let mut issued = inner.issue_access_token(transaction, now, &claims)?;
+    if issued.expires_at > session.expires_at {
+        // No token outlives its session.
+        claims.ttl = Some(Duration::from_secs(session.expires_at.seconds_since(now)));
+        issued = inner.issue_access_token(transaction, now, &claims)?;
+    }
+    Ok(LoggedIn {
+        session_id: session.id,
+        user_id: user.id,
+        access_token: issued.token,
+        refresh_token: token::make(session.id, row.counter, &row.key),
+        expires_in: issued.expires_at.seconds_since(now),
+        session_expires_at: session.expires_at,
+    })
+}
+
+/// The object without the fields that say nothing.
+fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(fields) = &mut value {
+        fields.retain(|_, value| !value.is_null());
+    }
+    value
+}
+
+/// How long a session stays known after its expiry, so that a late refresh is told from a wrong one.
+const KEPT_SECONDS: u64 = 30 * 86_400;

@@ -1,0 +1,538 @@
+//! Users, sessions and attempts to log in.
+
+use keystile_validator::{KeyId, Timestamp};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Params, Row, ToSql, params, params_from_iter};
+use zeroize::Zeroizing;
+
+use super::checked::Checked as _;
+use super::reader;
+use super::rows::{Column, join_words, to_integer, to_seconds};
+use super::transaction::Transaction;
+use super::writer::{set_setting, touch};
+use crate::ids::{SessionId, UserId};
+use crate::login::{LoginSettings, REFRESH_WINDOW_BOUNDS};
+use crate::query::MAX_PAGE;
+use crate::session::{EndReason, Session, SessionEnd, SessionPage, SessionQuery};
+use crate::store::StoreError;
+use crate::store::users::{
+    Bucket, BucketId, BucketKind, PasswordHash, ReadUsers, RefreshKey, SessionRow, UserRow, WriteUsers,
+};
+use crate::user::{Email, User, UserPage, UserQuery};
+
+impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
+    fn user(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
+        user_where(self.connection(), "id = ?1", id.as_bytes())
+    }
+
+    fn user_by_email(&self, email: &Email) -> Result<Option<UserRow>, StoreError> {
+        user_where(self.connection(), "email = ?1", &email.as_str())
+    }
+
+    fn users(&self, query: &UserQuery) -> Result<UserPage, StoreError> {
+        users(self.connection(), query)
+    }
+
+    fn each_user(&self, each: &mut dyn FnMut(UserRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let sql = format!("SELECT {USER_COLUMNS} FROM users ORDER BY pk");
+        for_each(self.connection(), &sql, [], |row| each(read_user(row)?))
+    }
+
+    fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE s.id = ?1");
+        reader::first(self.connection(), &sql, [id.as_bytes()], read_session)
+    }
+
+    fn sessions(&self, query: &SessionQuery, now: Timestamp) -> Result<SessionPage, StoreError> {
+        sessions(self.connection(), query, now)
+    }
+
+    fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError> {
+        let user = user.map(|user| user.as_bytes().to_vec());
+        let sql = "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk \
+                   WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.id";
+        reader::all(self.connection(), sql, [user], |row| {
+            Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
+        })
+    }
+
+    fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} ORDER BY s.pk");
+        for_each(self.connection(), &sql, [], |row| each(read_session(row)?))
+    }
+
+    fn bucket_key(&self) -> Result<Option<[u8; 32]>, StoreError> {
+        let column = Column(0, "attempts_key.key");
+        reader::first(self.connection(), "SELECT key FROM attempts_key", [], |row| column.bytes(row))
+    }
+
+    fn bucket(&self, id: &BucketId) -> Result<Option<Bucket>, StoreError> {
+        let sql =
+            "SELECT failures, last_at, blocked_until, succeeded_at FROM attempts WHERE kind = ?1 AND subject = ?2";
+        reader::first(self.connection(), sql, params![kind_name(id.kind), id.subject], |row| read_bucket(row, 0))
+    }
+
+    fn each_bucket(&self, each: &mut dyn FnMut(BucketId, Bucket) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let sql = "SELECT kind, subject, account, failures, last_at, blocked_until, succeeded_at FROM attempts";
+        for_each(self.connection(), sql, [], |row| {
+            let kind = Column(0, "attempts.kind");
+            let kind = match kind.text(row)? {
+                "account" => BucketKind::Account,
+                "address" => BucketKind::Address,
+                "device" => BucketKind::Device,
+                _ => return Err(kind.invalid()),
+            };
+            let account = match kind {
+                BucketKind::Device => Some(Column(2, "attempts.account").bytes(row)?),
+                BucketKind::Account | BucketKind::Address => None,
+            };
+            let id = BucketId { kind, subject: Column(1, "attempts.subject").bytes(row)?, account };
+            each(id, read_bucket(row, 3)?)
+        })
+    }
+}
+
+impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
+    fn insert_user(&mut self, user: &User, password: Option<&PasswordHash>) -> Result<bool, StoreError> {
+        self.step(|connection, generation| {
+            // Nobody else can write, so a look before tells whether the insert will meet a conflict.
+            if user_pk(connection, user.id)?.is_some() || email_pk(connection, &user.email)?.is_some() {
+                return Ok(false);
+            }
+            touch(connection, generation)?;
+            put_user(connection, user, password)?;
+            Ok(true)
+        })
+    }
+
+    fn update_user(&mut self, user: &User) -> Result<bool, StoreError> {
+        self.step(|connection, generation| {
+            let pk = user_pk(connection, user.id)?.ok_or(StoreError::NoSuchUser { id: user.id })?;
+            if email_pk(connection, &user.email)?.is_some_and(|other| other != pk) {
+                return Ok(false);
+            }
+            touch(connection, generation)?;
+            let sql = "UPDATE users SET email = ?2, name = ?3, organization = ?4, admin = ?5, updated_at = ?6, \
+                       suspended_at = ?7, last_login_at = ?8 WHERE pk = ?1 AND deleted_at IS NULL";
+            let values = params![
+                pk,
+                user.email.as_str(),
+                user.name,
+                user.organization,
+                user.admin,
+                to_seconds(user.updated_at),
+                user.suspended_at.map(to_seconds),
+                user.last_login_at.map(to_seconds),
+            ];
+            changed(connection, sql, values, user.id).map(|()| true)
+        })
+    }
+
+    fn set_password(&mut self, id: UserId, password: Option<&PasswordHash>, at: Timestamp) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "UPDATE users SET password = ?2, password_set_at = ?3 WHERE id = ?1 AND deleted_at IS NULL";
+            let values = params![id.as_bytes(), password.map(|hash| &hash.0), password.map(|_| to_seconds(at))];
+            changed(connection, sql, values, id)
+        })
+    }
+
+    fn delete_user(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
+        self.step(|connection, generation| {
+            touch(connection, generation)?;
+            changed(connection, DELETE_USER, params![id.as_bytes(), to_seconds(at)], id)
+        })
+    }
+
+    fn carry_user(&mut self, row: &UserRow) -> Result<(), StoreError> {
+        self.step(|connection, generation| {
+            touch(connection, generation)?;
+            match row {
+                UserRow::Deleted { id, at } => {
+                    if user_pk(connection, *id)?.is_none() {
+                        let sql = "INSERT INTO users (id, admin, created_at, created_by, updated_at, deleted_at) \
+                                   VALUES (?1, 0, ?2, '', ?2, ?2)";
+                        execute(connection, sql, params![id.as_bytes(), to_seconds(*at)])?;
+                    } else {
+                        execute(connection, DELETE_USER, params![id.as_bytes(), to_seconds(*at)])?;
+                    }
+                }
+                UserRow::Live { user, password } => {
+                    let sql = "UPDATE users SET email = NULL WHERE email = ?1 AND id <> ?2";
+                    execute(connection, sql, params![user.email.as_str(), user.id.as_bytes()])?;
+                    put_user(connection, user, password.as_ref())?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn delete_users_without_email(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "UPDATE users SET name = NULL, organization = NULL, password = NULL, password_set_at = NULL, \
+                       deleted_at = ?1 WHERE email IS NULL AND deleted_at IS NULL";
+            execute(connection, sql, [to_seconds(at)]).map(drop)
+        })
+    }
+
+    fn insert_session(&mut self, row: &SessionRow) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let session = &row.session;
+            let user = user_pk(connection, session.user)?.ok_or(StoreError::NoSuchUser { id: session.user })?;
+            let sql = "INSERT INTO sessions (id, user_pk, refresh_key, counter, rotated_at, client_id, client, address, \
+                       key_id, scopes, created_at, last_used_at, expires_at, ended_at, end_reason) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+            let values = params![
+                session.id.as_bytes(),
+                user,
+                row.key.0.as_slice(),
+                to_integer(row.counter),
+                row.rotated_at.map(to_seconds),
+                session.client_id,
+                session.client,
+                session.address.map(|address| address.to_string()),
+                session.key.map(|key| key.as_bytes().to_vec()),
+                join_words(&session.scopes),
+                to_seconds(session.created_at),
+                to_seconds(session.last_used_at),
+                to_seconds(session.expires_at),
+                session.end.map(|end| to_seconds(end.at)),
+                session.end.map(|end| end.reason.as_str()),
+            ];
+            execute(connection, sql, values).map(drop)
+        })
+    }
+
+    fn update_session(&mut self, row: &SessionRow) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "UPDATE sessions SET counter = ?2, rotated_at = ?3, last_used_at = max(last_used_at, ?4) \
+                       WHERE id = ?1";
+            let session = &row.session;
+            let (rotated_at, last_used_at) = (row.rotated_at.map(to_seconds), to_seconds(session.last_used_at));
+            let values = params![session.id.as_bytes(), to_integer(row.counter), rotated_at, last_used_at];
+            execute(connection, sql, values).map(drop)
+        })
+    }
+
+    fn end_session(&mut self, id: SessionId, at: Timestamp, reason: EndReason) -> Result<bool, StoreError> {
+        self.step(|connection, generation| {
+            touch(connection, generation)?;
+            let sql = "UPDATE sessions SET ended_at = ?2, end_reason = ?3 WHERE id = ?1 AND ended_at IS NULL";
+            let ended = execute(connection, sql, params![id.as_bytes(), to_seconds(at), reason.as_str()])?;
+            Ok(ended > 0)
+        })
+    }
+
+    fn clock_went_back(&mut self, since: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        self.step(|connection, _| {
+            let sql = "UPDATE sessions SET rotated_at = NULL WHERE ended_at IS NULL AND rotated_at > ?1";
+            let longest = REFRESH_WINDOW_BOUNDS.end();
+            // Those that began before that are closed by now, also by the clock as it goes.
+            let closed = execute(connection, sql, [to_seconds(now).saturating_sub(to_integer(*longest))])?;
+            let sql = "UPDATE sessions SET ended_at = ?2, end_reason = ?3 WHERE ended_at IS NULL AND expires_at <= ?1";
+            let values = params![to_seconds(since), to_seconds(since), EndReason::Expired.as_str()];
+            let ended = execute(connection, sql, values)?;
+            Ok(closed.saturating_add(ended) as u64)
+        })
+    }
+
+    fn delete_sessions(&mut self) -> Result<(), StoreError> {
+        self.step(|connection, _| execute(connection, "DELETE FROM sessions", []).map(drop))
+    }
+
+    fn forget_sessions(&mut self, expired: Timestamp) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "DELETE FROM sessions WHERE pk IN (SELECT pk FROM sessions WHERE expires_at <= ?1 LIMIT ?2)";
+            execute(connection, sql, [to_seconds(expired), FORGOTTEN_AT_ONCE]).map(drop)
+        })
+    }
+
+    fn set_bucket_key(&mut self, key: &[u8; 32]) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "INSERT INTO attempts_key (one, key) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET key = ?1";
+            execute(connection, sql, [key]).map(drop)
+        })
+    }
+
+    fn set_bucket(&mut self, id: &BucketId, bucket: &Bucket) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "INSERT INTO attempts (kind, subject, account, failures, last_at, blocked_until, succeeded_at) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (kind, subject) DO UPDATE SET \
+                       failures = ?4, last_at = ?5, blocked_until = ?6, succeeded_at = ?7";
+            let values = params![
+                kind_name(id.kind),
+                id.subject,
+                id.account,
+                bucket.failures,
+                to_seconds(bucket.last_at),
+                to_seconds(bucket.blocked_until),
+                bucket.succeeded_at.map(to_seconds),
+            ];
+            execute(connection, sql, values).map(drop)
+        })
+    }
+
+    fn empty_buckets(&mut self, account: &BucketId) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "UPDATE attempts SET failures = 0, blocked_until = 0 \
+                       WHERE (kind = 'account' AND subject = ?1) OR account = ?1";
+            execute(connection, sql, [account.subject]).map(drop)
+        })
+    }
+
+    fn delete_buckets(&mut self) -> Result<(), StoreError> {
+        self.step(|connection, _| execute(connection, "DELETE FROM attempts", []).map(drop))
+    }
+
+    fn forget_buckets(&mut self, devices: Timestamp, others: Timestamp) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "DELETE FROM attempts WHERE (kind, subject) IN (SELECT kind, subject FROM attempts \
+                       WHERE last_at <= ?2 AND (kind <> 'device' OR last_at <= ?1) LIMIT ?3)";
+            execute(connection, sql, [to_seconds(devices), to_seconds(others), FORGOTTEN_AT_ONCE]).map(drop)
+        })
+    }
+}
+
+/// The names of [`LoginSettings`] in the store; absent: the default.
+const MIN_PASSWORD_LEN: &str = "min_password_len";
+const SESSION_LIFETIME: &str = "session_lifetime";
+const REFRESH_WINDOW: &str = "refresh_window";
+
+pub(super) fn settings(connection: &Connection) -> Result<LoginSettings, StoreError> {
+    let default = LoginSettings::default();
+    Ok(LoginSettings {
+        min_password_len: reader::setting(connection, MIN_PASSWORD_LEN)?.unwrap_or(default.min_password_len),
+        session_lifetime: reader::setting(connection, SESSION_LIFETIME)?.unwrap_or(default.session_lifetime),
+        refresh_window: reader::setting(connection, REFRESH_WINDOW)?.unwrap_or(default.refresh_window),
+    })
+}
+
+pub(super) fn set_settings(connection: &Connection, settings: &LoginSettings) -> Result<(), StoreError> {
+    // What is as always is not written: a later default is then its default too.
+    fn changed<T: PartialEq + ToString>(value: &T, default: &T) -> Option<String> {
+        (value != default).then(|| value.to_string())
+    }
+    let default = LoginSettings::default();
+    let min_password_len = changed(&settings.min_password_len, &default.min_password_len);
+    set_setting(connection, MIN_PASSWORD_LEN, min_password_len)?;
+    set_setting(connection, SESSION_LIFETIME, changed(&settings.session_lifetime, &default.session_lifetime))?;
+    set_setting(connection, REFRESH_WINDOW, changed(&settings.refresh_window, &default.refresh_window))
+}
+
+/// Rows that one write forgets: enough to keep up, few enough to be quick.
+const FORGOTTEN_AT_ONCE: i64 = 50;
+
+const DELETE_USER: &str = "UPDATE users SET email = NULL, name = NULL, organization = NULL, admin = 0, password = NULL, \
+     password_set_at = NULL, suspended_at = NULL, last_login_at = NULL, created_by = '', updated_at = ?2, deleted_at = ?2 \
+     WHERE id = ?1 AND deleted_at IS NULL";
+
+/// Writes a user with its password, over what is there.
+fn put_user(connection: &Connection, user: &User, password: Option<&PasswordHash>) -> Result<(), StoreError> {
+    let sql = "INSERT INTO users (id, email, name, organization, admin, password, password_set_at, created_at, created_by, \
+               updated_at, suspended_at, last_login_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+               ON CONFLICT (id) DO UPDATE SET email = ?2, name = ?3, organization = ?4, admin = ?5, password = ?6, \
+               password_set_at = ?7, created_at = ?8, created_by = ?9, updated_at = ?10, suspended_at = ?11, \
+               last_login_at = ?12";
+    let set_at = user.password_set_at.unwrap_or(user.updated_at);
+    let values = params![
+        user.id.as_bytes(),
+        user.email.as_str(),
+        user.name,
+        user.organization,
+        user.admin,
+        password.map(|hash| &hash.0),
+        password.map(|_| to_seconds(set_at)),
+        to_seconds(user.created_at),
+        user.created_by,
+        to_seconds(user.updated_at),
+        user.suspended_at.map(to_seconds),
+        user.last_login_at.map(to_seconds),
+    ];
+    execute(connection, sql, values).map(drop)
+}
+
+fn users(connection: &Connection, query: &UserQuery) -> Result<UserPage, StoreError> {
+    let limit = query.limit.clamp(1, MAX_PAGE);
+    // One more than fits tells whether there is another page.
+    let mut parameters = vec![Value::Integer(to_integer(limit as u64).saturating_add(1))];
+    let mut parameter = |value: Value| {
+        parameters.push(value);
+        format!("?{}", parameters.len())
+    };
+    let mut conditions = vec!["deleted_at IS NULL".to_owned()];
+    if let Some(organization) = &query.organization {
+        conditions.push(format!("organization = {}", parameter(Value::Text(organization.clone()))));
+    }
+    if let Some(suspended) = query.suspended {
+        conditions.push(format!("(suspended_at IS NOT NULL) = {}", parameter(Value::Integer(suspended.into()))));
+    }
+    if let Some(search) = &query.search {
+        let search = parameter(Value::Text(search.to_ascii_lowercase()));
+        conditions.push(SEARCH.replace("?search", &search));
+    }
+    if let Some(after) = query.after {
+        conditions.push(format!("id < {}", parameter(Value::Blob(after.as_bytes().to_vec()))));
+    }
+    let conditions = conditions.join(" AND ");
+    let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE {conditions} ORDER BY id DESC LIMIT ?1");
+    let rows = reader::all(connection, &sql, params_from_iter(parameters), read_user)?;
+    let mut users: Vec<User> = rows
+        .into_iter()
+        .filter_map(|row| match row {
+            UserRow::Live { user, .. } => Some(user),
+            UserRow::Deleted { .. } => None,
+        })
+        .collect();
+    let more = users.len() > limit;
+    users.truncate(limit);
+    let next = users.last().filter(|_| more).map(|user| user.id);
+    Ok(UserPage { users, next })
+}
+
+/// The text anywhere. `instr` has no wildcards to escape.
+const SEARCH: &str = "(instr(email, ?search) > 0 OR instr(lower(coalesce(name, '')), ?search) > 0 \
+     OR instr(lower(coalesce(organization, '')), ?search) > 0 OR instr('usr_' || lower(hex(id)), ?search) > 0)";
+
+fn sessions(connection: &Connection, query: &SessionQuery, now: Timestamp) -> Result<SessionPage, StoreError> {
+    let limit = query.limit.clamp(1, MAX_PAGE);
+    let mut parameters = vec![Value::Integer(to_integer(limit as u64).saturating_add(1))];
+    let mut parameter = |value: Value| {
+        parameters.push(value);
+        format!("?{}", parameters.len())
+    };
+    let mut conditions = vec!["true".to_owned()];
+    if let Some(user) = query.user {
+        conditions.push(format!("u.id = {}", parameter(Value::Blob(user.as_bytes().to_vec()))));
+    }
+    if !query.ended {
+        let now = parameter(Value::Integer(to_seconds(now)));
+        conditions.push(format!("s.ended_at IS NULL AND max({now}, s.last_used_at) < s.expires_at"));
+    }
+    if let Some(after) = query.after {
+        conditions.push(format!("s.id < {}", parameter(Value::Blob(after.as_bytes().to_vec()))));
+    }
+    let conditions = conditions.join(" AND ");
+    let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE {conditions} ORDER BY s.id DESC LIMIT ?1");
+    let rows = reader::all(connection, &sql, params_from_iter(parameters), read_session)?;
+    let mut sessions: Vec<Session> = rows.into_iter().map(|row| row.session).collect();
+    let more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let next = sessions.last().filter(|_| more).map(|session| session.id);
+    Ok(SessionPage { sessions, next })
+}
+
+const USER_COLUMNS: &str = "id, email, name, organization, admin, password, password_set_at, created_at, created_by, \
+     updated_at, suspended_at, last_login_at, deleted_at";
+
+fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
+    let id = UserId::from_bytes(Column(0, "users.id").bytes(row)?);
+    let email = Column(1, "users.email");
+    let Some(address) = email.optional_text(row)? else {
+        let at = Column(12, "users.deleted_at").optional_time(row)?;
+        return at.map(|at| UserRow::Deleted { id, at }).ok_or_else(|| email.invalid());
+    };
+    let user = User {
+        id,
+        email: address.parse().map_err(|_| email.invalid())?,
+        name: Column(2, "users.name").optional_text(row)?.map(str::to_owned),
+        organization: Column(3, "users.organization").optional_text(row)?.map(str::to_owned),
+        admin: Column(4, "users.admin").flag(row)?,
+        password_set_at: Column(6, "users.password_set_at").optional_time(row)?,
+        created_at: Column(7, "users.created_at").time(row)?,
+        created_by: Column(8, "users.created_by").text(row)?.to_owned(),
+        updated_at: Column(9, "users.updated_at").time(row)?,
+        suspended_at: Column(10, "users.suspended_at").optional_time(row)?,
+        last_login_at: Column(11, "users.last_login_at").optional_time(row)?,
+    };
+    let password = Column(5, "users.password").optional_text(row)?.map(|hash| PasswordHash(hash.to_owned()));
+    Ok(UserRow::Live { user, password })
+}
+
+fn user_where(connection: &Connection, condition: &str, value: &dyn ToSql) -> Result<Option<UserRow>, StoreError> {
+    reader::first(connection, &format!("SELECT {USER_COLUMNS} FROM users WHERE {condition}"), [value], read_user)
+}
+
+fn user_pk(connection: &Connection, id: UserId) -> Result<Option<i64>, StoreError> {
+    let column = Column(0, "users.pk");
+    reader::first(connection, "SELECT pk FROM users WHERE id = ?1", [id.as_bytes()], |row| column.integer(row))
+}
+
+fn email_pk(connection: &Connection, email: &Email) -> Result<Option<i64>, StoreError> {
+    let column = Column(0, "users.pk");
+    reader::first(connection, "SELECT pk FROM users WHERE email = ?1", [email.as_str()], |row| column.integer(row))
+}
+
+const SESSION_TABLES: &str = "sessions AS s JOIN users AS u ON u.pk = s.user_pk";
+
+const SESSION_COLUMNS: &str = "s.id, u.id, s.refresh_key, s.counter, s.rotated_at, s.client_id, s.client, s.address, \
+     s.key_id, s.scopes, s.created_at, s.last_used_at, s.expires_at, s.ended_at, s.end_reason";
+
+fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
+    let address = Column(7, "sessions.address");
+    let key = Column(8, "sessions.key_id");
+    let session = Session {
+        id: SessionId::from_bytes(Column(0, "sessions.id").bytes(row)?),
+        user: UserId::from_bytes(Column(1, "users.id").bytes(row)?),
+        client_id: Column(5, "sessions.client_id").optional_text(row)?.map(str::to_owned),
+        client: Column(6, "sessions.client").optional_text(row)?.map(str::to_owned),
+        address: match address.optional_text(row)? {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| address.invalid())?),
+        },
+        key: key.optional_bytes(row)?.map(KeyId::from_bytes),
+        scopes: Column(9, "sessions.scopes").words(row)?,
+        created_at: Column(10, "sessions.created_at").time(row)?,
+        last_used_at: Column(11, "sessions.last_used_at").time(row)?,
+        expires_at: Column(12, "sessions.expires_at").time(row)?,
+        end: match Column(13, "sessions.ended_at").optional_time(row)? {
+            None => None,
+            Some(at) => Some(SessionEnd { at, reason: Column(14, "sessions.end_reason").parsed(row)? }),
+        },
+    };
+    Ok(SessionRow {
+        session,
+        key: RefreshKey(Zeroizing::new(Column(2, "sessions.refresh_key").bytes(row)?)),
+        counter: Column(3, "sessions.counter").number(row)?,
+        rotated_at: Column(4, "sessions.rotated_at").optional_time(row)?,
+    })
+}
+
+/// Reads `failures, last_at, blocked_until, succeeded_at`, the first of which is this column.
+fn read_bucket(row: &Row<'_>, first: usize) -> Result<Bucket, StoreError> {
+    Ok(Bucket {
+        failures: Column(first, "attempts.failures").number(row)?,
+        last_at: Column(first.saturating_add(1), "attempts.last_at").time(row)?,
+        blocked_until: Column(first.saturating_add(2), "attempts.blocked_until").time(row)?,
+        succeeded_at: Column(first.saturating_add(3), "attempts.succeeded_at").optional_time(row)?,
+    })
+}
+
+fn kind_name(kind: BucketKind) -> &'static str {
+    match kind {
+        BucketKind::Account => "account",
+        BucketKind::Address => "address",
+        BucketKind::Device => "device",
+    }
+}
+
+fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).checked()
+}
+
+/// Runs a statement that must change the row of this user.
+fn changed(connection: &Connection, sql: &str, params: impl Params, id: UserId) -> Result<(), StoreError> {
+    if execute(connection, sql, params)? == 0 { Err(StoreError::NoSuchUser { id }) } else { Ok(()) }
+}
+
+fn for_each(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut each: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(sql).checked()?;
+    let mut rows = statement.query(params).checked()?;
+    while let Some(row) = rows.next().checked()? {
+        each(row)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! The issuers whose tokens are let in: this store, and the external ones. The validator knows them,
+//! and follows when they change.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keystile_validator::jwt::{Algorithm, Issuer, IssuerSettings, TokenType};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::own_issuer::{OwnIssuer, OwnKeyMaterial};
+use crate::issuers::IssuerDocuments;
+use crate::keystile::Inner;
+use crate::sandbox::IssuerDocument;
+use crate::store::{Position, ReadTransaction, StoreError};
+
+/// What the validator was told of issuers.
+#[derive(Default)]
+pub(crate) struct TrustedIssuers(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    /// Where the store stood; `None`: nothing was told, or it is not known to be so any more.
+    position: Option<Position>,
+    own: Option<IssuerDocument>,
+    external: IssuerDocuments,
+}
+
+impl Inner {
+    /// Tells the validator of the issuers of now, when they are others than it was told of.
+    pub(crate) fn tell_issuers(&self) -> Result<(), StoreError> {
+        // Held from before the view is taken: whoever waits here then sees a later one.
+        let mut told = self.trusted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = self.tell(&mut told);
+        if result.is_err() {
+            told.position = None;
+        }
+        result
+    }
+
+    fn tell(&self, told: &mut Told) -> Result<(), StoreError> {
+        let view = self.store.read()?;
+        let position = view.position()?;
+        let external = self.issuer_documents().ok_or(StoreError::InvalidValue { column: "issuers" })?;
+        let is_first = told.position.is_none();
+        let same_external = Arc::ptr_eq(&told.external, &external);
+        if told.position == Some(position) && same_external {
+            return Ok(());
+        }
+        let own = self.own_issuer_document(&*view)?;
+        if is_first || !same_external || told.own != own {
+            let others = external.iter().filter(|other| own.as_ref().is_none_or(|own| own.name() != other.issuer));
+            let others = others.map(|other| IssuerDocument::new(other.issuer.as_str(), other.json.as_str()));
+            self.sandbox.set_issuers(own.iter().cloned().chain(others).collect());
+        }
+        *told = Told { position: Some(position), own, external };
+        Ok(())
+    }
+
+    /// Whether the validator is known to know the issuers of now. Where nothing is held in memory, it
+    /// is told of them here.
+    pub(crate) fn knows_issuers(&self) -> bool {
+        match &self.records {
+            Some(records) => {
+                let told = || self.trusted.0.lock().unwrap_or_else(PoisonError::into_inner).position.is_some();
+                records.is_healthy() && told()
+            }
+            None => self.tell_issuers().is_ok(),
+        }
+    }
+
+    /// This store as an issuer, with the keys whose tokens can be valid now. `None`: it has none, and
+    /// issues no tokens.
+    fn own_issuer_document(
+        &self,
+        view: &(impl ReadTransaction + ?Sized),
+    ) -> Result<Option<IssuerDocument>, StoreError> {
+        let keys = self.own_keys(view, self.now())?;
+        let mut jwks: Vec<Value> = Vec::new();
+        let mut algorithms: Vec<Algorithm> = Vec::new();
+        for key in keys {
+            let name = key.algorithm.as_str();
+            let jwk = match key.verifies_with {
+                Ok(OwnKeyMaterial::Public(jwk)) => serde_json::from_str::<Value>(&jwk).ok(),
+                Ok(OwnKeyMaterial::Hmac(secret)) => {
+                    let k = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*secret));
+                    Some(json!({ "kty": "oct", "k": &*k }))
+                }
+                // Without the key that opens it, its tokens are refused, and those of the others are not.
+                Err(_) => None,
+            };
+            let Some(Value::Object(mut jwk)) = jwk else { continue };
+            jwk.insert("kid".to_owned(), key.kid.into());
+            jwk.insert("alg".to_owned(), name.into());
+            jwks.push(jwk.into());
+            if let Some(algorithm) = Algorithm::from_name(name)
+                && !algorithms.contains(&algorithm)
+            {
+                algorithms.push(algorithm);
+            }
+        }
+        if algorithms.is_empty() {
+            return Ok(None);
+        }
+        let OwnIssuer { issuer, audience } = OwnIssuer::of(view)?;
+        let settings = IssuerSettings {
+            audiences: vec![audience],
+            token_type: Some(TokenType::AccessToken),
+            secrets: true,
+            ..IssuerSettings::new(issuer.as_str(), algorithms)
+        };
+        let jwks = Zeroizing::new(json!({ "keys": jwks }).to_string());
+        let known = Issuer::new(settings, jwks.as_bytes());
+        let known = known.map_err(|_| StoreError::InvalidValue { column: "signing_keys" })?;
+        Ok(Some(IssuerDocument::new(issuer, known.to_json())))
+    }
+}

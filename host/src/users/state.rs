@@ -1,0 +1,100 @@
+//! Suspending, resuming, unlocking, deleting.
+
+use keystile_validator::Timestamp;
+use serde_json::json;
+
+use super::{ChangeUserStateError, Users, live_user_in};
+use crate::ids::UserId;
+use crate::login::attempts;
+use crate::session::EndReason;
+use crate::sessions::end_sessions;
+use crate::store::{StoreError, WriteTransaction};
+use crate::user::{User, UserStatus};
+
+impl Users<'_> {
+    /// Switches a user off: its sessions end, its tokens are refused, it cannot log in.
+    /// [`resume`](Users::resume) lets it log in again.
+    ///
+    /// # Errors
+    /// [`ChangeUserStateError`] when there is no such user, or it is suspended already.
+    pub fn suspend(&self, id: UserId) -> Result<User, ChangeUserStateError> {
+        self.inner.change(|transaction, now| {
+            let mut user = user_in(transaction, id, UserStatus::Active)?;
+            user.suspended_at = Some(now);
+            user.updated_at = now;
+            transaction.update_user(&user)?;
+            let sessions = self.shut_out(transaction, now, id, EndReason::Suspended)?;
+            let detail = json!({ "sessions_ended": sessions });
+            self.inner.audit(transaction, now, "user.suspended", Some(id.to_string()), &detail)?;
+            Ok(user)
+        })
+    }
+
+    /// Lets a suspended user log in again. What it had before stays ended.
+    ///
+    /// # Errors
+    /// [`ChangeUserStateError`] when there is no such user, or it is not suspended.
+    pub fn resume(&self, id: UserId) -> Result<User, ChangeUserStateError> {
+        self.inner.change(|transaction, now| {
+            let mut user = user_in(transaction, id, UserStatus::Suspended)?;
+            user.suspended_at = None;
+            user.updated_at = now;
+            transaction.update_user(&user)?;
+            self.inner.audit(transaction, now, "user.resumed", Some(id.to_string()), &json!({}))?;
+            Ok(user)
+        })
+    }
+
+    /// Ends the lock, or the slowing down, that wrong passwords have brought on a user.
+    ///
+    /// # Errors
+    /// [`ChangeUserStateError`] when there is no such user, or the store refuses.
+    pub fn unlock(&self, id: UserId) -> Result<User, ChangeUserStateError> {
+        self.inner.change(|transaction, now| {
+            let (user, _) = live_user_in(&*transaction, id)?.ok_or(ChangeUserStateError::NotFound { id })?;
+            let was_locked = attempts::unlock(transaction, user.email.as_str(), now)?;
+            let detail = json!({ "was_locked": was_locked });
+            self.inner.audit(transaction, now, "user.unlocked", Some(id.to_string()), &detail)?;
+            Ok(user)
+        })
+    }
+
+    /// Deletes a user: its sessions end, its tokens are refused, and all that is known of it is forgotten
+    /// but its id, which the audit trail names. Its address is free for another.
+    ///
+    /// # Errors
+    /// [`ChangeUserStateError`] when there is no such user, or the store refuses.
+    pub fn delete(&self, id: UserId) -> Result<User, ChangeUserStateError> {
+        self.inner.change(|transaction, now| {
+            let (user, _) = live_user_in(&*transaction, id)?.ok_or(ChangeUserStateError::NotFound { id })?;
+            let sessions = self.shut_out(transaction, now, id, EndReason::Deleted)?;
+            attempts::unlock(transaction, user.email.as_str(), now)?;
+            transaction.delete_user(id, now)?;
+            let detail = json!({ "sessions_ended": sessions });
+            self.inner.audit(transaction, now, "user.deleted", Some(id.to_string()), &detail)?;
+            Ok(user)
+        })
+    }
+
+    /// Ends all that a user has: sessions, and every token that was given out up to now.
+    fn shut_out(
+        &self,
+        transaction: &mut dyn WriteTransaction,
+        now: Timestamp,
+        id: UserId,
+        reason: EndReason,
+    ) -> Result<u64, StoreError> {
+        let sessions = end_sessions(self.inner, transaction, now, id, None, reason)?;
+        // Those of this second too.
+        self.inner.revoke_subject_tokens(transaction, now, &id.to_string(), now.saturating_add(1))?;
+        Ok(sessions)
+    }
+}
+
+fn user_in(transaction: &dyn WriteTransaction, id: UserId, expected: UserStatus) -> Result<User, ChangeUserStateError> {
+    let (user, _) = live_user_in(transaction, id)?.ok_or(ChangeUserStateError::NotFound { id })?;
+    if user.status() != expected {
+        return Err(ChangeUserStateError::Conflict { id, status: user.status() });
+    }
+    Ok(user)
+}
