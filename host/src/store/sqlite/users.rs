@@ -157,7 +157,7 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
                     }
                 }
                 UserRow::Live { user, password } => {
-                    let sql = "UPDATE users SET email = NULL WHERE email = ?1 AND id <> ?2";
+                    let sql = &format!("UPDATE users SET email = {NO_EMAIL} WHERE email = ?1 AND id <> ?2");
                     execute(connection, sql, params![user.email.as_str(), user.id.as_bytes()])?;
                     put_user(connection, user, password.as_ref())?;
                 }
@@ -168,9 +168,11 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
 
     fn delete_users_without_email(&mut self, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, _| {
-            let sql = "UPDATE users SET name = NULL, organization = NULL, password = NULL, password_set_at = NULL, \
-                       deleted_at = ?1 WHERE email IS NULL AND deleted_at IS NULL";
-            execute(connection, sql, [to_seconds(at)]).map(drop)
+            let sql = format!(
+                "UPDATE users SET email = NULL, name = NULL, organization = NULL, password = NULL, password_set_at = NULL, \
+                 deleted_at = ?1 WHERE email = {NO_EMAIL}"
+            );
+            execute(connection, &sql, [to_seconds(at)]).map(drop)
         })
     }
 
@@ -320,6 +322,10 @@ pub(super) fn set_settings(connection: &Connection, settings: &LoginSettings) ->
 
 /// Rows that one write forgets: enough to keep up, few enough to be quick.
 const FORGOTTEN_AT_ONCE: i64 = 50;
+
+/// What stands for an address while a restore has given that to another, and the user has not got its new one
+/// yet. `invalid` is no domain, by RFC 2606.
+const NO_EMAIL: &str = "'taken-' || lower(hex(id)) || '@invalid'";
 
 const DELETE_USER: &str = "UPDATE users SET email = NULL, name = NULL, organization = NULL, admin = 0, password = NULL, \
      password_set_at = NULL, suspended_at = NULL, last_login_at = NULL, created_by = '', updated_at = ?2, deleted_at = ?2 \

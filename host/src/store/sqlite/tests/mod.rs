@@ -4,6 +4,7 @@ mod copies;
 mod lists;
 mod opening;
 mod records;
+mod users;
 mod writing;
 
 use std::collections::BTreeMap;
