@@ -50,7 +50,7 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
     fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError> {
         let user = user.map(|user| user.as_bytes().to_vec());
         let sql = "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk \
-                   WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.id";
+                   WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.pk";
         reader::all(self.connection(), sql, [user], |row| {
             Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
         })
@@ -356,6 +356,8 @@ fn put_user(connection: &Connection, user: &User, password: Option<&PasswordHash
     execute(connection, sql, values).map(drop)
 }
 
+// In the order of their rows, which is that in which they were made: ids of one second, made by several
+// processes, are in no order.
 fn users(connection: &Connection, query: &UserQuery) -> Result<UserPage, StoreError> {
     let limit = query.limit.clamp(1, MAX_PAGE);
     // One more than fits tells whether there is another page.
@@ -376,10 +378,13 @@ fn users(connection: &Connection, query: &UserQuery) -> Result<UserPage, StoreEr
         conditions.push(SEARCH.replace("?search", &search));
     }
     if let Some(after) = query.after {
-        conditions.push(format!("id < {}", parameter(Value::Blob(after.as_bytes().to_vec()))));
+        conditions.push(format!(
+            "pk < (SELECT pk FROM users WHERE id = {})",
+            parameter(Value::Blob(after.as_bytes().to_vec()))
+        ));
     }
     let conditions = conditions.join(" AND ");
-    let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE {conditions} ORDER BY id DESC LIMIT ?1");
+    let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE {conditions} ORDER BY pk DESC LIMIT ?1");
     let rows = reader::all(connection, &sql, params_from_iter(parameters), read_user)?;
     let mut users: Vec<User> = rows
         .into_iter()
@@ -414,10 +419,13 @@ fn sessions(connection: &Connection, query: &SessionQuery, now: Timestamp) -> Re
         conditions.push(format!("s.ended_at IS NULL AND max({now}, s.last_used_at) < s.expires_at"));
     }
     if let Some(after) = query.after {
-        conditions.push(format!("s.id < {}", parameter(Value::Blob(after.as_bytes().to_vec()))));
+        conditions.push(format!(
+            "s.pk < (SELECT pk FROM sessions WHERE id = {})",
+            parameter(Value::Blob(after.as_bytes().to_vec()))
+        ));
     }
     let conditions = conditions.join(" AND ");
-    let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE {conditions} ORDER BY s.id DESC LIMIT ?1");
+    let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE {conditions} ORDER BY s.pk DESC LIMIT ?1");
     let rows = reader::all(connection, &sql, params_from_iter(parameters), read_session)?;
     let mut sessions: Vec<Session> = rows.into_iter().map(|row| row.session).collect();
     let more = sessions.len() > limit;
