@@ -103,10 +103,18 @@ fn what_is_written_is_read_back() {
         assert_eq!(view.session(row.session.id).unwrap().as_ref(), Some(row));
     }
     let mut all = Vec::new();
-    view.each_user(&mut |row| Ok(all.push(row))).unwrap();
+    view.each_user(&mut |row| {
+        all.push(row);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(all, written);
     let mut all = Vec::new();
-    view.each_session(&mut |row| Ok(all.push(row))).unwrap();
+    view.each_session(&mut |row| {
+        all.push(row);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(all, sessions);
     assert_eq!(view.open_sessions(None).unwrap(), [sessions[0].session.id]);
     let page = view.sessions(&SessionQuery::default(), at(1_000)).unwrap();
@@ -222,7 +230,12 @@ fn buckets_are_counted_emptied_and_forgotten() {
             assert_eq!(transaction.bucket(id).unwrap(), Some(bucket(10)));
         }
         let mut seen = Vec::new();
-        transaction.each_bucket(&mut |id, bucket| Ok(seen.push((id, bucket)))).unwrap();
+        transaction
+            .each_bucket(&mut |id, bucket| {
+                seen.push((id, bucket));
+                Ok(())
+            })
+            .unwrap();
         seen.sort_by_key(|(id, _)| (id.subject, id.kind == BucketKind::Address));
         assert_eq!(seen, all.map(|id| (id, bucket(10))));
         transaction.empty_buckets(&account).unwrap();
