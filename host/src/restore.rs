@@ -1,5 +1,7 @@
 //! Restoring a backup, without bringing anything back that was refused in the meantime.
 
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::fmt;

@@ -53,6 +53,10 @@ fn from(address: &str) -> Client {
 }
 
 impl World {
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        crate::Clock::now(&*self.clock)
+    }
+
     pub(crate) fn login(&self) -> LoggedIn {
         self.try_login(EMAIL, PASSWORD, Client::default()).unwrap()
     }

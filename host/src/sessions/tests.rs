@@ -108,7 +108,7 @@ fn fifty_refreshes_of_one_token_at_once_give_one_successor() {
     let barrier = std::sync::Barrier::new(50);
     let given: Vec<LoggedIn> = thread::scope(|scope| {
         let refresh = |number: usize| {
-            let (keystile, barrier) = (if number % 2 == 0 { &world.keystile } else { &other }, &barrier);
+            let (keystile, barrier) = (if number.is_multiple_of(2) { &world.keystile } else { &other }, &barrier);
             scope.spawn(move || {
                 barrier.wait();
                 keystile.refresh(token, &Refresh::default()).unwrap()

@@ -41,7 +41,7 @@ impl Users<'_> {
     /// ```
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("keystile.db");
-    /// use keystile::{Keystile, Login, NewStore, NewUser, Password};
+    /// use keystile::{Keystile, NewStore, NewUser, Password};
     /// Keystile::create(&path, NewStore::default())?;
     /// let keystile = Keystile::open(&path)?;
     /// let password = || Password::new("correct horse battery staple".to_owned());

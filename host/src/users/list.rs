@@ -2,11 +2,10 @@
 
 use keystile_validator::Timestamp;
 
-use super::{ListUsersError, ShowUserError, Users, live_user_in};
+use super::{ListUsersError, ShowUserError, Users, find_user_in, live_user_in};
 use crate::ids::UserId;
 use crate::login::attempts;
 use crate::query::{MAX_PAGE, MAX_SEARCH_LEN};
-use crate::store::users::UserRow;
 use crate::user::{User, UserPage, UserQuery, UserRef};
 
 impl Users<'_> {
@@ -38,14 +37,8 @@ impl Users<'_> {
     /// # Errors
     /// [`ShowUserError`] when there is no such user, or the store refuses.
     pub fn find(&self, user: &UserRef) -> Result<User, ShowUserError> {
-        let email = match user {
-            UserRef::Id(id) => return self.show(*id),
-            UserRef::Email(email) => email,
-        };
-        match self.inner.store().read()?.user_by_email(email)? {
-            Some(UserRow::Live { user, .. }) => Ok(user),
-            Some(UserRow::Deleted { .. }) | None => Err(ShowUserError::NotFound { user: user.clone() }),
-        }
+        let found = find_user_in(&*self.inner.store().read()?, user)?;
+        found.ok_or_else(|| ShowUserError::NotFound { user: user.clone() })
     }
 
     /// Until when nobody may try to log in as this user after too many wrong passwords, but from where the

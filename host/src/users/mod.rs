@@ -23,7 +23,7 @@ use crate::ids::UserId;
 use crate::keystile::Inner;
 use crate::store::users::{PasswordHash, UserRow};
 use crate::store::{ReadTransaction, StoreError};
-use crate::user::User;
+use crate::user::{User, UserRef};
 
 /// The user operations of a [`Keystile`](crate::Keystile).
 #[derive(Clone, Copy)]
@@ -35,6 +35,18 @@ impl<'a> Users<'a> {
     pub(crate) fn new(inner: &'a Inner) -> Users<'a> {
         Users { inner }
     }
+}
+
+/// The user that a person means, when there is one that was not deleted.
+pub(crate) fn find_user_in(view: &dyn ReadTransaction, user: &UserRef) -> Result<Option<User>, StoreError> {
+    let row = match user {
+        UserRef::Id(id) => view.user(*id)?,
+        UserRef::Email(email) => view.user_by_email(email)?,
+    };
+    Ok(match row {
+        Some(UserRow::Live { user, .. }) => Some(user),
+        Some(UserRow::Deleted { .. }) | None => None,
+    })
 }
 
 /// A user that was not deleted, with the hash of its password.

@@ -212,5 +212,5 @@ mod tests {
         assert_eq!(hashes[..RELEASED.len()], *RELEASED);
     }
 
-    const RELEASED: &[&str] = &["772cae31", "f1928659"];
+    const RELEASED: &[&str] = &["772cae31", "f1928659", "a6c31a1a"];
 }

@@ -50,7 +50,7 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
     fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError> {
         let user = user.map(|user| user.as_bytes().to_vec());
         let sql = "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk \
-                   WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.id";
+                   WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.pk";
         reader::all(self.connection(), sql, [user], |row| {
             Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
         })
@@ -157,7 +157,7 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
                     }
                 }
                 UserRow::Live { user, password } => {
-                    let sql = "UPDATE users SET email = NULL WHERE email = ?1 AND id <> ?2";
+                    let sql = &format!("UPDATE users SET email = {NO_EMAIL} WHERE email = ?1 AND id <> ?2");
                     execute(connection, sql, params![user.email.as_str(), user.id.as_bytes()])?;
                     put_user(connection, user, password.as_ref())?;
                 }
@@ -168,9 +168,11 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
 
     fn delete_users_without_email(&mut self, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, _| {
-            let sql = "UPDATE users SET name = NULL, organization = NULL, password = NULL, password_set_at = NULL, \
-                       deleted_at = ?1 WHERE email IS NULL AND deleted_at IS NULL";
-            execute(connection, sql, [to_seconds(at)]).map(drop)
+            let sql = format!(
+                "UPDATE users SET email = NULL, name = NULL, organization = NULL, password = NULL, password_set_at = NULL, \
+                 deleted_at = ?1 WHERE email = {NO_EMAIL}"
+            );
+            execute(connection, &sql, [to_seconds(at)]).map(drop)
         })
     }
 
@@ -321,6 +323,10 @@ pub(super) fn set_settings(connection: &Connection, settings: &LoginSettings) ->
 /// Rows that one write forgets: enough to keep up, few enough to be quick.
 const FORGOTTEN_AT_ONCE: i64 = 50;
 
+/// What stands for an address while a restore has given that to another, and the user has not got its new one
+/// yet. `invalid` is no domain, by RFC 2606.
+const NO_EMAIL: &str = "'taken-' || lower(hex(id)) || '@invalid'";
+
 const DELETE_USER: &str = "UPDATE users SET email = NULL, name = NULL, organization = NULL, admin = 0, password = NULL, \
      password_set_at = NULL, suspended_at = NULL, last_login_at = NULL, created_by = '', updated_at = ?2, deleted_at = ?2 \
      WHERE id = ?1 AND deleted_at IS NULL";
@@ -350,6 +356,8 @@ fn put_user(connection: &Connection, user: &User, password: Option<&PasswordHash
     execute(connection, sql, values).map(drop)
 }
 
+// In the order of their rows, which is that in which they were made: ids of one second, made by several
+// processes, are in no order.
 fn users(connection: &Connection, query: &UserQuery) -> Result<UserPage, StoreError> {
     let limit = query.limit.clamp(1, MAX_PAGE);
     // One more than fits tells whether there is another page.
@@ -370,10 +378,13 @@ fn users(connection: &Connection, query: &UserQuery) -> Result<UserPage, StoreEr
         conditions.push(SEARCH.replace("?search", &search));
     }
     if let Some(after) = query.after {
-        conditions.push(format!("id < {}", parameter(Value::Blob(after.as_bytes().to_vec()))));
+        conditions.push(format!(
+            "pk < (SELECT pk FROM users WHERE id = {})",
+            parameter(Value::Blob(after.as_bytes().to_vec()))
+        ));
     }
     let conditions = conditions.join(" AND ");
-    let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE {conditions} ORDER BY id DESC LIMIT ?1");
+    let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE {conditions} ORDER BY pk DESC LIMIT ?1");
     let rows = reader::all(connection, &sql, params_from_iter(parameters), read_user)?;
     let mut users: Vec<User> = rows
         .into_iter()
@@ -408,10 +419,13 @@ fn sessions(connection: &Connection, query: &SessionQuery, now: Timestamp) -> Re
         conditions.push(format!("s.ended_at IS NULL AND max({now}, s.last_used_at) < s.expires_at"));
     }
     if let Some(after) = query.after {
-        conditions.push(format!("s.id < {}", parameter(Value::Blob(after.as_bytes().to_vec()))));
+        conditions.push(format!(
+            "s.pk < (SELECT pk FROM sessions WHERE id = {})",
+            parameter(Value::Blob(after.as_bytes().to_vec()))
+        ));
     }
     let conditions = conditions.join(" AND ");
-    let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE {conditions} ORDER BY s.id DESC LIMIT ?1");
+    let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE {conditions} ORDER BY s.pk DESC LIMIT ?1");
     let rows = reader::all(connection, &sql, params_from_iter(parameters), read_session)?;
     let mut sessions: Vec<Session> = rows.into_iter().map(|row| row.session).collect();
     let more = sessions.len() > limit;

@@ -20,7 +20,7 @@ CREATE TABLE users (
     CHECK ((password IS NULL) = (password_set_at IS NULL)),
     CHECK (deleted_at IS NULL OR (email IS NULL AND name IS NULL AND organization IS NULL AND password IS NULL))
 ) STRICT;
-CREATE INDEX users_by_organization ON users (organization, id) WHERE organization IS NOT NULL;
+CREATE INDEX users_by_organization ON users (organization) WHERE organization IS NOT NULL;
 
 CREATE TRIGGER users_are_not_deleted BEFORE DELETE ON users
 BEGIN SELECT RAISE(ABORT, 'a deleted user keeps its id'); END;
@@ -49,7 +49,7 @@ CREATE TABLE sessions (
     end_reason TEXT,
     CHECK ((ended_at IS NULL) = (end_reason IS NULL))
 ) STRICT;
-CREATE INDEX sessions_by_user ON sessions (user_pk, id);
+CREATE INDEX sessions_by_user ON sessions (user_pk);
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 
 CREATE TRIGGER sessions_stay_ended BEFORE UPDATE OF ended_at, end_reason ON sessions

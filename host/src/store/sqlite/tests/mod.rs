@@ -5,6 +5,7 @@ mod lists;
 mod opening;
 mod records;
 mod tokens;
+mod users;
 mod writing;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,163 @@
+//! The law of a restore, for users: nothing comes back that the replaced store refused.
+
+use std::path::{Path, PathBuf};
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::login::tests::{EMAIL, PASSWORD, World, password, world};
+use crate::{
+    Client, EndReason, Keystile, Login, LoginError, NewUser, Refresh, RefreshError, Restored, SessionStatus, User,
+    UserChange,
+};
+
+/// A restore asks the clock of the system.
+fn today() -> World {
+    let world = world();
+    world.clock.set(SystemClock.now());
+    world
+}
+
+impl World {
+    fn backup(&self, name: &str) -> PathBuf {
+        let to = self.path.with_file_name(name);
+        self.keystile.backup(&to).unwrap();
+        to
+    }
+
+    fn restore(&self, from: &Path) -> Restored {
+        Keystile::restore(from, &self.path, "tests").unwrap()
+    }
+
+    fn knows(&self, email: &str, with: &str) -> bool {
+        match self.keystile.login(&Login { email, password: &password(with), client: Client::default() }) {
+            Ok(_) => true,
+            Err(LoginError::InvalidCredentials) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn make(&self, email: &str) -> User {
+        let new = NewUser { password: Some(password(PASSWORD)), ..NewUser::new(email.parse().unwrap()) };
+        self.keystile.users().create(new).unwrap()
+    }
+}
+
+#[test]
+fn suspended_and_deleted_users_and_old_passwords_do_not_come_back() {
+    let world = today();
+    let users = world.keystile.users();
+    let [suspended, deleted, demoted] = ["s@x.org", "d@x.org", "a@x.org"].map(|email| world.make(email));
+    users.update(demoted.id, UserChange { admin: Some(true), ..UserChange::default() }).unwrap();
+    let backup = world.backup("backup.db");
+    users.suspend(suspended.id).unwrap();
+    users.delete(deleted.id).unwrap();
+    let name = Some(Some("New Name".to_owned()));
+    users.update(demoted.id, UserChange { admin: Some(false), name, ..UserChange::default() }).unwrap();
+    let (_, new) = users.generate_password(world.user.id).unwrap();
+    for _ in 0..2 {
+        let restored = world.restore(&backup);
+        assert_eq!(restored.users_carried_over, 4);
+        assert!(!world.knows("s@x.org", PASSWORD) && !world.knows("d@x.org", PASSWORD));
+        assert!(users.show(suspended.id).unwrap().suspended_at.is_some());
+        assert!(users.show(deleted.id).is_err());
+        assert!(!world.knows(EMAIL, PASSWORD) && world.knows(EMAIL, new.expose_secret()));
+        let demoted = users.show(demoted.id).unwrap();
+        assert_eq!((demoted.admin, demoted.name), (false, None), "the name is that of the backup");
+    }
+    assert!(matches!(world.keystile.verify_audit(None).unwrap(), crate::AuditReport::Intact { .. }));
+    assert_eq!(
+        world.restore(&world.backup("same.db")).users_carried_over,
+        0,
+        "a backup of what is there changes nothing"
+    );
+}
+
+#[test]
+fn a_user_that_the_backup_does_not_know_is_kept_suspended() {
+    let world = today();
+    let backup = world.backup("backup.db");
+    let young = world.make("young@x.org");
+    let login = Login { email: "young@x.org", password: &password(PASSWORD), client: Client::default() };
+    let given = world.keystile.login(&login).unwrap();
+    assert_eq!(world.restore(&backup).users_carried_over, 1);
+    assert!(world.keystile.users().show(young.id).unwrap().suspended_at.is_some());
+    assert!(!world.knows("young@x.org", PASSWORD));
+    let refused = world.keystile.refresh(given.refresh_token.expose_secret(), &Refresh::default());
+    assert!(matches!(refused, Err(RefreshError::Ended)), "{refused:?}");
+    world.keystile.users().resume(young.id).unwrap();
+    assert!(world.knows("young@x.org", PASSWORD));
+}
+
+#[test]
+fn sessions_are_those_of_the_replaced_store() {
+    let world = today();
+    let [ended, rotated, kept] = [world.login(), world.login(), world.login()];
+    let backup = world.backup("backup.db");
+    world.keystile.sessions().end(ended.session_id).unwrap();
+    let refresh = |token: &crate::Secret| world.keystile.refresh(token.expose_secret(), &Refresh::default());
+    let second = refresh(&rotated.refresh_token).unwrap();
+    let third = refresh(&second.refresh_token).unwrap();
+    let young = world.login();
+    world.restore(&backup);
+    assert!(matches!(refresh(&ended.refresh_token), Err(RefreshError::Ended)));
+    // Its counter has not gone back: what was used is still used.
+    assert!(refresh(&kept.refresh_token).is_ok() && refresh(&young.refresh_token).is_ok());
+    assert!(refresh(&third.refresh_token).is_ok());
+    assert!(matches!(refresh(&rotated.refresh_token), Err(RefreshError::Reused)));
+}
+
+#[test]
+fn a_lock_is_not_restored_away() {
+    let world = today();
+    let backup = world.backup("backup.db");
+    for _ in 0..crate::bounds::LOCK_ACCOUNT_AFTER {
+        world.clock.advance(40);
+        assert!(!world.knows(EMAIL, "wrong password"));
+    }
+    world.restore(&backup);
+    let login = Login { email: EMAIL, password: &password(PASSWORD), client: Client::default() };
+    assert!(matches!(world.keystile.login(&login), Err(LoginError::TooManyAttempts { .. })));
+    assert!(world.keystile.users().locked_until(world.user.id).unwrap().is_some());
+}
+
+/// Nothing is known of what came after the backup, so nobody stays logged in by it.
+#[test]
+fn where_there_is_no_store_all_sessions_end() {
+    let world = today();
+    let given = world.login();
+    let backup = world.backup("backup.db");
+    let elsewhere = world.path.with_file_name("elsewhere.db");
+    let restored = Keystile::restore(&backup, &elsewhere, "tests").unwrap();
+    assert_eq!(restored.sessions_ended, 1);
+    let there =
+        Keystile::options().clock(std::sync::Arc::clone(&world.clock)).on_demand(true).open(&elsewhere).unwrap();
+    let refused = there.refresh(given.refresh_token.expose_secret(), &Refresh::default());
+    assert!(matches!(refused, Err(RefreshError::Ended | RefreshError::Expired)), "{refused:?}");
+    let session = there.sessions().show(given.session_id).unwrap();
+    assert_ne!(session.status(world.clock_now()), SessionStatus::Active);
+    assert!(matches!(session.end.unwrap().reason, EndReason::Restored | EndReason::Expired));
+}
+
+/// Two users have changed addresses, and a third has taken that of one who was deleted.
+#[test]
+fn addresses_are_those_of_the_replaced_store() {
+    let world = today();
+    let users = world.keystile.users();
+    let [one, two, gone] = ["one@x.org", "two@x.org", "gone@x.org"].map(|email| world.make(email));
+    let backup = world.backup("backup.db");
+    let rename = |user: &User, email: &str| {
+        let change = UserChange { email: Some(email.parse().unwrap()), ..UserChange::default() };
+        users.update(user.id, change).unwrap();
+    };
+    rename(&one, "spare@x.org");
+    rename(&two, "one@x.org");
+    rename(&one, "two@x.org");
+    users.delete(gone.id).unwrap();
+    let heir = world.make("gone@x.org");
+    world.restore(&backup);
+    let email = |user: &User| users.show(user.id).map(|user| user.email.as_str().to_owned()).ok();
+    assert_eq!(email(&one).as_deref(), Some("two@x.org"));
+    assert_eq!(email(&two).as_deref(), Some("one@x.org"));
+    assert_eq!(email(&gone), None);
+    assert_eq!(email(&heir).as_deref(), Some("gone@x.org"));
+    assert!(world.knows("one@x.org", PASSWORD) && !world.knows("gone@x.org", PASSWORD), "the heir is suspended");
+}
