@@ -49,6 +49,10 @@ pub use verdict::{Code, Denial, Principal, PrincipalKind, Verdict};
 pub mod bounds {
     pub use crate::check::MAX_CREDENTIAL_LEN;
     pub use crate::environment::MAX_ENVIRONMENT_LEN;
+    pub use crate::jwt::{
+        MAX_HMAC_SECRET_LEN, MAX_RSA_MODULUS_BITS, MAX_TABLE_BYTES, MIN_HMAC_SECRET_LEN, MIN_RSA_EXPONENT,
+        MIN_RSA_MODULUS_BITS,
+    };
     pub use crate::key_format::{
         CHECKSUM_LEN, MAX_BODY_LEN, MAX_FORMAT_ENVIRONMENTS, MAX_FORMATS, MAX_PREFIX_LEN, MIN_BODY_LEN,
     };
