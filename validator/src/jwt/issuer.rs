@@ -18,7 +18,7 @@ use super::verifying_key::{BaseTables, SmallExponent};
 use crate::environment::Environment;
 
 /// Longest name of an issuer or an audience, in bytes.
-pub const MAX_ISSUER_NAME_LEN: usize = 1_024;
+pub const MAX_NAME_LEN: usize = 1_024;
 /// Most audiences of an issuer.
 pub const MAX_AUDIENCES: usize = 32;
 /// Longest leeway, in seconds.
@@ -87,7 +87,7 @@ impl IssuerSettings {
     pub fn validate(&self) -> Result<(), IssuerError> {
         let check =
             |holds: bool, setting: &'static str| if holds { Ok(()) } else { Err(IssuerError::Setting { setting }) };
-        let is_name = |name: &String| !name.is_empty() && name.len() <= MAX_ISSUER_NAME_LEN;
+        let is_name = |name: &String| !name.is_empty() && name.len() <= MAX_NAME_LEN;
         let is_claim = |name: &Option<String>| match name {
             Some(name) => !name.is_empty() && name.len() <= MAX_CLAIM_NAME_LEN,
             None => true,

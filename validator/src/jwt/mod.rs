@@ -20,10 +20,10 @@ pub(crate) use judgement::judge_token;
 mod issuer;
 pub use issuer::{
     DEFAULT_TABLE_BYTES, DEFAULT_TOKEN_LEN, Issuer, IssuerError, IssuerSettings, Issuers, MAX_AUDIENCES,
-    MAX_ISSUER_LEN, MAX_ISSUER_NAME_LEN, MAX_ISSUERS, MAX_LEEWAY,
+    MAX_ISSUER_LEN, MAX_ISSUERS, MAX_LEEWAY, MAX_NAME_LEN,
 };
 mod jwk;
-pub use jwk::{KeyProblem, KeyReason, KeyRules, KeySet, KeySetError, MAX_KEY_SET_LEN, MAX_KEYS_PER_SET, thumbprint};
+pub use jwk::{KeyProblem, KeyReason, KeyRules, KeySet, KeySetError, MAX_KEY_SET_LEN, MAX_KEYS, thumbprint};
 mod token_record;
 pub use token_record::TokenRecord;
 mod algorithm;

@@ -50,7 +50,7 @@ fn settings_are_read_strictly() {
         document[member] = value;
         read(&document).map(|_| ()).unwrap_err()
     };
-    let long = "x".repeat(MAX_ISSUER_NAME_LEN + 1);
+    let long = "x".repeat(MAX_NAME_LEN + 1);
     let many: Vec<String> = (0..=MAX_AUDIENCES).map(|at| at.to_string()).collect();
     for (setting, value) in [
         ("issuer", json!("")),
@@ -173,8 +173,8 @@ fn counts_and_sizes_are_bounded() {
         jwks(&(0..count).map(|at| json!({"kty": "AKP", "kid": at.to_string()})).collect::<Vec<_>>())
     };
     let set = |text: &[u8]| KeySet::from_jwks(text, KeyRules::default()).map(|set| set.problems().len());
-    assert_eq!(set(&keys(MAX_KEYS_PER_SET)), Ok(MAX_KEYS_PER_SET));
-    assert_eq!(set(&keys(MAX_KEYS_PER_SET + 1)), Err(KeySetError::TooManyKeys { given: MAX_KEYS_PER_SET + 1 }));
+    assert_eq!(set(&keys(MAX_KEYS)), Ok(MAX_KEYS));
+    assert_eq!(set(&keys(MAX_KEYS + 1)), Err(KeySetError::TooManyKeys { given: MAX_KEYS + 1 }));
     assert_eq!(set(&keys(10_000)), Err(KeySetError::TooManyKeys { given: 10_000 }));
     let padded = |len: usize| {
         let mut text = keys(1);
@@ -214,7 +214,6 @@ fn tables_are_for_keys_that_can_be_asked_for_and_as_large_as_is_allowed() {
     let one = issuers(DEFAULT_TABLE_BYTES, &[Algorithm::EdDsa], true);
     assert!(one.table_bytes() > 0 && one.table_bytes() < all.table_bytes());
     assert_eq!(issuers(DEFAULT_TABLE_BYTES, ASYMMETRIC, false).table_bytes(), 0);
-    assert_eq!(issuers(DEFAULT_TABLE_BYTES, &[Algorithm::Rs256], true).table_bytes(), 0);
     assert_eq!(issuers(0, ASYMMETRIC, true).table_bytes(), 0);
     assert!(issuers(1, ASYMMETRIC, true).table_bytes() < all.table_bytes(), "the first key reached the limit");
     // With or without, the answer is the same.
