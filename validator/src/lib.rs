@@ -5,6 +5,8 @@
 //! [`Request`]. It recomputes the digest of the credential and compares it in constant time, so a
 //! caller that hands it the wrong record still gets a deny.
 //!
+//! [`jwt`] verifies tokens, by the same vocabulary and as purely.
+//!
 //! ```
 //! use keystile_validator::{Digest, Environment, KeyFormat, KeyId, KeyRecord, Request, Timestamp, check};
 //!

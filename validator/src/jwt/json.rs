@@ -20,7 +20,6 @@ const FEW_MEMBERS: usize = 16;
 ///
 /// The values lie one behind the other as they are written, and strings stay in the text unless
 /// they have escapes: reading a token costs two allocations, not one a claim.
-#[derive(Clone)]
 pub(crate) struct Json {
     text: String,
     /// The strings with escapes, after they were read.
