@@ -5,6 +5,8 @@
 //! [`Request`]. It recomputes the digest of the credential and compares it in constant time, so a
 //! caller that hands it the wrong record still gets a deny.
 //!
+//! [`jwt`] verifies tokens, by the same vocabulary and as purely.
+//!
 //! ```
 //! use keystile_validator::{Digest, Environment, KeyFormat, KeyId, KeyRecord, Request, Timestamp, check};
 //!
@@ -49,6 +51,12 @@ pub use verdict::{Code, Denial, Principal, PrincipalKind, Verdict};
 pub mod bounds {
     pub use crate::check::MAX_CREDENTIAL_LEN;
     pub use crate::environment::MAX_ENVIRONMENT_LEN;
+    pub use crate::jwt::{
+        DEFAULT_TABLE_BYTES, DEFAULT_TOKEN_LEN, MAX_AUDIENCES, MAX_CACHED_TOKENS, MAX_CLAIM_NAME_LEN,
+        MAX_HMAC_SECRET_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JSON_DEPTH, MAX_KEY_ID_LEN, MAX_KEY_SET_LEN,
+        MAX_KEYS as MAX_KEYS_PER_SET, MAX_LEEWAY, MAX_NAME_LEN as MAX_ISSUER_NAME_LEN, MAX_RSA_MODULUS_BITS,
+        MAX_TABLE_BYTES, MAX_TOKEN_LEN, MAX_TOKEN_SCOPES, MIN_HMAC_SECRET_LEN, MIN_RSA_EXPONENT, MIN_RSA_MODULUS_BITS,
+    };
     pub use crate::key_format::{
         CHECKSUM_LEN, MAX_BODY_LEN, MAX_FORMAT_ENVIRONMENTS, MAX_FORMATS, MAX_PREFIX_LEN, MIN_BODY_LEN,
     };

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 /// [`NotBase64Url`].
 pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, NotBase64Url> {
     let (quads, tail) = text.as_chunks::<4>();
-    let mut bytes = Vec::with_capacity(text.len());
+    let mut bytes = Vec::with_capacity(text.len().div_ceil(4).saturating_mul(3));
     bytes.resize(quads.len().saturating_mul(3), 0);
     let (triples, _) = bytes.as_chunks_mut::<3>();
     // One bit above the six of a value is set when any character was none.

@@ -6,6 +6,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use super::algorithm::Algorithm;
 use super::claims::{ClaimMapping, MAX_CLAIM_NAME_LEN, ScopeClaim};
 use super::compact::MAX_TOKEN_LEN;
@@ -116,8 +118,8 @@ impl IssuerSettings {
 /// ```
 pub struct Issuer {
     settings: Arc<IssuerSettings>,
-    /// The key set as JSON, for [`Issuer::to_json`].
-    jwks: String,
+    /// The key set as JSON, for [`Issuer::to_json`]. It may hold secrets.
+    jwks: Zeroizing<String>,
     keys: KeySet,
 }
 
@@ -219,7 +221,7 @@ impl Issuer {
         let keys = KeySet::from_value(jwks, settings.key_rules()).map_err(IssuerError::KeySet)?;
         let mut text = String::new();
         jwks.write(&mut text);
-        Ok(Issuer { settings: Arc::new(settings), jwks: text, keys })
+        Ok(Issuer { settings: Arc::new(settings), jwks: Zeroizing::new(text), keys })
     }
 }
 

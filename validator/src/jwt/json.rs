@@ -1,7 +1,7 @@
 //! JSON as tokens and key sets must be: RFC 8259 read by `serde_json`, and stricter.
 //!
 //! A text is refused as a whole when a member stands twice in an object at any level, when it nests
-//! deeper than [`MAX_DEPTH`], when it is not UTF-8, and when a string holds a lone surrogate: also
+//! deeper than [`MAX_JSON_DEPTH`], when it is not UTF-8, and when a string holds a lone surrogate: also
 //! in members that nobody reads, so that two readers cannot see two texts in one.
 
 use alloc::string::String;
@@ -11,7 +11,7 @@ use core::fmt::{self, Write as _};
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Deepest nesting of arrays and objects, the outermost counted as 1.
-pub const MAX_DEPTH: usize = 16;
+pub const MAX_JSON_DEPTH: usize = 16;
 /// Members of an object up to which each new name is compared with all before it; the names of a
 /// larger object are sorted.
 const FEW_MEMBERS: usize = 16;
@@ -20,7 +20,6 @@ const FEW_MEMBERS: usize = 16;
 ///
 /// The values lie one behind the other as they are written, and strings stay in the text unless
 /// they have escapes: reading a token costs two allocations, not one a claim.
-#[derive(Clone)]
 pub(crate) struct Json {
     text: String,
     /// The strings with escapes, after they were read.
@@ -238,7 +237,7 @@ pub enum JsonError {
     Syntax,
     /// A member stands twice in an object.
     DuplicateMember,
-    /// It nests deeper than [`MAX_DEPTH`].
+    /// It nests deeper than [`MAX_JSON_DEPTH`].
     TooDeep,
     /// It is JSON, but no object.
     NoObject,
@@ -370,7 +369,7 @@ impl<'t> Place<'_, 't> {
     /// Opens an array or object; its place among the nodes and the depth inside.
     fn open<E: Error>(&mut self) -> Result<(usize, usize), E> {
         let depth = self.depth.saturating_add(1);
-        if depth > MAX_DEPTH {
+        if depth > MAX_JSON_DEPTH {
             return self.builder.fail(JsonError::TooDeep);
         }
         let at = self.builder.nodes.len();
@@ -528,12 +527,12 @@ mod tests {
     #[test]
     fn nesting_is_bounded() {
         let nested = |open: &str, close: &str, depth: usize| format!("{}{}", open.repeat(depth), close.repeat(depth));
-        assert!(read(&nested("[", "]", MAX_DEPTH)).is_ok());
-        assert_eq!(read(&nested("[", "]", MAX_DEPTH + 1)).err(), Some(JsonError::TooDeep));
+        assert!(read(&nested("[", "]", MAX_JSON_DEPTH)).is_ok());
+        assert_eq!(read(&nested("[", "]", MAX_JSON_DEPTH + 1)).err(), Some(JsonError::TooDeep));
         assert!(read(&nested("[", "]", 500_000)).is_err());
         let objects = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
-        assert!(read(&objects(MAX_DEPTH)).is_ok());
-        assert_eq!(read(&objects(MAX_DEPTH + 1)).err(), Some(JsonError::TooDeep));
+        assert!(read(&objects(MAX_JSON_DEPTH)).is_ok());
+        assert_eq!(read(&objects(MAX_JSON_DEPTH + 1)).err(), Some(JsonError::TooDeep));
     }
 
     #[test]

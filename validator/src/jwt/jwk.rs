@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use super::algorithm::Algorithm;
 use super::base64url;
 use super::error::JwtError;
@@ -246,7 +248,7 @@ fn read_key(jwk: Value<'_>, rules: KeyRules) -> Result<SigningKey, KeyReason> {
             _ => return Err(KeyReason::UnknownCurve),
         },
         "RSA" => VerifyingKey::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?, rules.small_exponent)?,
-        "oct" if rules.secrets => VerifyingKey::hmac(&bytes(jwk, "k")?)?,
+        "oct" if rules.secrets => VerifyingKey::hmac(&Zeroizing::new(bytes(jwk, "k")?))?,
         "oct" => return Err(KeyReason::SecretNotAllowed),
         _ => return Err(KeyReason::UnknownKeyType),
     };

@@ -31,6 +31,10 @@ mod algorithm;
 pub use algorithm::{Algorithm, AlgorithmError};
 mod verifying_key;
 pub use verifying_key::{BadSignature, BaseTables, KeyError, SmallExponent, VerifyingKey};
+pub use verifying_key::{
+    MAX_HMAC_SECRET_LEN, MAX_RSA_MODULUS_BITS, MAX_TABLE_BYTES, MIN_HMAC_SECRET_LEN, MIN_RSA_EXPONENT,
+    MIN_RSA_MODULUS_BITS,
+};
 
 // What comes out
 mod claims;
@@ -45,7 +49,7 @@ pub use compact::{MAX_TOKEN_LEN, looks_like_jws};
 mod header;
 pub use header::{MAX_KEY_ID_LEN, TokenType};
 mod json;
-pub use json::{JsonError, MAX_DEPTH};
+pub use json::{JsonError, MAX_JSON_DEPTH};
 
 #[cfg(test)]
 mod tests;

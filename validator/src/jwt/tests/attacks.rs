@@ -205,7 +205,7 @@ fn json_texts(list: &mut List) {
     texts.push((
         "nested too deeply",
         Box::new(move |text| {
-            let deep = format!(r#""x":{}{}"#, "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+            let deep = format!(r#""x":{}{}"#, "[".repeat(MAX_JSON_DEPTH), "]".repeat(MAX_JSON_DEPTH));
             open(text, &deep).into_bytes()
         }),
     ));

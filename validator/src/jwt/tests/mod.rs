@@ -9,3 +9,4 @@ mod mutations;
 mod oracle;
 mod rules;
 mod support;
+mod vectors;

@@ -44,10 +44,10 @@ fn a_token_is_as_long_as_the_issuer_allows() {
 #[test]
 fn json_may_nest_as_deeply_as_16_and_no_deeper() {
     let nested = |depth: usize| (1..depth).fold(json!(1), |inner, _| json!([inner]));
-    assert_eq!(code(token_with(json!({"x": nested(MAX_DEPTH)})), &issuers()), None);
-    assert_eq!(code(token_with(json!({"x": nested(MAX_DEPTH + 1)})), &issuers()), Some(Code::Malformed));
-    assert_eq!(code(token_with_header(json!({"x": nested(MAX_DEPTH)})), &issuers()), None);
-    assert_eq!(code(token_with_header(json!({"x": nested(MAX_DEPTH + 1)})), &issuers()), Some(Code::Malformed));
+    assert_eq!(code(token_with(json!({"x": nested(MAX_JSON_DEPTH)})), &issuers()), None);
+    assert_eq!(code(token_with(json!({"x": nested(MAX_JSON_DEPTH + 1)})), &issuers()), Some(Code::Malformed));
+    assert_eq!(code(token_with_header(json!({"x": nested(MAX_JSON_DEPTH)})), &issuers()), None);
+    assert_eq!(code(token_with_header(json!({"x": nested(MAX_JSON_DEPTH + 1)})), &issuers()), Some(Code::Malformed));
 }
 
 #[test]
