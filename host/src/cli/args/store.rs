@@ -78,7 +78,6 @@ pub(in crate::cli) enum SettingsCommand {
     /// Show the settings
     Show,
     /// Change settings; they hold for keys and tokens that are made or changed from then on
-    #[command(arg_required_else_help = true)]
     Set(SetSettingsArgs),
 }
 
