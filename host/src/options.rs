@@ -165,7 +165,7 @@ impl OpenOptions {
             audit::append(transaction, now, &self.actor, "store.created", None, &detail)?;
             // From the start, so that a wrong key is refused before anything was sealed.
             if sealing.is_given() {
-                sealing.key_to_seal(transaction, now, &self.actor)?;
+                sealing.begin(transaction)?;
             }
             Ok::<(), CreateStoreError>(())
         })?;

@@ -258,6 +258,12 @@ impl Sealing {
         }
     }
 
+    /// Makes this the key of the store.
+    pub(crate) fn begin(&self, transaction: &mut dyn WriteTransaction) -> Result<(), KekError> {
+        let check = self.key()?.check_value(transaction.store_id()?)?;
+        Ok(transaction.set_sealing_check(&check)?)
+    }
+
     /// The key, to seal with it in this store: what is sealed first decides which key it is.
     pub(crate) fn key_to_seal(
         &self,
@@ -269,8 +275,7 @@ impl Sealing {
         match transaction.sealing_check()? {
             Some(_) => self.check(transaction)?,
             None => {
-                let check = key.check_value(transaction.store_id()?)?;
-                transaction.set_sealing_check(&check)?;
+                self.begin(transaction)?;
                 crate::audit::append(transaction, now, actor, "sealing.begun", None, &json!({}))?;
             }
         }

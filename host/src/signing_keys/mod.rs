@@ -44,7 +44,7 @@ pub struct SigningKey {
     pub signs_from: Timestamp,
     /// When it ceased to sign.
     pub retired_at: Option<Timestamp>,
-    /// Until when tokens that it has signed can be valid; `None`: it still signs, or will.
+    /// While it retires: until when tokens that it has signed can be valid.
     pub kept_until: Option<Timestamp>,
 }
 
@@ -162,7 +162,7 @@ fn jwks(keys: &[SigningKeyRow]) -> String {
 impl From<SigningKeyRow> for SigningKey {
     fn from(row: SigningKeyRow) -> SigningKey {
         SigningKey {
-            kept_until: row.kept_until(),
+            kept_until: row.kept_until().filter(|_| row.state == SigningKeyState::Retiring),
             kid: row.kid,
             algorithm: row.algorithm,
             state: row.state,

@@ -91,7 +91,7 @@ fn the_tables_refuse_what_no_rotation_writes() {
         let mut transaction = store.write().unwrap();
         assert!(transaction.insert_signing_key(&bad).is_err(), "{bad:?}");
         drop(transaction);
-        assert_eq!(store.read().unwrap().signing_keys().unwrap(), [active.clone()]);
+        assert_eq!(store.read().unwrap().signing_keys().unwrap(), std::slice::from_ref(&active));
     }
 }
 
@@ -119,7 +119,7 @@ fn revocations_only_grow_until_they_are_swept() {
         write(&store, |transaction| transaction.put_revocation(&row).unwrap());
     }
     let grown = RevocationRow { issued_before: Some(at(5)), expires_at: at(9), ..subject.clone() };
-    assert_eq!(all_revocations(&store, here), [grown.clone()]);
+    assert_eq!(all_revocations(&store, here), std::slice::from_ref(&grown));
     let view = store.read().unwrap();
     assert_eq!(view.revocation("urn:a:b", RevocationKind::Subject, "same").unwrap(), Some(grown.clone()));
     assert_eq!(view.revocation("urn:a:c", RevocationKind::Subject, "same").unwrap(), None);
