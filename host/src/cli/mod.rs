@@ -24,6 +24,8 @@ mod rotate;
 mod session;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod update;
 mod usage;
 mod values;
