@@ -6,6 +6,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use super::algorithm::Algorithm;
 use super::claims::{ClaimMapping, MAX_CLAIM_NAME_LEN, ScopeClaim};
 use super::compact::MAX_TOKEN_LEN;
@@ -16,7 +18,7 @@ use super::verifying_key::{BaseTables, SmallExponent};
 use crate::environment::Environment;
 
 /// Longest name of an issuer or an audience, in bytes.
-pub const MAX_NAME_LEN: usize = 1_024;
+pub const MAX_ISSUER_NAME_LEN: usize = 1_024;
 /// Most audiences of an issuer.
 pub const MAX_AUDIENCES: usize = 32;
 /// Longest leeway, in seconds.
@@ -85,7 +87,7 @@ impl IssuerSettings {
     pub fn validate(&self) -> Result<(), IssuerError> {
         let check =
             |holds: bool, setting: &'static str| if holds { Ok(()) } else { Err(IssuerError::Setting { setting }) };
-        let is_name = |name: &String| !name.is_empty() && name.len() <= MAX_NAME_LEN;
+        let is_name = |name: &String| !name.is_empty() && name.len() <= MAX_ISSUER_NAME_LEN;
         let is_claim = |name: &Option<String>| match name {
             Some(name) => !name.is_empty() && name.len() <= MAX_CLAIM_NAME_LEN,
             None => true,
@@ -116,8 +118,8 @@ impl IssuerSettings {
 /// ```
 pub struct Issuer {
     settings: Arc<IssuerSettings>,
-    /// The key set as JSON, for [`Issuer::to_json`].
-    jwks: String,
+    /// The key set as JSON, for [`Issuer::to_json`]. It may hold secrets.
+    jwks: Zeroizing<String>,
     keys: KeySet,
 }
 
@@ -219,7 +221,7 @@ impl Issuer {
         let keys = KeySet::from_value(jwks, settings.key_rules()).map_err(IssuerError::KeySet)?;
         let mut text = String::new();
         jwks.write(&mut text);
-        Ok(Issuer { settings: Arc::new(settings), jwks: text, keys })
+        Ok(Issuer { settings: Arc::new(settings), jwks: Zeroizing::new(text), keys })
     }
 }
 

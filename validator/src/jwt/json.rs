@@ -1,7 +1,7 @@
 //! JSON as tokens and key sets must be: RFC 8259 read by `serde_json`, and stricter.
 //!
 //! A text is refused as a whole when a member stands twice in an object at any level, when it nests
-//! deeper than [`MAX_DEPTH`], when it is not UTF-8, and when a string holds a lone surrogate: also
+//! deeper than [`MAX_JSON_DEPTH`], when it is not UTF-8, and when a string holds a lone surrogate: also
 //! in members that nobody reads, so that two readers cannot see two texts in one.
 
 use alloc::string::String;
@@ -11,7 +11,7 @@ use core::fmt::{self, Write as _};
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Deepest nesting of arrays and objects, the outermost counted as 1.
-pub const MAX_DEPTH: usize = 16;
+pub const MAX_JSON_DEPTH: usize = 16;
 /// Members of an object up to which each new name is compared with all before it; the names of a
 /// larger object are sorted.
 const FEW_MEMBERS: usize = 16;
@@ -238,7 +238,7 @@ pub enum JsonError {
     Syntax,
     /// A member stands twice in an object.
     DuplicateMember,
-    /// It nests deeper than [`MAX_DEPTH`].
+    /// It nests deeper than [`MAX_JSON_DEPTH`].
     TooDeep,
     /// It is JSON, but no object.
     NoObject,
@@ -370,7 +370,7 @@ impl<'t> Place<'_, 't> {
     /// Opens an array or object; its place among the nodes and the depth inside.
     fn open<E: Error>(&mut self) -> Result<(usize, usize), E> {
         let depth = self.depth.saturating_add(1);
-        if depth > MAX_DEPTH {
+        if depth > MAX_JSON_DEPTH {
             return self.builder.fail(JsonError::TooDeep);
         }
         let at = self.builder.nodes.len();
@@ -463,3 +463,156 @@ impl<'t> Visitor<'t> for Place<'_, 't> {
 
 /// Values of a usual token, names counted.
 const INITIAL_NODES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::string::ToString as _;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Json, JsonError> {
+        Json::read(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn values_are_where_they_are_written() {
+        let json =
+            read(r#" {"a": "b\n", "": [null, true, [], {}, -1, 1.5], "c": {"d": 18446744073709551615}, "é": "é"} "#);
+        let json = json.unwrap();
+        let root = json.root();
+        assert_eq!(root.member("a").unwrap().as_str(), Some("b\n"));
+        assert_eq!(root.member("é").unwrap().as_str(), Some("é"));
+        assert!(root.member("b").is_none() && root.member("d").is_none());
+        let largest = root.member("c").unwrap().member("d").unwrap().as_number();
+        assert_eq!(largest, Some(Number::Unsigned(u64::MAX)));
+        let items: Vec<_> = root.member("").unwrap().items().unwrap().collect();
+        assert_eq!(items.len(), 6);
+        assert!(items[0].is_null() && !items[1].is_null());
+        assert_eq!(items[1].as_bool(), Some(true));
+        assert_eq!((items[2].items().unwrap().count(), items[3].members().unwrap().count()), (0, 0));
+        assert_eq!(
+            (items[4].as_number(), items[5].as_number()),
+            (Some(Number::Negative(-1)), Some(Number::Float(1.5)))
+        );
+        assert!(items[2].members().is_none() && items[3].items().is_none() && items[4].as_str().is_none());
+        assert_eq!(root.members().unwrap().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "", "c", "é"]);
+    }
+
+    #[test]
+    fn a_member_stands_once_in_each_object() {
+        for good in [r#"{"a":{"a":{"a":1}}}"#, r#"[{"a":1},{"a":1}]"#, r#"{"a":1,"A":2,"b":"a"}"#] {
+            assert!(read(good).is_ok(), "{good}");
+        }
+        for bad in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"c":[{}],"a":1}}]"#, r#"{"":1,"":1}"#, r#"{"\u0061":1,"a":1}"#]
+        {
+            assert_eq!(read(bad).err(), Some(JsonError::DuplicateMember), "{bad}");
+        }
+        // On both sides of the number up to which names are compared one by one.
+        for count in [FEW_MEMBERS - 1, FEW_MEMBERS, FEW_MEMBERS + 1, FEW_MEMBERS + 2, 1_000] {
+            let object = |repeated: usize| {
+                let names = (0..count).map(|at| if at + 1 == count { repeated } else { at });
+                let members: Vec<_> = names.map(|name| format!("\"m{name}\":{{\"m0\":[]}}")).collect();
+                format!("{{{}}}", members.join(","))
+            };
+            assert!(read(&object(count)).is_ok(), "{count}");
+            for repeated in [0, count / 2, count - 2] {
+                assert_eq!(read(&object(repeated)).err(), Some(JsonError::DuplicateMember), "{count}, {repeated}");
+            }
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |open: &str, close: &str, depth: usize| format!("{}{}", open.repeat(depth), close.repeat(depth));
+        assert!(read(&nested("[", "]", MAX_JSON_DEPTH)).is_ok());
+        assert_eq!(read(&nested("[", "]", MAX_JSON_DEPTH + 1)).err(), Some(JsonError::TooDeep));
+        assert!(read(&nested("[", "]", 500_000)).is_err());
+        let objects = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        assert!(read(&objects(MAX_JSON_DEPTH)).is_ok());
+        assert_eq!(read(&objects(MAX_JSON_DEPTH + 1)).err(), Some(JsonError::TooDeep));
+    }
+
+    #[test]
+    fn the_text_is_one_value_in_utf_8() {
+        let bad = [
+            "",
+            " ",
+            "{",
+            "{}}",
+            "{} {}",
+            "\u{feff}{}",
+            "nul",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "0x1",
+            "NaN",
+            "Infinity",
+            "1e999",
+            "'a'",
+            "[1,]",
+            "{\"a\":1,}",
+            "{a:1}",
+            "\"\t\"",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\udc00\\ud800\"",
+            "\"\\ud800\\u0041\"",
+            "// a\n1",
+            "\u{a0}1",
+        ];
+        for bad in bad {
+            assert_eq!(read(bad).err(), Some(JsonError::Syntax), "{bad:?}");
+        }
+        for bad in [&b"\"\xff\""[..], b"\"\xed\xa0\x80\"", b"\"\xc0\x80\"", b"\xff\xfe{\0}\0"] {
+            assert_eq!(Json::read(bad.to_vec()).err(), Some(JsonError::Encoding));
+        }
+        assert_eq!(read("\"\\ud83d\\udd11\"").unwrap().root().as_str(), Some("\u{1f511}"));
+    }
+
+    /// Any JSON at all, as the independent reader sees it.
+    fn values() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map_into(),
+            any::<i64>().prop_map_into(),
+            any::<u64>().prop_map_into(),
+            // Quarters: `serde_json` reads other fractions only nearly as they were written.
+            any::<i32>().prop_map(|number| json!(f64::from(number) / 4.0)),
+            "\\PC{0,6}".prop_map_into(),
+            "[\\x00-\\x20\"\\\\/é]{0,4}".prop_map_into(),
+        ];
+        leaf.prop_recursive(6, 40, 20, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..8).prop_map(|items| json!(items)),
+                proptest::collection::btree_map("[a-c\"\\\\\\n]{0,3}", inner, 0..20).prop_map(|members| json!(members)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_is_written(value in values()) {
+            for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+                let json = read(&text).unwrap();
+                let mut written = String::new();
+                json.root().write(&mut written);
+                prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap(), value.clone());
+            }
+        }
+
+        #[test]
+        fn what_serde_json_refuses_is_refused(text in "[\\[\\]{}\",:0-9a\\\\ue.+-]{0,16}") {
+            let theirs = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            match read(&text) {
+                Ok(_) => prop_assert!(theirs),
+                Err(error) => prop_assert!(!theirs || error == JsonError::DuplicateMember),
+            }
+        }
+    }
+}

@@ -5,6 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use super::algorithm::Algorithm;
 use super::base64url;
 use super::error::JwtError;
@@ -16,7 +18,7 @@ use crate::digest::Digest;
 /// Longest text of a key set, in bytes.
 pub const MAX_KEY_SET_LEN: usize = 524_288;
 /// Most keys in a key set, those counted that are skipped.
-pub const MAX_KEYS: usize = 64;
+pub const MAX_KEYS_PER_SET: usize = 64;
 
 /// Which keys of a set may be used at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +74,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`KeySetError`] when the text as a whole is no key set, or has more keys than
-    /// [`MAX_KEYS`].
+    /// [`MAX_KEYS_PER_SET`].
     pub fn from_jwks(text: &[u8], rules: KeyRules) -> Result<KeySet, KeySetError> {
         KeySet::from_value(read(text)?.root(), rules)
     }
@@ -95,7 +97,7 @@ impl KeySet {
             return Err(KeySetError::NoKeys);
         };
         let count = items.clone().count();
-        if count > MAX_KEYS {
+        if count > MAX_KEYS_PER_SET {
             return Err(KeySetError::TooManyKeys { given: count });
         }
         let ids: Vec<Option<&str>> = items.clone().map(key_id).collect();
@@ -246,7 +248,7 @@ fn read_key(jwk: Value<'_>, rules: KeyRules) -> Result<SigningKey, KeyReason> {
             _ => return Err(KeyReason::UnknownCurve),
         },
         "RSA" => VerifyingKey::rsa(&bytes(jwk, "n")?, &bytes(jwk, "e")?, rules.small_exponent)?,
-        "oct" if rules.secrets => VerifyingKey::hmac(&bytes(jwk, "k")?)?,
+        "oct" if rules.secrets => VerifyingKey::hmac(&Zeroizing::new(bytes(jwk, "k")?))?,
         "oct" => return Err(KeyReason::SecretNotAllowed),
         _ => return Err(KeyReason::UnknownKeyType),
     };
@@ -395,7 +397,7 @@ pub enum KeySetError {
     Json(JsonError),
     /// No array `keys`.
     NoKeys,
-    /// More keys than [`MAX_KEYS`].
+    /// More keys than [`MAX_KEYS_PER_SET`].
     TooManyKeys {
         /// How many there are.
         given: usize,
@@ -416,7 +418,7 @@ impl fmt::Display for KeySetError {
             KeySetError::Json(error) => error.fmt(f),
             KeySetError::NoKeys => f.write_str("the key set has no `keys` · give a JWK Set: {\"keys\": […]}"),
             KeySetError::TooManyKeys { given } => {
-                write!(f, "{given} keys are too many · give at most {MAX_KEYS}")
+                write!(f, "{given} keys are too many · give at most {MAX_KEYS_PER_SET}")
             }
             KeySetError::Key { reason } => write!(f, "the key cannot be used: {reason}"),
         }

@@ -20,16 +20,20 @@ pub(crate) use judgement::judge_token;
 mod issuer;
 pub use issuer::{
     DEFAULT_TABLE_BYTES, DEFAULT_TOKEN_LEN, Issuer, IssuerError, IssuerSettings, Issuers, MAX_AUDIENCES,
-    MAX_ISSUER_LEN, MAX_ISSUERS, MAX_LEEWAY, MAX_NAME_LEN,
+    MAX_ISSUER_LEN, MAX_ISSUER_NAME_LEN, MAX_ISSUERS, MAX_LEEWAY,
 };
 mod jwk;
-pub use jwk::{KeyProblem, KeyReason, KeyRules, KeySet, KeySetError, MAX_KEY_SET_LEN, MAX_KEYS, thumbprint};
+pub use jwk::{KeyProblem, KeyReason, KeyRules, KeySet, KeySetError, MAX_KEY_SET_LEN, MAX_KEYS_PER_SET, thumbprint};
 mod token_record;
 pub use token_record::TokenRecord;
 mod algorithm;
 pub use algorithm::{Algorithm, AlgorithmError};
 mod verifying_key;
 pub use verifying_key::{BadSignature, BaseTables, KeyError, SmallExponent, VerifyingKey};
+pub use verifying_key::{
+    MAX_HMAC_SECRET_LEN, MAX_RSA_MODULUS_BITS, MAX_TABLE_BYTES, MIN_HMAC_SECRET_LEN, MIN_RSA_EXPONENT,
+    MIN_RSA_MODULUS_BITS,
+};
 
 // What comes out
 mod claims;
@@ -44,4 +48,7 @@ pub use compact::{MAX_TOKEN_LEN, looks_like_jws};
 mod header;
 pub use header::{MAX_KEY_ID_LEN, TokenType};
 mod json;
-pub use json::{JsonError, MAX_DEPTH};
+pub use json::{JsonError, MAX_JSON_DEPTH};
+
+#[cfg(test)]
+mod tests;

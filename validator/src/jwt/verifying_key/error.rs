@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{MAX_MODULUS_BITS, MAX_SECRET_LEN, MIN_EXPONENT, MIN_MODULUS_BITS, MIN_SECRET_LEN};
+use super::{MAX_HMAC_SECRET_LEN, MAX_RSA_MODULUS_BITS, MIN_HMAC_SECRET_LEN, MIN_RSA_EXPONENT, MIN_RSA_MODULUS_BITS};
 
 /// Why something is not a verifying key. Nothing in it is secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,22 +77,28 @@ impl fmt::Display for KeyError {
                 f.write_str("an RSA modulus or exponent with leading zeros · give the shortest big-endian form")
             }
             KeyError::ModulusSize { bits } => {
-                write!(f, "an RSA modulus of {bits} bits · use a key of {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} bits")
+                write!(
+                    f,
+                    "an RSA modulus of {bits} bits · use a key of {MIN_RSA_MODULUS_BITS} to {MAX_RSA_MODULUS_BITS} bits"
+                )
             }
             KeyError::EvenModulus => f.write_str("an even RSA modulus · check n of the key"),
             KeyError::Exponent => write!(
                 f,
-                "not a public exponent of RSA · use an odd one from {MIN_EXPONENT} to {}, or allow 3 for this issuer",
+                "not a public exponent of RSA · use an odd one from {MIN_RSA_EXPONENT} to {}, or allow 3 for this issuer",
                 u32::MAX
             ),
             KeyError::WeakModulus => {
                 f.write_str("an RSA modulus whose primes can be found (ROCA, CVE-2017-15361) · make a new key")
             }
             KeyError::SecretTooShort { length } => {
-                write!(f, "a secret of {length} bytes · use at least {MIN_SECRET_LEN}, and as many as the hash has")
+                write!(
+                    f,
+                    "a secret of {length} bytes · use at least {MIN_HMAC_SECRET_LEN}, and as many as the hash has"
+                )
             }
             KeyError::SecretTooLong { length } => {
-                write!(f, "a secret of {length} bytes · use at most {MAX_SECRET_LEN}")
+                write!(f, "a secret of {length} bytes · use at most {MAX_HMAC_SECRET_LEN}")
             }
             KeyError::SecretIsKeyText => {
                 f.write_str("a public or private key as text is not a shared secret · give random bytes, or a JWK")

@@ -10,10 +10,10 @@ use super::{BadSignature, KeyError};
 use crate::jwt::Algorithm;
 
 /// Shortest secret in bytes: as long as the shortest hash (RFC 7518, section 3.2).
-pub(crate) const MIN_SECRET_LEN: usize = 32;
+pub const MIN_HMAC_SECRET_LEN: usize = 32;
 
 /// Longest secret in bytes. Longer than any block of the hashes, it adds nothing.
-pub(crate) const MAX_SECRET_LEN: usize = 1024;
+pub const MAX_HMAC_SECRET_LEN: usize = 1024;
 
 /// A shared secret. It is wiped when it is dropped.
 pub(super) struct HmacKey {
@@ -35,10 +35,10 @@ impl HmacKey {
         if is_key_text(secret) {
             return Err(KeyError::SecretIsKeyText);
         }
-        if secret.len() < MIN_SECRET_LEN {
+        if secret.len() < MIN_HMAC_SECRET_LEN {
             return Err(KeyError::SecretTooShort { length: secret.len() });
         }
-        if secret.len() > MAX_SECRET_LEN {
+        if secret.len() > MAX_HMAC_SECRET_LEN {
             return Err(KeyError::SecretTooLong { length: secret.len() });
         }
         Ok(HmacKey { secret: Zeroizing::new(secret.to_vec()), states: None })

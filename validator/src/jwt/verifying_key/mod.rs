@@ -24,10 +24,12 @@ mod error;
 mod hmac;
 mod roca;
 mod rsa;
+mod rsa_encoding;
+mod rsa_power;
 
 pub use error::{BadSignature, KeyError};
-pub(crate) use hmac::{MAX_SECRET_LEN, MIN_SECRET_LEN};
-pub(crate) use rsa::{MAX_MODULUS_BITS, MIN_EXPONENT, MIN_MODULUS_BITS};
+pub use hmac::{MAX_HMAC_SECRET_LEN, MIN_HMAC_SECRET_LEN};
+pub use rsa::{MAX_RSA_MODULUS_BITS, MIN_RSA_EXPONENT, MIN_RSA_MODULUS_BITS};
 
 /// A key that verifies signatures: a public key, or a secret shared with who signs.
 ///
@@ -127,7 +129,7 @@ impl VerifyingKey {
             Kind::P256(key) => key.prepare(&mut bases.p256),
             Kind::P384(key) => key.prepare(&mut bases.p384),
             Kind::Ed25519(key) => key.prepare(&mut bases.ed25519),
-            Kind::Rsa(_) => {}
+            Kind::Rsa(key) => key.prepare(),
             Kind::Hmac(key) => key.prepare(),
         }
     }
@@ -138,7 +140,7 @@ impl VerifyingKey {
             Kind::P256(key) => key.table_bytes(),
             Kind::P384(key) => key.table_bytes(),
             Kind::Ed25519(key) => key.table_bytes(),
-            Kind::Rsa(_) => 0,
+            Kind::Rsa(key) => key.table_bytes(),
             Kind::Hmac(key) => key.table_bytes(),
         }
     }
@@ -198,3 +200,9 @@ impl fmt::Debug for BaseTables {
         write!(f, "BaseTables({} bytes)", self.table_bytes())
     }
 }
+
+/// Most bytes of memory that preparing one key takes, and each table of [`BaseTables`].
+pub const MAX_TABLE_BYTES: usize = 640 * 1024;
+
+#[cfg(test)]
+mod tests;

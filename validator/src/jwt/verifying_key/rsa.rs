@@ -4,22 +4,26 @@
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-use super::roca;
-use super::{BadSignature, KeyError, SmallExponent};
+use super::rsa_encoding::{is_pkcs1, is_pss};
+use super::rsa_power::Power;
+use super::{BadSignature, KeyError, SmallExponent, roca};
 use crate::jwt::Algorithm;
 
 /// Fewest bits of a modulus (RFC 7518, section 3.3).
-pub(crate) const MIN_MODULUS_BITS: usize = 2048;
+pub const MIN_RSA_MODULUS_BITS: usize = 2048;
 
 /// Most bits of a modulus: beyond it, a verification takes longer than any key is worth.
-pub(crate) const MAX_MODULUS_BITS: usize = 8192;
+pub const MAX_RSA_MODULUS_BITS: usize = 8192;
 
 /// Least public exponent, but for 3 where [`SmallExponent::AllowThree`] says so.
-pub(crate) const MIN_EXPONENT: u32 = 65_537;
+pub const MIN_RSA_EXPONENT: u32 = 65_537;
 
 /// An RSA public key.
 pub(super) struct RsaKey {
     key: RsaPublicKey,
+    bits: usize,
+    exponent: u32,
+    power: Option<Power>,
 }
 
 impl RsaKey {
@@ -33,14 +37,14 @@ impl RsaKey {
             other => other,
         };
         let bits = bit_length(n).ok_or(KeyError::LeadingZero)?;
-        if !(MIN_MODULUS_BITS..=MAX_MODULUS_BITS).contains(&bits) {
+        if !(MIN_RSA_MODULUS_BITS..=MAX_RSA_MODULUS_BITS).contains(&bits) {
             return Err(KeyError::ModulusSize { bits });
         }
         if n.last().is_none_or(|byte| byte & 1 == 0) {
             return Err(KeyError::EvenModulus);
         }
         let exponent = exponent(e)?;
-        let enough = exponent >= MIN_EXPONENT || (exponent == 3 && small_exponent == SmallExponent::AllowThree);
+        let enough = exponent >= MIN_RSA_EXPONENT || (exponent == 3 && small_exponent == SmallExponent::AllowThree);
         if exponent & 1 == 0 || !enough {
             return Err(KeyError::Exponent);
         }
@@ -49,11 +53,32 @@ impl RsaKey {
         }
         let key = RsaPublicKey::new(BoxedUint::from_be_slice_vartime(n), BoxedUint::from(exponent))
             .map_err(|_| KeyError::ModulusSize { bits })?;
-        Ok(RsaKey { key })
+        Ok(RsaKey { key, bits, exponent, power: None })
+    }
+
+    /// Computes what powers of the modulus' size need. Sizes beyond 4096 bits are rare, and stay with
+    /// the crate.
+    pub(super) fn prepare(&mut self) {
+        use rsa::traits::PublicKeyParts as _;
+        if self.power.is_none() {
+            self.power = Power::new(&self.key.n_bytes(), self.exponent);
+        }
+    }
+
+    /// Bytes that the prepared modulus takes.
+    pub(super) fn table_bytes(&self) -> usize {
+        self.power.as_ref().map_or(0, Power::bytes)
     }
 
     /// Verifies a signature of exactly the modulus' length and below the modulus.
     pub(super) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        match &self.power {
+            None => self.verify_by_crate(algorithm, message, signature),
+            Some(power) => self.verify_by_power(power, algorithm, message, signature),
+        }
+    }
+
+    fn verify_by_crate(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let key = &self.key;
         match algorithm {
             Algorithm::Rs256 => key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message), signature),
@@ -65,6 +90,31 @@ impl RsaKey {
             _ => return Err(BadSignature),
         }
         .map_err(|_| BadSignature)
+    }
+
+    /// RFC 8017, sections 8.1.2 and 8.2.2.
+    fn verify_by_power(
+        &self,
+        power: &Power,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        let length = self.bits.div_ceil(8);
+        if signature.len() != length {
+            return Err(BadSignature);
+        }
+        let encoded = power.of(signature).ok_or(BadSignature)?;
+        let good = match algorithm {
+            Algorithm::Rs256 => is_pkcs1::<Sha256>(message, &encoded),
+            Algorithm::Rs384 => is_pkcs1::<Sha384>(message, &encoded),
+            Algorithm::Rs512 => is_pkcs1::<Sha512>(message, &encoded),
+            Algorithm::Ps256 => is_pss::<Sha256>(message, &encoded, self.bits),
+            Algorithm::Ps384 => is_pss::<Sha384>(message, &encoded, self.bits),
+            Algorithm::Ps512 => is_pss::<Sha512>(message, &encoded, self.bits),
+            _ => false,
+        };
+        if good { Ok(()) } else { Err(BadSignature) }
     }
 }
 

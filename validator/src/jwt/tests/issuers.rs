@@ -1,0 +1,267 @@
+//! Issuers and their key sets: strictly read, bounded, and one bad key does not spoil the others.
+
+use std::format;
+use std::prelude::rust_2024::*;
+
+use serde_json::{Value, json};
+
+use super::keys;
+use super::support::*;
+use crate::Code;
+use crate::jwt::*;
+
+fn document() -> Value {
+    json!({
+        "issuer": ISSUER, "algorithms": ["EdDSA", "RS256"], "audiences": ["api"], "typ": "at+jwt", "leeway": 5,
+        "claims": {"scopes": ["scp"], "organization": "/o/id", "roles": null}, "environment": "live",
+        "longest_token": 4096, "small_exponent": true, "tables": false, "secrets": false,
+        "jwks": parse(core::str::from_utf8(&public_jwks()).unwrap()),
+    })
+}
+
+fn read(document: &Value) -> Result<Issuer, IssuerError> {
+    Issuer::from_json(document.to_string().as_bytes())
+}
+
+#[test]
+fn the_document_is_read_and_written_as_it_is() {
+    let issuer = read(&document()).unwrap();
+    let settings = issuer.settings();
+    assert_eq!(settings.algorithms, [Algorithm::EdDsa, Algorithm::Rs256]);
+    assert_eq!((settings.token_type, settings.leeway), (Some(TokenType::AccessToken), 5));
+    assert_eq!(settings.claims.scopes, [ScopeClaim::Scp]);
+    assert_eq!((settings.claims.organization.as_deref(), &settings.claims.roles), (Some("/o/id"), &None));
+    assert_eq!((settings.environment.as_ref(), settings.longest_token), (Some(&live()), 4096));
+    assert_eq!((settings.small_exponent, settings.tables), (SmallExponent::AllowThree, false));
+    assert_eq!((issuer.keys().len(), issuer.problems().len()), (4, 0));
+    assert_eq!(parse(&issuer.to_json()), document());
+    // Only three members are needed.
+    let short = json!({"issuer": "a\"\\\u{1}é", "algorithms": ["ES256"], "jwks": {"keys": []}});
+    let issuer = read(&short).unwrap();
+    assert_eq!(issuer.settings(), &IssuerSettings::new("a\"\\\u{1}é", [Algorithm::Es256]));
+    let again = Issuer::from_json(issuer.to_json().as_bytes()).unwrap();
+    assert_eq!((again.settings(), again.to_json()), (issuer.settings(), issuer.to_json()));
+}
+
+#[test]
+fn settings_are_read_strictly() {
+    let wrong = |member: &str, value: Value| {
+        let mut document = document();
+        document[member] = value;
+        read(&document).map(|_| ()).unwrap_err()
+    };
+    let long = "x".repeat(MAX_ISSUER_NAME_LEN + 1);
+    let many: Vec<String> = (0..=MAX_AUDIENCES).map(|at| at.to_string()).collect();
+    for (setting, value) in [
+        ("issuer", json!("")),
+        ("issuer", json!(1)),
+        ("issuer", json!(long)),
+        ("algorithms", json!([])),
+        ("algorithms", json!("RS256")),
+        ("algorithms", json!(["none"])),
+        ("algorithms", json!(["rs256"])),
+        ("audiences", json!("api")),
+        ("audiences", json!([""])),
+        ("audiences", json!(many)),
+        ("typ", json!("refresh")),
+        ("leeway", json!(61)),
+        ("leeway", json!(-1)),
+        ("leeway", json!(1.5)),
+        ("claims", json!([])),
+        ("claims", json!({"scopes": ["roles"]})),
+        ("claims", json!({"roles": ""})),
+        ("environment", json!("Live")),
+        ("longest_token", json!(0)),
+        ("longest_token", json!(MAX_TOKEN_LEN + 1)),
+        ("small_exponent", json!("yes")),
+        ("tables", json!(1)),
+        ("secrets", json!(null)),
+    ] {
+        let error = wrong(setting, value.clone());
+        assert_eq!(error, IssuerError::Setting { setting }, "{value}");
+        assert!(error.to_string().contains(setting) && error.to_string().contains(" · "), "{error}");
+    }
+    assert_eq!(wrong("audience", json!(["api"])), IssuerError::UnknownSetting { setting: "audience".into() });
+    assert_eq!(wrong("claims", json!({"role": "x"})), IssuerError::UnknownSetting { setting: "role".into() });
+    for jwks in [json!([]), json!(null), json!({}), json!({"keys": {}})] {
+        assert_eq!(wrong("jwks", jwks), IssuerError::KeySet(KeySetError::NoKeys));
+    }
+    for (missing, setting) in [("issuer", "issuer"), ("algorithms", "algorithms"), ("jwks", "jwks")] {
+        let mut document = document();
+        change(&mut document, json!({missing: null}));
+        assert_eq!(read(&document).map(|_| ()).unwrap_err(), IssuerError::Setting { setting });
+    }
+    let twice = document().to_string().replacen('{', "{\"leeway\":0,", 1);
+    let error = Issuer::from_json(twice.as_bytes()).map(|_| ()).unwrap_err();
+    assert_eq!(error, IssuerError::Json(JsonError::DuplicateMember));
+    assert_eq!(Issuer::from_json(b"[]").map(|_| ()).unwrap_err(), IssuerError::Json(JsonError::NoObject));
+}
+
+#[test]
+fn one_bad_key_does_not_spoil_the_set() {
+    let good = jwk(Algorithm::EdDsa);
+    let ec = |members: Value| jwk_with(Algorithm::Es256, members);
+    let rsa = |members: Value| jwk_with(Algorithm::Rs256, members);
+    let member = |member| KeyReason::Member { member };
+    let cases = [
+        (json!(1), KeyReason::NoObject),
+        (json!({}), member("kty")),
+        (json!({"kty": 1}), member("kty")),
+        (json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"}), KeyReason::UnknownAlgorithm),
+        (json!({"kty": "AKP", "pub": "AA"}), KeyReason::UnknownKeyType),
+        (json!({"kty": "OKP", "crv": "X25519", "x": "AA"}), KeyReason::UnknownCurve),
+        (json!({"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}), KeyReason::UnknownCurve),
+        (json!({"kty": "EC", "x": "AA", "y": "AA"}), member("crv")),
+        (ec(json!({"kid": 1})), member("kid")),
+        (ec(json!({"kid": "k".repeat(MAX_KEY_ID_LEN + 1)})), member("kid")),
+        (ec(json!({"y": null})), member("y")),
+        (ec(json!({"y": "A"})), member("y")),
+        (ec(json!({"x": format!("{}=", ec(json!({}))["x"].as_str().unwrap())})), member("x")),
+        (ec(json!({"kty": "RSA"})), member("n")),
+        (ec(json!({"alg": "ES384"})), KeyReason::OtherAlgorithm),
+        (ec(json!({"alg": "ES521"})), KeyReason::UnknownAlgorithm),
+        (ec(json!({"alg": 1})), member("alg")),
+        (ec(json!({"use": "enc"})), KeyReason::OtherUse),
+        (ec(json!({"key_ops": ["sign"]})), KeyReason::OtherUse),
+        (ec(json!({"key_ops": "verify"})), member("key_ops")),
+        (rsa(json!({"e": "Aw"})), KeyReason::Key(KeyError::Exponent)),
+        (rsa(json!({"n": b64(&[0xff; 128])})), KeyReason::Key(KeyError::ModulusSize { bits: 1024 })),
+    ];
+    for (bad, reason) in cases {
+        let set = KeySet::from_jwks(&jwks(&[bad.clone(), good.clone()]), KeyRules::default()).unwrap();
+        assert_eq!(set.len(), 1, "{bad}");
+        assert_eq!(
+            set.problems().iter().map(|problem| (problem.index, problem.reason)).collect::<Vec<_>>(),
+            [(0, reason)]
+        );
+        let text = set.problems()[0].to_string();
+        assert!(text.starts_with("key 0") && text.contains(" · "), "{text}");
+        let issuers = issuers_of([(settings(ISSUER, ASYMMETRIC), jwks(&[bad, good.clone()]))]);
+        assert!(verify(token(Algorithm::EdDsa), &issuers).is_ok());
+    }
+}
+
+#[test]
+fn a_kid_that_two_keys_have_is_nobodys() {
+    let three = [jwk(Algorithm::EdDsa), named(keys::RSA_JWK, "two"), named(keys::P256_JWK, "two")];
+    let set = KeySet::from_jwks(&jwks(&three), KeyRules::default()).unwrap();
+    assert_eq!(set.len(), 1);
+    let problems: Vec<_> =
+        set.problems().iter().map(|problem| (problem.index, problem.key_id.as_deref(), problem.reason)).collect();
+    let twice = KeyReason::DuplicateKeyId;
+    assert_eq!(problems, [(1, Some("two"), twice), (2, Some("two"), twice)]);
+    // Also when one of them could not be used anyway.
+    let pair = [jwk(Algorithm::EdDsa), json!({"kty": "AKP", "kid": "ed25519"})];
+    assert!(KeySet::from_jwks(&jwks(&pair), KeyRules::default()).unwrap().is_empty());
+}
+
+#[test]
+fn secrets_are_keys_only_where_they_are_allowed_and_among_themselves() {
+    let reasons = |keys: &[Value], secrets: bool| {
+        let set = KeySet::from_jwks(&jwks(keys), KeyRules { secrets, ..KeyRules::default() }).unwrap();
+        (set.len(), set.problems().iter().map(|problem| problem.reason).collect::<Vec<_>>())
+    };
+    let (secret, public) = (jwk(Algorithm::Hs256), jwk(Algorithm::EdDsa));
+    assert_eq!(reasons(std::slice::from_ref(&secret), true), (1, Vec::new()));
+    assert_eq!(reasons(std::slice::from_ref(&secret), false), (0, Vec::from([KeyReason::SecretNotAllowed])));
+    assert_eq!(reasons(&[secret, public], true), (1, Vec::from([KeyReason::SecretAmongPublicKeys])));
+}
+
+#[test]
+fn counts_and_sizes_are_bounded() {
+    let keys = |count: usize| -> Vec<u8> {
+        jwks(&(0..count).map(|at| json!({"kty": "AKP", "kid": at.to_string()})).collect::<Vec<_>>())
+    };
+    let set = |text: &[u8]| KeySet::from_jwks(text, KeyRules::default()).map(|set| set.problems().len());
+    assert_eq!(set(&keys(MAX_KEYS_PER_SET)), Ok(MAX_KEYS_PER_SET));
+    assert_eq!(set(&keys(MAX_KEYS_PER_SET + 1)), Err(KeySetError::TooManyKeys { given: MAX_KEYS_PER_SET + 1 }));
+    assert_eq!(set(&keys(10_000)), Err(KeySetError::TooManyKeys { given: 10_000 }));
+    let padded = |len: usize| {
+        let mut text = keys(1);
+        text.resize(len, b' ');
+        text
+    };
+    assert_eq!(set(&padded(MAX_KEY_SET_LEN)), Ok(1));
+    let given = MAX_KEY_SET_LEN + 1;
+    assert_eq!(set(&padded(given)), Err(KeySetError::TooLong { given }));
+    assert_eq!(set(&padded(10 << 20)), Err(KeySetError::TooLong { given: 10 << 20 }));
+    let error = Issuer::new(settings(ISSUER, ASYMMETRIC), &padded(given)).map(|_| ()).unwrap_err();
+    assert_eq!(error, IssuerError::KeySet(KeySetError::TooLong { given }));
+    let given = MAX_ISSUER_LEN + 1;
+    assert_eq!(Issuer::from_json(&padded(given)).map(|_| ()).unwrap_err(), IssuerError::TooLong { given });
+    let mut issuers = Issuers::default();
+    let issuer = |name: &str| Issuer::new(settings(name, ASYMMETRIC), br#"{"keys":[]}"#).unwrap();
+    for at in 0..MAX_ISSUERS {
+        assert!(issuers.put(issuer(&format!("i{at}"))).unwrap().is_none());
+    }
+    assert_eq!(issuers.put(issuer("one more")).map(|_| ()).unwrap_err(), IssuerError::TooManyIssuers);
+    assert!(issuers.put(issuer("i0")).unwrap().is_some(), "in place of another");
+    assert_eq!((issuers.len(), issuers.iter().count()), (MAX_ISSUERS, MAX_ISSUERS));
+    assert!(issuers.remove("i0").is_some() && issuers.remove("i0").is_none());
+    assert!(issuers.put(issuer("one more")).is_ok());
+}
+
+#[test]
+fn tables_are_for_keys_that_can_be_asked_for_and_as_large_as_is_allowed() {
+    let issuers = |limit: usize, algorithms: &[Algorithm], tables: bool| {
+        let mut settings = settings(ISSUER, algorithms);
+        settings.tables = tables;
+        let mut issuers = Issuers::with_table_limit(limit);
+        issuers.put(Issuer::new(settings, &public_jwks()).unwrap()).unwrap();
+        issuers
+    };
+    let all = issuers(DEFAULT_TABLE_BYTES, ASYMMETRIC, true);
+    let one = issuers(DEFAULT_TABLE_BYTES, &[Algorithm::EdDsa], true);
+    assert!(one.table_bytes() > 0 && one.table_bytes() < all.table_bytes());
+    assert_eq!(issuers(DEFAULT_TABLE_BYTES, ASYMMETRIC, false).table_bytes(), 0);
+    assert_eq!(issuers(DEFAULT_TABLE_BYTES, &[Algorithm::Rs256], true).table_bytes(), 0);
+    assert_eq!(issuers(0, ASYMMETRIC, true).table_bytes(), 0);
+    assert!(issuers(1, ASYMMETRIC, true).table_bytes() < all.table_bytes(), "the first key reached the limit");
+    // With or without, the answer is the same.
+    for algorithm in ASYMMETRIC.iter().copied() {
+        let good = token(algorithm);
+        let mut bad = good.clone();
+        bad.replace_range(bad.len() - 8..bad.len() - 4, "AAAA");
+        for limit in [0, 1, DEFAULT_TABLE_BYTES] {
+            let issuers = issuers(limit, &[algorithm], true);
+            assert!(verify(&good, &issuers).is_ok(), "{algorithm}");
+            assert_eq!(verify(&bad, &issuers).unwrap_err().code(), Code::BadSignature, "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn a_small_exponent_is_allowed_by_a_setting() {
+    let jwk = jwk_with(Algorithm::Rs256, json!({"e": "Aw"}));
+    let count = |small_exponent| {
+        KeySet::from_jwks(&jwks(std::slice::from_ref(&jwk)), KeyRules { secrets: false, small_exponent }).unwrap().len()
+    };
+    assert_eq!((count(SmallExponent::Refuse), count(SmallExponent::AllowThree)), (0, 1));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let mut settings = settings(HMAC_ISSUER, HMAC);
+    settings.secrets = true;
+    let issuer = Issuer::new(settings, &hmac_jwks()).unwrap();
+    let encoded = b64(SECRET);
+    assert!(issuer.to_json().contains(&encoded), "the document does: a validator needs it");
+    let mut issuers = Issuers::default();
+    let shown = format!("{issuer:?} {issuer:#?}");
+    issuers.put(issuer).unwrap();
+    for text in [shown, format!("{issuers:?}")] {
+        assert!(!text.contains(&encoded[..16]) && !text.contains("0123456789"), "{text}");
+    }
+}
+
+/// RFC 7638, section 3.1; RFC 8037, appendix A.3.
+#[test]
+fn thumbprints_are_those_of_the_rfcs() {
+    let rsa = br#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#;
+    assert_eq!(thumbprint(rsa).unwrap(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    let okp = br#"{"crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kty":"OKP","d":"AA"}"#;
+    assert_eq!(thumbprint(okp).unwrap(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    for bad in [&br#"{"kty":"oct","k":"AA"}"#[..], br#"{"kty":"EC","crv":"P-256"}"#, b"[]", b""] {
+        assert!(thumbprint(bad).is_err());
+    }
+}
