@@ -939,6 +939,38 @@ fn issuers() {
     );
 }
 
+/// Keys are fetched from whom the operator names, past any proxy.
+#[test]
+fn a_proxy_that_the_environment_names_is_not_asked() {
+    let place = Place::new();
+    let (issuer, proxy) =
+        (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}/keys", issuer.local_addr().unwrap());
+    let proxy_url = format!("http://{}", proxy.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = issuer.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            request.push(byte[0]);
+        }
+        let set = format!("{{\"keys\": [{ED25519}]}}");
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{set}", set.len()).unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let arguments = ["issuers", "add", "a", "--issuer", "a", "--alg", "EdDSA", "--jwks-url", &url];
+    let mut command = place.command(&arguments);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, &proxy_url);
+    }
+    let ran = finish(command, &arguments, b"");
+    assert_eq!((ran.code, ran.stdout()), (0, "added a with 1 key\n"), "{}", ran.stderr());
+    assert!(answering.join().unwrap().starts_with("GET /keys HTTP/1.1\r\n"));
+    proxy.set_nonblocking(true).unwrap();
+    assert!(proxy.accept().is_err(), "nobody has come to the proxy");
+}
+
 #[test]
 fn tokens_without_a_store() {
     let place = Place::empty();

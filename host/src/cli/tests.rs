@@ -391,7 +391,7 @@ fn issuers_that_do_not_fit_are_refused() {
         (&["--alg", "EdDSA", "--jwks-url", "https://ada:hush@id.example/"][..], "invalid_field"),
         (&["--alg", "EdDSA", "--jwks-url", "http://hush.example/"], "invalid_field"),
         (&["--alg", "EdDSA", "--jwks-url", "hush"], "invalid_field"),
-        (&["--alg", "HS256", "--jwks", &jwks], "invalid_field"),
+        (&["--alg", "HS256", "--jwks", &jwks], "usage"),
         (&["--alg", "EdDSA", "--jwks", &secret], "invalid_keys"),
         (&["--alg", "RS256", "--jwks", &jwks], "invalid_keys"),
         (&["--alg", "EdDSA", "--jwks", &jwks, "--leeway", "61"], "invalid_field"),
