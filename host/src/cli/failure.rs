@@ -408,7 +408,7 @@ impl Classified for ChangeIssuerError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
             ChangeIssuerError::NotFound { .. } => UNKNOWN_ISSUER,
-            ChangeIssuerError::Conflict { .. } => CONFLICT,
+            ChangeIssuerError::Conflict { .. } | ChangeIssuerError::TooMany => CONFLICT,
             ChangeIssuerError::Store(error) => error.class(),
         }
     }

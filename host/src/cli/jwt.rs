@@ -3,13 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::jwt::{
-    Algorithm, Claims, Issuer, IssuerError, IssuerSettings, Issuers, JwtError, KeyRules, KeySet, KeySetError,
-    SmallExponent, UnverifiedJws, UnverifiedJwt, VerifiedJws, VerifiedJwt,
+    Algorithm, Claims, Issuer, IssuerError, IssuerSettings, Issuers, JwtError, KeyProblem, KeyRules, KeySet,
+    KeySetError, SmallExponent, UnverifiedJws, UnverifiedJwt, VerifiedJws, VerifiedJwt,
 };
 use serde::Serialize;
 
 use super::args::{JwsCheckArgs, JwtCheckArgs};
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, PAIR};
 use super::key_files::read_keys;
 use super::lines::Lines;
 use super::output::{BAD, GOOD, HINT, Output};
@@ -34,9 +34,7 @@ pub(super) fn check_jwt(args: JwtCheckArgs, session: &mut Session<'_>) -> Result
         ..IssuerSettings::new(args.issuer, args.alg)
     };
     let issuer = Issuer::new(settings, read_keys(&args.jwks)?.as_bytes())?;
-    for problem in issuer.problems() {
-        session.output.hint(format_args!("not used: {}", printable(&problem.to_string())));
-    }
+    tell_unused(issuer.problems(), session);
     let mut issuers = Issuers::default();
     issuers.put(issuer)?;
     each(source, session, |token, output, in_json| {
@@ -69,9 +67,7 @@ pub(super) fn check_jws(args: JwsCheckArgs, session: &mut Session<'_>) -> Result
         set => set,
     };
     let keys = keys?;
-    for problem in keys.problems() {
-        session.output.hint(format_args!("not used: {}", printable(&problem.to_string())));
-    }
+    tell_unused(keys.problems(), session);
     let algorithms = if args.alg.is_empty() { Algorithm::ALL } else { &args.alg };
     let with_payload = args.payload;
     each(source, session, |jws, output, in_json| {
@@ -94,6 +90,14 @@ pub(super) fn check_jws(args: JwsCheckArgs, session: &mut Session<'_>) -> Result
         }
         Ok(exit)
     })
+}
+
+/// Tells of keys that do not count.
+fn tell_unused(problems: &[KeyProblem], session: &mut Session<'_>) {
+    for problem in problems {
+        let problem = printable(&problem.to_string()).replace(PAIR, "; ");
+        session.output.hint(format_args!("not used: {problem}"));
+    }
 }
 
 /// Judges whatever comes, and ends as the worst of it does.
@@ -147,7 +151,7 @@ fn tell_deny(error: &JwtError, output: &mut Output<'_>) -> Result<(), Failure> {
     let code = error.code();
     output.line(format_args!("{BAD}deny{BAD:#}   {code} ({})  {}", code.status(), code.message()))?;
     let reason = printable(&error.to_string());
-    output.note(format_args!("{HINT}why:{HINT:#} {}", reason.replace(super::failure::PAIR, "; ")));
+    output.note(format_args!("{HINT}why:{HINT:#} {}", reason.replace(PAIR, "; ")));
     Ok(())
 }
 

@@ -28,6 +28,8 @@ mod signing_keys;
 mod store;
 mod table;
 mod tokens;
+#[cfg(test)]
+mod tests;
 mod update;
 mod usage;
 mod users;

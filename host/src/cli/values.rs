@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::duration::parse_duration;
+use crate::issuers::is_hmac;
 use crate::text::parse_rfc3339;
 use crate::{
     Algorithm, AuditHash, Checkpoint, Checksum, Digest, Rate, ScopeClaim, Separator, Timestamp, TokenType, UnknownName,
@@ -123,6 +124,12 @@ pub(super) fn parse_unix(text: &str) -> Result<Timestamp, String> {
 /// Reads the name of a signature algorithm.
 pub(super) fn parse_algorithm() -> impl TypedValueParser<Value = Algorithm> {
     PossibleValuesParser::new(Algorithm::ALL.iter().map(|algorithm| algorithm.as_str())).try_map(|name| name.parse())
+}
+
+/// Reads the name of a signature algorithm that needs no shared secret.
+pub(super) fn parse_public_algorithm() -> impl TypedValueParser<Value = Algorithm> {
+    let public = Algorithm::ALL.iter().filter(|algorithm| !is_hmac(**algorithm));
+    PossibleValuesParser::new(public.map(|algorithm| algorithm.as_str())).try_map(|name| name.parse())
 }
 
 /// Reads the name of a type of token.

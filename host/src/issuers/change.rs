@@ -1,5 +1,7 @@
 //! Adding, enabling, disabling and removing issuers.
 
+use std::fmt;
+
 use keystile_validator::jwt::{Algorithm, ClaimMapping, TokenType};
 use keystile_validator::{Environment, Timestamp};
 use serde_json::json;
@@ -36,12 +38,22 @@ pub struct NewIssuer {
 }
 
 /// The keys of a new issuer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum IssuerKeys {
     /// Where they are fetched from.
     Url(JwksUrl),
     /// The key set itself, as JSON.
     Given(String),
+}
+
+impl fmt::Debug for IssuerKeys {
+    /// Without the set: nobody has looked yet whether it holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IssuerKeys::Url(url) => f.debug_tuple("Url").field(url).finish(),
+            IssuerKeys::Given(_) => f.write_str("Given(…)"),
+        }
+    }
 }
 
 impl Issuers<'_> {
@@ -99,7 +111,7 @@ impl Issuers<'_> {
     /// Lets the tokens of an issuer in again.
     ///
     /// # Errors
-    /// [`ChangeIssuerError`] when it is enabled already.
+    /// [`ChangeIssuerError`] when it is enabled already, or as many are as a validator takes.
     pub fn enable(&self, name: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
         self.set_enabled(name, true, "issuer.enabled")
     }
@@ -117,6 +129,10 @@ impl Issuers<'_> {
             let mut issuer = transaction.issuer(name)?.ok_or_else(|| not_found(name))?;
             if issuer.enabled == enabled {
                 return Err(ChangeIssuerError::Conflict { name: name.to_owned(), enabled });
+            }
+            // After a restore there can be more that are disabled.
+            if enabled && transaction.issuers()?.iter().filter(|issuer| issuer.enabled).count() >= MAX_ISSUERS {
+                return Err(ChangeIssuerError::TooMany);
             }
             (issuer.enabled, issuer.updated_at) = (enabled, now);
             transaction.update_issuer(&issuer)?;

@@ -134,6 +134,8 @@ pub enum ChangeIssuerError {
         /// Whether it is enabled.
         enabled: bool,
     },
+    /// There are as many enabled issuers as a validator takes.
+    TooMany,
     /// The store refused.
     Store(StoreError),
 }
@@ -211,6 +213,9 @@ impl fmt::Display for ChangeIssuerError {
             }
             ChangeIssuerError::Conflict { name, enabled: false } => {
                 write!(f, "the issuer {name} is disabled already · nothing is left to do")
+            }
+            ChangeIssuerError::TooMany => {
+                write!(f, "{MAX_ISSUERS} issuers are enabled, as many as there can be · disable or remove one first")
             }
             ChangeIssuerError::Store(error) => error.fmt(f),
         }

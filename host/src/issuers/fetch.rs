@@ -343,6 +343,16 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_that_is_too_long_is_not_kept() {
+        for (len, kept) in [(0, false), (1, true), (MAX_ETAG_LEN, true), (MAX_ETAG_LEN + 1, false)] {
+            let headers = HeaderMap::from_iter([(ETAG, "x".repeat(len).parse().unwrap())]);
+            assert_eq!(etag_of(&headers).is_some(), kept, "{len}");
+        }
+        let headers = HeaderMap::from_iter([(ETAG, ureq::http::HeaderValue::from_bytes(b"\xff").unwrap())]);
+        assert_eq!(etag_of(&headers), None);
+    }
+
+    #[test]
     fn ten_mebibytes_are_refused_without_being_read() {
         // Announced: not one byte of it is read.
         let announced = Server::new(|_| Answer::ok("").header("Content-Length", "10485760").hang());

@@ -14,8 +14,8 @@ use super::problem::FetchProblem;
 use crate::key::MAX_NAME_LEN;
 use crate::text::is_line;
 
-/// Most external issuers of a store.
-pub const MAX_ISSUERS: usize = 64;
+/// Most external issuers of a store. A validator takes a few more, for those that are no external ones.
+pub const MAX_ISSUERS: usize = 60;
 /// Longest `iss` of an issuer, in bytes.
 pub const MAX_ISSUER_LEN: usize = 512;
 /// Most audiences of an issuer.
@@ -242,10 +242,10 @@ pub(crate) fn is_hmac(algorithm: Algorithm) -> bool {
 
 // What fits here must fit the validator too.
 const _: () = assert!(
-    MAX_ISSUERS <= jwt::MAX_ISSUERS
-        && MAX_ISSUER_LEN <= jwt::MAX_NAME_LEN
+    MAX_ISSUERS < jwt::MAX_ISSUERS
+        && MAX_ISSUER_LEN <= jwt::MAX_ISSUER_NAME_LEN
         && MAX_AUDIENCES <= jwt::MAX_AUDIENCES
-        && MAX_AUDIENCE_LEN <= jwt::MAX_NAME_LEN
+        && MAX_AUDIENCE_LEN <= jwt::MAX_ISSUER_NAME_LEN
         && MAX_CLAIM_NAME_LEN <= jwt::MAX_CLAIM_NAME_LEN
         && MAX_LEEWAY as u64 <= jwt::MAX_LEEWAY
 );

@@ -309,6 +309,20 @@ mod tests {
     }
 
     #[test]
+    fn the_trail_names_so_many_keys_and_counts_all() {
+        let key = |number: usize| super::super::KeySetKey {
+            kid: (number > 0).then(|| format!("k{number}")),
+            kty: "EC".to_owned(),
+            algorithm: None,
+        };
+        let set = KeySet { text: String::new(), keys: (0..MAX_KIDS_TOLD + 3).map(key).collect() };
+        let told = describe(&set);
+        assert_eq!(told["keys"], MAX_KIDS_TOLD + 3);
+        let kids = told["kids"].as_array().unwrap();
+        assert!(kids.len() == MAX_KIDS_TOLD && kids[0] == "k1", "{told}");
+    }
+
+    #[test]
     fn a_clock_that_was_set_back_does_not_stop_anything() {
         assert!(is_due(&row(Some(9_000), Some(9_000), 0), at(1_000), Reason::Schedule));
         // Asked again at the new time, and in vain: the cooldown holds.

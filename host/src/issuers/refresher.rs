@@ -118,13 +118,28 @@ fn start_due(inner: &Inner, unknown: &mut HashSet<String>, running: &mut HashSet
     }
 }
 
+/// What a fetch tells when it ends, in whatever way: the issuer would else count as being asked for ever.
+struct Reply {
+    sender: Sender<Event>,
+    claim: Claim,
+    answer: Result<Fetched, FetchProblem>,
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        // Nobody listens any more when the process ends.
+        let _ = self.sender.send(Event::Answered(self.claim.clone(), self.answer.clone()));
+    }
+}
+
 /// Whether a thread was there to fetch.
 fn start(inner: &Inner, claim: Claim) -> bool {
     let (fetcher, sender) = (inner.issuers.fetcher.clone(), inner.issuers.refresher.sender.clone());
+    let reply = Reply { sender, claim, answer: Err(FetchProblem::BadAnswer) };
     let work = move || {
-        let answer = fetcher.fetch(&claim.url, claim.etag.as_deref(), FetchLimits::PATIENT);
-        // Nobody listens any more when the process ends.
-        let _ = sender.send(Event::Answered(claim, answer));
+        let mut reply = reply;
+        let Claim { url, etag, .. } = &reply.claim;
+        reply.answer = fetcher.fetch(url, etag.as_deref(), FetchLimits::PATIENT);
     };
     thread::Builder::new().name("keystile-fetch".to_owned()).spawn(work).is_ok()
 }

@@ -177,6 +177,8 @@ fn a_query_of_a_url_is_not_in_the_audit_trail() {
     let trail = trail(&keystile);
     assert!(trail[0].1.contains("https://example.com/keys") && !trail[0].1.contains("hush"), "{trail:?}");
     assert!(!format!("{added:?}").contains("hush"));
+    let with_secret = new("b", IssuerKeys::Given("hush".into()));
+    assert!(!format!("{with_secret:?}").contains("hush"));
 }
 
 /// Whatever a verdict depends on is a new generation; what is only about fetching is none.
@@ -560,6 +562,31 @@ fn a_restore_lets_no_issuer_in_that_was_out() {
     assert_eq!(documents(&restored).len(), 1);
     let kept = trail(&restored).into_iter().filter(|(action, _)| action == "issuer.carried_over").count();
     assert_eq!(kept, 5, "{:?}", trail(&restored));
+}
+
+/// A restore can leave more issuers than there may be: as many as there may be are enabled.
+#[test]
+fn no_more_are_enabled_than_a_validator_takes() {
+    let place = Place::new();
+    let keystile = place.command();
+    keystile.issuers().add(given("old", &[EC])).unwrap();
+    let backup = place.folder.path().join("backup.db");
+    keystile.backup(&backup).unwrap();
+    keystile.issuers().remove("old").unwrap();
+    for number in 0..MAX_ISSUERS {
+        keystile.issuers().add(given(&format!("i{number}"), &[EC])).unwrap();
+    }
+    drop(keystile);
+    Keystile::restore(&backup, place.path(), "tests").unwrap();
+    let restored = place.command();
+    assert!(documents(&restored).is_empty());
+    for number in 0..MAX_ISSUERS {
+        restored.issuers().enable(&format!("i{number}")).unwrap();
+    }
+    assert!(matches!(restored.issuers().enable("old"), Err(ChangeIssuerError::TooMany)));
+    restored.issuers().disable("i0").unwrap();
+    restored.issuers().enable("old").unwrap();
+    assert_eq!(documents(&restored).len(), MAX_ISSUERS);
 }
 
 #[test]

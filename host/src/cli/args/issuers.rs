@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use crate::cli::values::{parse_algorithm, parse_scope_claim, parse_token_type};
+use crate::cli::values::{parse_public_algorithm, parse_scope_claim, parse_token_type};
 use crate::{Algorithm, Environment, ScopeClaim, TokenType};
 
 /// `keystile issuers …`
@@ -28,11 +28,11 @@ pub(in crate::cli) enum IssuersCommand {
 }
 
 const ADD_HELP: &str = "\
-A token is let in when its `iss` is that of the issuer, one of its keys has signed it with one of the
-algorithms, it is in time, and it names one of the audiences, where any are given.
+A token is let in when its `iss` is that of the issuer, one of its keys has signed it with one of
+the algorithms, it is in time, and it names one of the audiences, where any are given.
 
-Keys at a URL are fetched at once, and again by whoever serves. It must be https; plain http is for
-addresses of this machine. Only this URL is ever asked, none that a token names.
+Keys at a URL are fetched at once, and again by whoever serves. It must be https; plain http is
+for addresses of this machine. Only this URL is ever asked, none that a token names.
 
 Examples:
   keystile issuers add clerk --issuer https://clerk.example.com --alg RS256 \\
@@ -59,7 +59,7 @@ pub(in crate::cli) struct AddIssuerArgs {
     pub(in crate::cli) jwks: Option<PathBuf>,
 
     /// An algorithm that its tokens are signed with; repeat it for each
-    #[arg(long, value_name = "ALG", required = true, value_parser = parse_algorithm())]
+    #[arg(long, value_name = "ALG", required = true, value_parser = parse_public_algorithm())]
     pub(in crate::cli) alg: Vec<Algorithm>,
 
     /// An audience of which a token must name one; repeat it for each [default: any]

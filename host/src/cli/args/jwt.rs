@@ -29,20 +29,20 @@ pub(in crate::cli) enum JwsCommand {
 }
 
 const JWT_HELP: &str = "\
-The token is all of standard input, but for a line ending. With `-`, standard input has one token a
-line; each is answered by a line of JSON at once. Shared secrets (`oct`) in the key set count when
-an HMAC algorithm is given, and no public key stands beside them.
+The token is all of standard input, but for a line ending. With `-`, standard input has one token
+a line; each is answered by a line of JSON at once. Shared secrets (`oct`) in the key set count
+when an HMAC algorithm is given, and no public key stands beside them.
 
 Examples:
   printf %s \"$TOKEN\" | keystile jwt check --issuer https://id.example --jwks keys.json --alg RS256
-  keystile jwt check --issuer https://id.example --jwks keys.json --alg EdDSA --now 1700000000 - < tokens.txt";
+  keystile jwt check --issuer https://id.example --jwks keys.json --alg EdDSA - < tokens.txt";
 
 const JWS_HELP: &str = "\
 A good signature says that the key has signed, and nothing of whom it is from, whom it is for, or
 when: for tokens there is `keystile jwt check`.
 
-The JWS is all of standard input, but for a line ending. With `-`, standard input has one a line; each
-is answered by a line of JSON at once.";
+The JWS is all of standard input, but for a line ending. With `-`, standard input has one a line;
+each is answered by a line of JSON at once.";
 
 /// What to judge, and by what.
 #[derive(Args)]
