@@ -27,9 +27,9 @@ mod sessions;
 mod signing_keys;
 mod store;
 mod table;
-mod tokens;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod update;
 mod usage;
 mod users;

@@ -9,6 +9,7 @@ use crate::ids::{SessionId, UserId};
 use crate::keystile::Inner;
 use crate::session::{EndReason, Session, SessionEnd, SessionStatus};
 use crate::store::{StoreError, WriteTransaction};
+use crate::tokens::ACCESS_TOKEN_LIFETIME_BOUNDS;
 use crate::users::live_user_in;
 
 impl Sessions<'_> {
@@ -76,8 +77,9 @@ pub(super) fn end_session(
     if !transaction.end_session(session.id, now, reason)? {
         return Ok(session.clone());
     }
-    // No token of the session is valid for longer than the session was to be.
-    inner.revoke_session_tokens(transaction, now, &session.id.to_string(), session.expires_at)?;
+    // No token of the session is valid for longer than any token may be.
+    let until = now.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end()).min(session.expires_at.max(now));
+    inner.revoke_session_tokens(transaction, now, &session.id.to_string(), until)?;
     let detail = json!({ "user": session.user.to_string(), "reason": reason.as_str() });
     inner.audit(transaction, now, "session.ended", Some(session.id.to_string()), &detail)?;
     Ok(Session { end: Some(SessionEnd { at: now, reason }), ..session.clone() })

@@ -111,20 +111,18 @@ pub(super) fn give_tokens(
     row: &SessionRow,
 ) -> Result<LoggedIn, IssueTokenError> {
     let session = &row.session;
-    let mut claims = AccessTokenClaims {
+    // No token outlives its session.
+    let left = session.expires_at.seconds_since(now);
+    let ttl = transaction.settings()?.tokens.access_token_lifetime.min(left);
+    let claims = AccessTokenClaims {
         subject: user.id.to_string(),
         client_id: session.client_id.clone().unwrap_or_else(|| DEFAULT_CLIENT_ID.to_owned()),
         session: Some(session.id),
         organization: user.organization.clone(),
         scopes: session.scopes.clone(),
-        ttl: None,
+        ttl: Some(Duration::from_secs(ttl)),
     };
-    let mut issued = inner.issue_access_token(transaction, now, &claims)?;
-    if issued.expires_at > session.expires_at {
-        // No token outlives its session.
-        claims.ttl = Some(Duration::from_secs(session.expires_at.seconds_since(now)));
-        issued = inner.issue_access_token(transaction, now, &claims)?;
-    }
+    let issued = inner.issue_access_token(transaction, now, &claims)?;
     Ok(LoggedIn {
         session_id: session.id,
         user_id: user.id,

@@ -15,10 +15,10 @@ use crate::ids::SessionId;
 use crate::keystile::Inner;
 use crate::secret::Secret;
 use crate::signing_keys::{SigningKeyError, jws_algorithm};
-use crate::store::users::UserRow;
 use crate::store::{ReadTransaction, WriteTransaction};
 use crate::text::{is_line, rfc3339};
 use crate::user::UserRef;
+use crate::users::find_user_in;
 
 /// Longest token that is made, in bytes: what verifiers take by default.
 pub const MAX_TOKEN_LEN: usize = 8 * 1_024;
@@ -89,7 +89,7 @@ impl Tokens<'_> {
     /// [`IssueTokenError`]; no token was made then.
     pub fn issue(&self, new: NewToken) -> Result<IssuedToken, IssueTokenError> {
         self.inner.change(|transaction, now| {
-            let user = resolve_user(transaction, &new.user)?;
+            let user = resolve_user(&*transaction, &new.user)?;
             let claims = AccessTokenClaims {
                 subject: user.subject,
                 client_id: OPERATOR_CLIENT.to_owned(),
@@ -110,19 +110,13 @@ struct ResolvedUser {
 }
 
 /// The user that an operator means.
-fn resolve_user(view: &(impl ReadTransaction + ?Sized), text: &str) -> Result<ResolvedUser, IssueTokenError> {
-    let known = match text.parse() {
-        Ok(UserRef::Id(id)) => view.user(id)?,
-        Ok(UserRef::Email(email)) => view.user_by_email(&email)?,
-        Err(_) => None,
-    };
-    match known {
-        Some(UserRow::Live { user, .. }) if user.suspended_at.is_some() => Err(IssueTokenError::Suspended),
-        Some(UserRow::Live { user, .. }) => {
-            Ok(ResolvedUser { subject: user.id.to_string(), organization: user.organization })
-        }
-        Some(UserRow::Deleted { .. }) | None => Err(IssueTokenError::NoSuchUser),
+fn resolve_user(view: &dyn ReadTransaction, text: &str) -> Result<ResolvedUser, IssueTokenError> {
+    let user: UserRef = text.parse().map_err(|_| IssueTokenError::NoSuchUser)?;
+    let user = find_user_in(view, &user)?.ok_or(IssueTokenError::NoSuchUser)?;
+    if user.suspended_at.is_some() {
+        return Err(IssueTokenError::Suspended);
     }
+    Ok(ResolvedUser { subject: user.id.to_string(), organization: user.organization })
 }
 
 impl Inner {
