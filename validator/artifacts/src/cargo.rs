@@ -102,6 +102,10 @@ fn rust_flags(target_features: Option<&str>) -> OsString {
     let mut flags = Vec::new();
     if let Some(features) = target_features {
         flags.push(OsString::from(format!("-Ctarget-feature={features}")));
+        if features.contains("wide-arithmetic") {
+            // By itself curve25519-dalek counts with 32 bits where pointers have 32.
+            flags.push(OsString::from("--cfg=curve25519_dalek_bits=\"64\""));
+        }
     }
     // Locations of panics are in the module as text; they must not tell who built it, nor differ
     // from one machine to the next. Of several prefixes that match, rustc takes the last.
@@ -182,6 +186,15 @@ mod tests {
         let mut flags = flags.split('\u{1f}');
         assert_eq!(flags.next(), Some("-Ctarget-feature=+simd128"));
         assert!(flags.all(|flag| flag.starts_with("--remap-path-prefix=")));
+    }
+
+    #[test]
+    fn curves_count_with_64_bits_where_the_engine_multiplies_them() {
+        let wide = "--cfg=curve25519_dalek_bits=\"64\"";
+        for (features, expected) in [(None, false), (Some("+simd128"), false), (Some("+wide-arithmetic"), true)] {
+            let flags = rust_flags(features);
+            assert_eq!(flags.to_string_lossy().split('\u{1f}').any(|flag| flag == wide), expected, "{features:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(super) trait Curve: CurveArithmetic {
 
 impl Curve for NistP256 {
     const NAME: &'static str = "P-256";
+    /// 66 additions a signature, tables of 288 KiB.
     const WINDOW: u32 = 8;
     const SCALAR_BITS: u32 = 256;
     type Key = p256::ecdsa::VerifyingKey;
@@ -59,6 +60,7 @@ impl Curve for NistP256 {
 
 impl Curve for NistP384 {
     const NAME: &'static str = "P-384";
+    /// 110 additions a signature, tables of 358 KiB.
     const WINDOW: u32 = 7;
     const SCALAR_BITS: u32 = 384;
     type Key = p384::ecdsa::VerifyingKey;

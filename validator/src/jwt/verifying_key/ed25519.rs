@@ -85,6 +85,7 @@ pub(super) struct Edwards;
 impl Group for Edwards {
     type Point = EdwardsPoint;
     type Entry = EdwardsPoint;
+    /// 64 additions a signature, tables of 625 KiB.
     const WINDOW: u32 = 8;
     const SCALAR_BITS: u32 = 253;
 
