@@ -137,10 +137,12 @@ fn judge_jws(
     let Ok(record) = record.map(read_token_record).transpose() else {
         return deny(Code::Unavailable);
     };
-    judge_token(credential, state, record.as_ref(), request).map_err(|denial| match denial.code {
-        // No token, but possibly a key with two dots in it that was mistyped.
-        Code::Malformed => Denial { code: explain_miss(credential, formats), retry_after: None },
-        _ => denial,
+    judge_token(credential, &state.issuers, &mut state.cache, record.as_ref(), request).map_err(|denial| {
+        match denial.code {
+            // No token, but possibly a key with two dots in it that was mistyped.
+            Code::Malformed => Denial { code: explain_miss(credential, formats), retry_after: None },
+            _ => denial,
+        }
     })
 }
 

@@ -325,19 +325,19 @@ macro_rules! codes {
 
 codes! {
     /// Nothing was presented.
-    MissingCredential = 1, "missing_credential", 401, "No credential was presented. Send an API key as `Authorization: Bearer <key>`.";
+    MissingCredential = 1, "missing_credential", 401, "No credential was presented. Send an API key or a token as `Authorization: Bearer …`.";
     /// Not a key of any known format, not a token.
-    Malformed = 2, "malformed", 401, "The credential is not a key of any known format. Check that it was copied whole.";
+    Malformed = 2, "malformed", 401, "The credential is no key of a known format and no token. Check that it was copied whole.";
     /// No such secret, or its checksum is wrong.
     UnknownKey = 3, "unknown_key", 401, "The key is not valid. Check that it was copied whole, or ask for a new one.";
     /// The key was ended for good.
-    Revoked = 4, "revoked", 401, "The key was revoked. Ask its operator for a new one.";
+    Revoked = 4, "revoked", 401, "The credential was revoked. Ask for a new key, or log in again.";
     /// The key is switched off.
-    Suspended = 5, "suspended", 401, "The key is suspended. Ask its operator to resume it.";
+    Suspended = 5, "suspended", 401, "The credential is suspended. Ask the operator to resume it.";
     /// The key or token is past its expiry.
-    Expired = 6, "expired", 401, "The key has expired. Ask its operator for a new one.";
+    Expired = 6, "expired", 401, "The credential has expired. Ask for a new key, or log in again.";
     /// The key or token is not valid yet.
-    NotYetValid = 7, "not_yet_valid", 401, "The key is not valid yet. Try again later.";
+    NotYetValid = 7, "not_yet_valid", 401, "The credential is not valid yet. Try again later.";
     /// The secret was replaced and its grace period is over.
     Rotated = 8, "rotated", 401, "The key was rotated and this secret has retired. Use the new secret.";
     /// The signature of a token is wrong.
@@ -353,9 +353,9 @@ codes! {
     /// A claim is missing, of the wrong type, or out of range.
     InvalidClaim = 14, "invalid_claim", 401, "The token is not valid. Log in again.";
     /// Valid, but without the scope that is needed.
-    InsufficientScope = 15, "insufficient_scope", 403, "The key does not have the scope this needs. Ask its operator to grant it.";
+    InsufficientScope = 15, "insufficient_scope", 403, "The credential does not have the scope this needs. Ask the operator to grant it.";
     /// Valid, but for another environment.
-    WrongEnvironment = 16, "wrong_environment", 403, "The key is for another environment. Use a key of this one.";
+    WrongEnvironment = 16, "wrong_environment", 403, "The credential is for another environment. Use one of this environment.";
     /// Valid, but not from this address.
     AddressNotAllowed = 17, "address_not_allowed", 403, "The key may not be used from this address. Ask its operator to allow it.";
     /// Too many calls in the window.
@@ -363,9 +363,9 @@ codes! {
     /// The quota is spent.
     QuotaExceeded = 19, "quota_exceeded", 429, "The quota is spent. Ask the operator for more.";
     /// The bundle is too old to trust.
-    StaleBundle = 20, "stale_bundle", 503, "The service cannot check keys at the moment. Try again later.";
+    StaleBundle = 20, "stale_bundle", 503, "The service cannot check credentials at the moment. Try again later.";
     /// We cannot say: fail closed.
-    Unavailable = 21, "unavailable", 503, "The service cannot check keys at the moment. Try again later.";
+    Unavailable = 21, "unavailable", 503, "The service cannot check credentials at the moment. Try again later.";
 }
 
 impl Code {

@@ -61,7 +61,7 @@ impl Place {
             stdout_width: None,
             stderr: &mut stderr,
         };
-        let exit = super::run(arguments, Some("ada".to_owned()), &mut streams);
+        let exit = super::run(arguments, super::Environment { user: Some("ada".to_owned()), kek: None }, &mut streams);
         Ran { exit, stdout: plain(&stdout), stderr: plain(&stderr) }
     }
 }

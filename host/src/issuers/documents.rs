@@ -132,7 +132,6 @@ fn document(issuer: &ExternalIssuer, jwks: Option<&str>) -> Result<String, Store
 
 const NO_KEYS: &str = "{\"keys\":[]}";
 
-#[allow(dead_code, reason = "the verification of tokens asks for these")]
 impl Inner {
     /// What verification needs of all enabled issuers. `None`: it is not known to be what the store
     /// says, and no token may be allowed.

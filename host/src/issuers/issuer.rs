@@ -243,9 +243,9 @@ pub(crate) fn is_hmac(algorithm: Algorithm) -> bool {
 // What fits here must fit the validator too.
 const _: () = assert!(
     MAX_ISSUERS < jwt::MAX_ISSUERS
-        && MAX_ISSUER_LEN <= jwt::MAX_ISSUER_NAME_LEN
+        && MAX_ISSUER_LEN <= jwt::MAX_NAME_LEN
         && MAX_AUDIENCES <= jwt::MAX_AUDIENCES
-        && MAX_AUDIENCE_LEN <= jwt::MAX_ISSUER_NAME_LEN
+        && MAX_AUDIENCE_LEN <= jwt::MAX_NAME_LEN
         && MAX_CLAIM_NAME_LEN <= jwt::MAX_CLAIM_NAME_LEN
         && MAX_LEEWAY as u64 <= jwt::MAX_LEEWAY
 );

@@ -12,7 +12,7 @@ use super::issuer::KeySetKey;
 use super::problem::KeySetProblem;
 
 /// Most keys of a set.
-pub const MAX_JWKS_KEYS: usize = jwt::MAX_KEYS_PER_SET;
+pub const MAX_JWKS_KEYS: usize = jwt::MAX_KEYS;
 
 /// A set that may be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -79,9 +79,10 @@ impl Keystile {
     /// ```
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("keystile.db");
-    /// use keystile::{Client, Keystile, Login, LoginError, NewStore, NewUser, Password, Refresh};
+    /// use keystile::{Client, KeyEncryptionKey, Keystile, Login, LoginError, NewStore, NewUser, Password, Refresh};
     /// # Keystile::create(&path, NewStore::default())?;
-    /// # let keystile = Keystile::open(&path)?;
+    /// // Tokens are signed with keys that lie sealed in the store.
+    /// let keystile = Keystile::options().key_encryption_key(KeyEncryptionKey::generate()?).open(&path)?;
     /// let password = Password::new("correct horse battery staple".to_owned())?;
     /// let email = "ada@example.com";
     /// let user = keystile.users().create(NewUser::new(email.parse()?))?;

@@ -11,8 +11,8 @@ use keystile_validator::{Code, Scope, Timestamp};
 use super::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
 use super::*;
 use crate::{
-    ChangePasswordError, EndReason, Keystile, ManualClock, NewKey, NewStore, NewUser, PasswordChange, RevokeReason,
-    SessionQuery, SessionStatus, User,
+    ChangePasswordError, EndReason, KeyEncryptionKey, Keystile, ManualClock, NewKey, NewStore, NewUser, PasswordChange,
+    RevokeReason, SessionQuery, SessionStatus, User,
 };
 
 pub(crate) const EMAIL: &str = "ada@example.com";
@@ -32,7 +32,12 @@ pub(crate) fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keystile.db");
     let clock = Arc::new(ManualClock::at(at(0)));
-    let options = || Keystile::options().clock(Arc::clone(&clock)).on_demand(true).actor("tests");
+    let kek = path.with_file_name("kek");
+    KeyEncryptionKey::generate().unwrap().write_new(&kek).unwrap();
+    let options = || {
+        let options = Keystile::options().clock(Arc::clone(&clock)).on_demand(true).actor("tests");
+        options.key_encryption_key_file(&kek)
+    };
     options().create(&path, NewStore::default()).unwrap();
     let keystile = options().open(&path).unwrap();
     let new = NewUser { password: Some(password(PASSWORD)), ..NewUser::new(EMAIL.parse().unwrap()) };
@@ -76,7 +81,14 @@ impl World {
     }
 
     fn reopen(&self) -> Keystile {
-        Keystile::options().clock(Arc::clone(&self.clock)).on_demand(true).open(&self.path).unwrap()
+        self.open_at(&self.path)
+    }
+
+    /// Another store in the same folder, under the same key-encryption key.
+    pub(crate) fn open_at(&self, path: &std::path::Path) -> Keystile {
+        let kek = self.path.with_file_name("kek");
+        let options = Keystile::options().clock(Arc::clone(&self.clock)).on_demand(true);
+        options.key_encryption_key_file(kek).open(path).unwrap()
     }
 
     pub(crate) fn audited(&self, action: &str) -> Vec<String> {

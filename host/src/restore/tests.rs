@@ -128,8 +128,7 @@ fn where_there_is_no_store_all_sessions_end() {
     let elsewhere = world.path.with_file_name("elsewhere.db");
     let restored = Keystile::restore(&backup, &elsewhere, "tests").unwrap();
     assert_eq!(restored.sessions_ended, 1);
-    let there =
-        Keystile::options().clock(std::sync::Arc::clone(&world.clock)).on_demand(true).open(&elsewhere).unwrap();
+    let there = world.open_at(&elsewhere);
     let refused = there.refresh(given.refresh_token.expose_secret(), &Refresh::default());
     assert!(matches!(refused, Err(RefreshError::Ended | RefreshError::Expired)), "{refused:?}");
     let session = there.sessions().show(given.session_id).unwrap();

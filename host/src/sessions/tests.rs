@@ -99,11 +99,7 @@ fn the_window_is_a_setting_and_can_be_closed() {
 fn fifty_refreshes_of_one_token_at_once_give_one_successor() {
     let world = world();
     let first = world.login();
-    let other = crate::Keystile::options()
-        .clock(std::sync::Arc::clone(&world.clock))
-        .on_demand(true)
-        .open(&world.path)
-        .unwrap();
+    let other = world.open_at(&world.path);
     let token = first.refresh_token.expose_secret();
     let barrier = std::sync::Barrier::new(50);
     let given: Vec<LoggedIn> = thread::scope(|scope| {

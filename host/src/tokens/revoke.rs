@@ -164,7 +164,6 @@ impl Inner {
 
     /// Revokes all tokens of this store that belong to a session; none of them is valid after `until`.
     /// The audit entry is the caller's: it knows why the session ends.
-    #[allow(dead_code, reason = "sessions and users end with it")]
     pub(crate) fn revoke_session_tokens(
         &self,
         transaction: &mut dyn WriteTransaction,
@@ -186,7 +185,6 @@ impl Inner {
 
     /// Revokes all tokens of this store that were issued to a subject before a time: those with an
     /// `iat` below it. The audit entry is the caller's: it knows why.
-    #[allow(dead_code, reason = "sessions and users end with it")]
     pub(crate) fn revoke_subject_tokens(
         &self,
         transaction: &mut dyn WriteTransaction,

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation};
+use keystile_validator::jwt::{TokenLookup, TokenRecord};
 use keystile_validator::{Scope, Timestamp};
 use serde_json::Value;
 
 use super::*;
 use crate::{
-    Clock as _, KekError, KeyEncryptionKey, Keystile, ManualClock, NewStore, OpenError, OpenOptions, SigningAlgorithm,
-    SigningKeyError, SigningKeyRotation, SigningKeyState, StoreError, UnverifiedToken,
+    Clock as _, KekError, KeyEncryptionKey, Keystile, ManualClock, NewStore, NewUser, OpenError, OpenOptions,
+    SessionId, SigningAlgorithm, SigningKeyError, SigningKeyRotation, SigningKeyState, StoreError, UnverifiedToken,
 };
 
 /// A folder with a store and its key-encryption key, and a clock that stands still.
@@ -21,6 +22,8 @@ struct World {
     clock: Arc<ManualClock>,
 }
 
+/// A user of the store.
+const EMAIL: &str = "ada@example.com";
 const USER: &str = "usr_0192f8e0a1b27c3d8e4f5a6b7c8d9e0f";
 const AT_ONCE: SigningKeyRotation = SigningKeyRotation { algorithm: None, at_once: true, refuse_older: false };
 const SEALED_TABLES: [&str; 2] = ["sealing", "signing_keys"];
@@ -33,6 +36,7 @@ impl World {
         };
         KeyEncryptionKey::generate().unwrap().write_new(world.kek()).unwrap();
         world.options().create(world.db(), NewStore::default()).unwrap();
+        create_user(&world.open());
         world
     }
 
@@ -57,9 +61,13 @@ impl World {
     }
 }
 
+fn create_user(keystile: &Keystile) {
+    keystile.users().create(NewUser::new(EMAIL.parse().unwrap())).unwrap();
+}
+
 fn new_token() -> NewToken {
     let scopes = vec![Scope::new("invoices:read").unwrap(), Scope::new("invoices:write").unwrap()];
-    NewToken { user: USER.to_owned(), scopes, ttl: None }
+    NewToken { user: EMAIL.to_owned(), scopes, ttl: None }
 }
 
 fn issue(keystile: &Keystile) -> IssuedToken {
@@ -239,6 +247,7 @@ fn a_rotation_publishes_before_it_signs_and_keeps_what_has_signed() {
         actions,
         [
             "store.created",
+            "user.created",
             "signing_key.created",
             "token.issued",
             "signing_key.created",
@@ -368,6 +377,7 @@ fn the_first_key_that_seals_is_the_key_of_the_store() {
     let open = |key| Keystile::options().on_demand(true).key_encryption_key(key).open(&path).unwrap();
     let one = open(KeyEncryptionKey::generate().unwrap());
     let two = open(KeyEncryptionKey::generate().unwrap());
+    create_user(&one);
     issue(&one);
     let begun = one.audit(None, 0, 10).unwrap().into_iter().filter(|entry| entry.action == "sealing.begun").count();
     assert_eq!(begun, 1);
@@ -404,6 +414,7 @@ fn a_sealed_key_opens_in_its_own_store_only() {
     issue(&world.open());
     let other = world.folder.path().join("other.db");
     world.options().create(&other, NewStore::default()).unwrap();
+    create_user(&world.options().on_demand(true).open(&other).unwrap());
     let raw = rusqlite::Connection::open(&other).unwrap();
     raw.execute("ATTACH DATABASE ?1 AS one", [world.db().to_str().unwrap()]).unwrap();
     raw.execute("INSERT INTO main.signing_keys SELECT * FROM one.signing_keys", []).unwrap();
@@ -461,8 +472,10 @@ fn revoked_tokens_are_known_by_id_session_and_subject() {
             .unwrap();
         let external = "https://clerk.example.com";
         keystile.tokens().revoke_id(Some(external), "abc").unwrap();
-        let record = |issuer: &str, subject, token_id, session_id| {
-            keystile.inner.token_record(issuer, TokenLookup { subject, token_id, session_id }).unwrap()
+        let record = |issuer: &str, subject: Option<&String>, token_id, session_id: Option<&String>| {
+            let (subject, session_id) = (subject.map(String::as_str), session_id.map(String::as_str));
+            let lookup = TokenLookup { issuer: None, subject, token_id, session_id };
+            keystile.inner.token_record(issuer, lookup).unwrap()
         };
         let none = TokenRecord::default();
         let revoked = TokenRecord { revoked: true, ..none };

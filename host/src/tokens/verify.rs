@@ -11,7 +11,7 @@ impl Inner {
     pub(crate) fn verify_token(&self, credential: &[u8], request: &Request) -> Verdict {
         // Parsed here to look it up; the validator parses it again, and believes nothing of this.
         let jwt = UnverifiedJwt::parse(credential).ok();
-        let lookup = jwt.as_ref().map_or(NOTHING, UnverifiedJwt::lookup);
+        let lookup = jwt.as_ref().map_or_else(TokenLookup::default, UnverifiedJwt::lookup);
         let verdict = self.judge_token(credential, lookup, request);
         match lookup.issuer {
             Some(issuer) if verdict.code() == Some(Code::UnknownSigningKey) && self.note_unknown_kid(issuer) => {
@@ -60,5 +60,3 @@ fn only_of(verdict: Verdict, lookup: TokenLookup<'_>) -> Verdict {
         && same(lookup.session_id, principal.session_id());
     if is_of_token { verdict } else { Verdict::deny(Code::Unavailable) }
 }
-
-const NOTHING: TokenLookup<'static> = TokenLookup { issuer: None, subject: None, token_id: None, session_id: None };

@@ -1,6 +1,7 @@
 //! The judgement of a token, as that of a key: verified, and good for this request.
 
-use super::state::TokenState;
+use super::cache::TokenCache;
+use super::issuer::Issuers;
 use super::token_record::TokenRecord;
 use super::verify::VerifiedJwt;
 use crate::scope;
@@ -10,11 +11,12 @@ use crate::wire::RequestView;
 /// Judges one token: verified as [`UnverifiedJwt::verify`](super::UnverifiedJwt::verify) does; then environment, then scopes.
 pub(crate) fn judge_token(
     token: &[u8],
-    state: &mut TokenState,
+    issuers: &Issuers,
+    cache: &mut TokenCache,
     record: Option<&TokenRecord>,
     request: &RequestView<'_>,
 ) -> Result<VerifiedJwt, Denial> {
-    let verified = state.cache.verify(token, &state.issuers, request.now, record);
+    let verified = cache.verify(token, issuers, request.now, record);
     let token = verified.map_err(|error| denial(error.code()))?;
     if let (Some(asked), Some(own)) = (request.environment, token.environment())
         && asked != own.as_str().as_bytes()

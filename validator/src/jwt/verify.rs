@@ -93,7 +93,7 @@ impl<'a> UnverifiedJwt<'a> {
 }
 
 /// What a token says of itself, for looking it up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenLookup<'a> {
     /// Who is said to have issued it (`iss`).
     pub issuer: Option<&'a str>,

@@ -152,9 +152,11 @@ mod judgement {
         encode_request(&request, &mut bytes).unwrap();
         let request = RequestView::read(&bytes).unwrap();
         let mut cache = TokenCache::new(16, 100_000);
-        let alone = judge_token(token.as_bytes(), issuers, None, None, &request).err().map(|denial| denial.code);
+        let alone = judge_token(token.as_bytes(), issuers, &mut TokenCache::new(0, 0), None, &request)
+            .err()
+            .map(|denial| denial.code);
         for _ in 0..2 {
-            let cached = judge_token(token.as_bytes(), issuers, Some(&mut cache), None, &request);
+            let cached = judge_token(token.as_bytes(), issuers, &mut cache, None, &request);
             assert_eq!(cached.err().map(|denial| denial.code), alone);
         }
         alone

@@ -175,7 +175,9 @@ fn counts_and_sizes_are_bounded() {
     let set = |text: &[u8]| KeySet::from_jwks(text, KeyRules::default()).map(|set| set.problems().len());
     assert_eq!(set(&keys(MAX_KEYS)), Ok(MAX_KEYS));
     assert_eq!(set(&keys(MAX_KEYS + 1)), Err(KeySetError::TooManyKeys { given: MAX_KEYS + 1 }));
-    assert_eq!(set(&keys(10_000)), Err(KeySetError::TooManyKeys { given: 10_000 }));
+    assert_eq!(set(&keys(5_000)), Err(KeySetError::TooManyKeys { given: 5_000 }));
+    let many = keys(10_000);
+    assert_eq!(set(&many), Err(KeySetError::TooLong { given: many.len() }));
     let padded = |len: usize| {
         let mut text = keys(1);
         text.resize(len, b' ');

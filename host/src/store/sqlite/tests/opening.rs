@@ -121,7 +121,7 @@ fn a_damaged_store_is_reported() {
     insert(&fixture.open(), (0..500).map(key));
     let mut bytes = fs::read(fixture.path()).unwrap();
     let length = bytes.len();
-    bytes[length / 2..].fill(0xaa);
+    bytes[length / 4 * 3..].fill(0xaa);
     fs::write(fixture.path(), &bytes).unwrap();
     let store = fixture.open();
     assert!(!store.inspect().unwrap().integrity.is_empty());
