@@ -11,7 +11,7 @@ endif
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: demo test check bench crash artifacts install vectors wasm-target
+.PHONY: demo test check advisories bench crash artifacts install vectors wasm-target
 
 ## The main job, told step by step, in a temporary store.
 demo: wasm-target
@@ -33,6 +33,10 @@ check: wasm-target
 	python3 tests/vectors/generate.py --check
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; \
 	else echo "skipped: cargo-deny is not installed · run: cargo install cargo-deny --locked"; fi
+
+## Known vulnerabilities of what this is built on; fetches the database.
+advisories:
+	cargo deny --log-level error check advisories
 
 ## Speed, as ratios to native SHA-256 in the same run.
 bench: wasm-target

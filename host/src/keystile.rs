@@ -80,8 +80,8 @@ impl Keystile {
         Request::at(self.inner.now())
     }
 
-    /// Judges a credential: an API key as the caller presented it. An allow counts as a use of the
-    /// key, takes a place in its rate window, and starts a grace period that waits for it.
+    /// Judges a credential, an API key or a token, as the caller presented it. An allow counts as a use of
+    /// the key, takes a place in its rate window, and starts a grace period that waits for it.
     ///
     /// Whatever goes wrong on the way is a deny with [`Code::Unavailable`](crate::Code::Unavailable).
     pub fn verify(&self, credential: impl AsRef<[u8]>, request: &Request) -> Verdict {

@@ -1,7 +1,9 @@
-//! Keystile, the library: a self-hosted turnstile for API keys.
+//! Keystile, the library: a self-hosted turnstile for API keys and JWTs.
 //!
 //! [`Keystile::open`] opens a store; [`Keystile::verify`] judges a credential by the validator's own
-//! wasm bytes in a sandbox; [`Keystile::keys`] makes, rotates, suspends and revokes keys. The command
+//! wasm bytes in a sandbox; [`Keystile::keys`] makes, rotates, suspends and revokes keys,
+//! [`Keystile::users`] and [`Keystile::login`] are for people, [`Keystile::tokens`] and
+//! [`Keystile::issuers`] for access tokens, own ones and those of others. The command
 //! line is a front end over exactly this.
 //!
 //! ```

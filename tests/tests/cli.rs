@@ -128,7 +128,7 @@ fn transcript(ran: &[&Ran]) -> String {
 }
 
 /// What differs from run to run.
-const FILTERS: &[(&str, &str)] = &[
+const FILTERS: [(&str, &str); 17] = [
     (r"urn:uuid:[0-9a-f-]{36}", "urn:uuid:[id of the store]"),
     (r"\b(usr|ses)_[0-9a-f]*[1-9a-f][0-9a-f]*\b", "${1}_[32 hexadecimal digits]"),
     (r"\b[2-9a-z]{5}(?:-[2-9a-z]{5}){4}\b", "[25 letters and digits]"),

@@ -5,7 +5,7 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Module};
 
 /// The largest a core module may grow to before somebody has to say why, in bytes.
-const MAX_CORE_MODULE: usize = 512 * 1024;
+const MAX_CORE_MODULE: usize = 640 * 1024;
 
 const EXPORTS: [&str; 9] = [
     "keystile_abi_version",

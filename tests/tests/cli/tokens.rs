@@ -23,7 +23,14 @@ fn golden_token(name: &str, ran: &[&Ran]) {
     });
 }
 
-const USER: &str = "usr_0192f8e0a1b27c3d8e4f5a6b7c8d9e0f";
+const USER: &str = "ada@example.com";
+
+/// A place with a store and a user in it.
+fn place_with_user() -> Place {
+    let place = Place::new();
+    assert_eq!(place.run(&["users", "create", USER]).code, 0);
+    place
+}
 
 fn token(place: &Place) -> String {
     let ran = place.run(&["tokens", "issue", "--user", USER, "--json"]);
@@ -32,7 +39,7 @@ fn token(place: &Place) -> String {
 
 #[test]
 fn issue() {
-    let place = Place::new();
+    let place = place_with_user();
     let issued = place.run(&["tokens", "issue", "--user", USER, "--scope", "a:read", "--scope", "b", "--ttl", "5m"]);
     golden_token("issue_prints_the_token_alone_on_standard_output", &[&issued]);
     assert_eq!(issued.stdout().lines().count(), 1);
@@ -81,7 +88,7 @@ fn inspect() {
 
 #[test]
 fn revoke() {
-    let place = Place::new();
+    let place = place_with_user();
     let one = token(&place);
     golden_token(
         "revoke_takes_the_token_once",
@@ -114,7 +121,7 @@ fn revoke() {
 
 #[test]
 fn signing_keys() {
-    let place = Place::new();
+    let place = place_with_user();
     golden_token(
         "signing_keys_of_a_new_store_are_none",
         &[
@@ -149,7 +156,7 @@ fn signing_keys() {
             &place.run(&["signing-keys", "rotate", "--refuse-older"]),
         ],
     );
-    let hmac = Place::new();
+    let hmac = place_with_user();
     golden_token(
         "an_hmac_secret_is_never_in_the_key_set",
         &[&hmac.run(&["signing-keys", "rotate", "--alg", "HS256"]), &hmac.run(&["jwks"])],
@@ -158,7 +165,7 @@ fn signing_keys() {
 
 #[test]
 fn settings_of_tokens() {
-    let place = Place::new();
+    let place = place_with_user();
     golden_token(
         "settings_of_tokens_are_shown_and_set",
         &[
@@ -175,7 +182,7 @@ fn settings_of_tokens() {
 
 #[test]
 fn the_key_that_seals() {
-    let place = Place::new();
+    let place = place_with_user();
     let kek = std::fs::read_to_string(place.path("keystile.db.kek")).unwrap();
     token(&place);
     std::fs::create_dir(place.path("safe")).unwrap();
@@ -224,7 +231,7 @@ fn the_key_that_seals() {
 #[test]
 fn many_processes_make_one_first_key() {
     const PROCESSES: usize = 6;
-    let place = Place::new();
+    let place = place_with_user();
     let arguments = ["tokens", "issue", "--user", USER];
     let barrier = std::sync::Barrier::new(PROCESSES);
     let headers: Vec<String> = std::thread::scope(|scope| {

@@ -30,9 +30,9 @@ pub(super) use users::{
     UserUpdateArgs, UsersCommand,
 };
 
-/// A self-hosted turnstile for API keys
+/// A self-hosted turnstile for API keys and JWTs
 ///
-/// Keys live in one file; a validator in a sandbox judges what callers present. New here? `keystile
+/// Keys, users and sessions live in one file; a validator in a sandbox judges what callers present. New here? `keystile
 /// demo` shows the main job in a temporary store, and changes nothing of yours.
 #[derive(Parser)]
 #[command(name = "keystile", version, max_term_width = 100, arg_required_else_help = true, after_help = AFTER_HELP)]

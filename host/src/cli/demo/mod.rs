@@ -3,6 +3,7 @@
 //! Nothing is acted: the keys are made, the verdicts are asked of the validator in its sandbox with
 //! the records in memory, as a service would do it. Only the clock is one that can be moved.
 
+mod identity_provider;
 mod story;
 mod teller;
 
@@ -13,7 +14,10 @@ use serde::Serialize;
 use super::failure::{Exit, Failure, PAIR};
 use super::output::{BAD, GOOD, TITLE};
 use super::session::Session;
-use crate::{AuditReport, Clock as _, KeyFormatError, Keystile, ManualClock, NewStore, SYSTEMS, Settings, SystemClock};
+use crate::{
+    AuditReport, Clock as _, KeyEncryptionKey, KeyFormatError, Keystile, ManualClock, NewStore, SYSTEMS, Settings,
+    SystemClock,
+};
 use teller::{Step, Teller};
 
 /// Tells the story; done only if every verdict was as expected.
@@ -26,7 +30,12 @@ pub(super) fn demo(session: &mut Session<'_>) -> Result<Exit, Failure> {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let formats = SYSTEMS.iter().map(|system| Ok((system.name.to_owned(), system.format()?)));
     let formats = formats.collect::<Result<_, KeyFormatError>>()?;
-    let options = || Keystile::options().actor(session.actor.as_str()).clock(Arc::clone(&clock));
+    let kek = folder.path().join("keystile.db.kek");
+    KeyEncryptionKey::generate()?.write_new(&kek)?;
+    let options = || {
+        let options = Keystile::options().actor(session.actor.as_str()).clock(Arc::clone(&clock));
+        options.key_encryption_key_file(&kek)
+    };
     options().create(&path, NewStore { formats, settings: Settings::default() })?;
     let keystile = options().open(&path)?;
 
@@ -36,6 +45,8 @@ pub(super) fn demo(session: &mut Session<'_>) -> Result<Exit, Failure> {
         story::tell(chapter, &mut teller)?;
     }
     story::tell_import(&mut teller)?;
+    story::tell_login(&mut teller)?;
+    story::tell_issuer(&mut teller)?;
     let intact = story::tell_audit(&mut teller)?;
     let steps = teller.into_steps();
     conclude(&steps, intact, session)
@@ -45,7 +56,9 @@ fn introduce(session: &mut Session<'_>) -> Result<(), Failure> {
     if session.output.is_json() {
         return Ok(());
     }
-    session.output.line(format_args!("{TITLE}Keystile: one turnstile for the API keys of four systems{TITLE:#}"))?;
+    session.output.line(format_args!(
+        "{TITLE}Keystile: one turnstile for the API keys of four systems, and for tokens{TITLE:#}"
+    ))?;
     session.output.line(
         "\n\
          All of this happens in a temporary store; nothing of yours is touched. Lines\n\

@@ -1,12 +1,16 @@
-//! What is told: for each system the life of one key, then an imported key and the audit trail.
+//! What is told: for each system the life of one key, then an imported key, a user who logs in, a token
+//! of somebody else, and the audit trail.
 
+use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::identity_provider::IdentityProvider;
 use super::teller::{BREAK, Question, Teller};
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{BAD, GOOD};
 use crate::{
-    Digest, Environment, Grace, ImportedKey, KeyId, NewKey, Request, RevokeReason, Rotation, Scope, Secret, SecretInfo,
+    Algorithm, ClaimMapping, Client, Digest, Environment, Grace, ImportedKey, IssuerKeys, KeyId, Login, NewIssuer,
+    NewKey, NewUser, Password, Refresh, Request, RevokeReason, Rotation, Scope, Secret, SecretInfo,
 };
 
 /// The life of one key of one system.
@@ -149,6 +153,89 @@ pub(super) fn tell_import(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
     verdict(teller, &mistyped(OLD_SECRET), &[], None, "one character mistyped", "malformed")
 }
 
+/// Tells of a user who logs in, and whose token is refused the moment it is revoked.
+pub(super) fn tell_login(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
+    teller.chapter("login", "Users log in: short access tokens that can be revoked, refresh tokens of use once")?;
+    let password = |text: &str| Password::new(text.to_owned()).map_err(unexpected);
+    let email = EMAIL.parse().map_err(Failure::usage)?;
+    teller.keystile().users().create(NewUser { password: Some(password(PASSWORD)?), ..NewUser::new(email) })?;
+    teller.did(&format!("keystile users create {EMAIL} --password-stdin"), None, "")?;
+
+    let wrong = password("wrong password")?;
+    let refused = teller.keystile().login(&Login { email: EMAIL, password: &wrong, client: Client::default() });
+    teller.expect("log in with a wrong password", "refused", if refused.is_err() { "refused" } else { "logged in" })?;
+    let client = Client { scopes: scopes(&["documents:read"]), ..Client::default() };
+    let first =
+        teller.keystile().login(&Login { email: EMAIL, password: &password(PASSWORD)?, client }).map_err(unexpected)?;
+    teller.did("log in with the right one", None, "an access token for 30 minutes, and a refresh token")?;
+    let token = first.access_token.expose_secret().as_bytes();
+    verdict(teller, token, &["documents:read"], None, "the access token", "allow")?;
+    verdict(teller, token, &["documents:write"], None, "", "insufficient_scope")?;
+    verdict(teller, &mistyped(token), &[], None, "one character changed", "bad_signature")?;
+    let refresh_token = first.refresh_token.expose_secret();
+    verdict(teller, refresh_token.as_bytes(), &[], None, "the refresh token", "malformed")?;
+
+    teller.later(TOKEN_LIFETIME, "30 minutes later")?;
+    verdict(teller, token, &[], None, "the access token", "expired")?;
+    let second = teller.keystile().refresh(refresh_token, &Refresh::default()).map_err(unexpected)?;
+    teller.did("refresh", None, "a new access token, and a new refresh token")?;
+    let token = second.access_token.expose_secret().as_bytes();
+    verdict(teller, token, &["documents:read"], None, "the new access token", "allow")?;
+    teller.keystile().tokens().revoke(second.access_token.expose_secret())?;
+    teller.did("keystile tokens revoke -", None, "")?;
+    verdict(teller, token, &[], None, "the new access token", "revoked")?;
+
+    let third = teller.keystile().refresh(second.refresh_token.expose_secret(), &Refresh::default());
+    let third = third.map_err(unexpected)?;
+    let token = third.access_token.expose_secret().as_bytes();
+    verdict(teller, token, &[], None, "the session goes on", "allow")?;
+    teller.keystile().logout(third.refresh_token.expose_secret()).map_err(unexpected)?;
+    teller.did("log out", None, "")?;
+    verdict(teller, token, &[], None, "the session is over", "revoked")
+}
+
+/// Tells of a token that somebody else has signed, known by the keys that they publish.
+pub(super) fn tell_issuer(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
+    teller.chapter("issuer", "Tokens of an identity provider (Clerk: RS256), by the keys it publishes")?;
+    let provider = IdentityProvider::start()?;
+    let claims = |seconds: u64, now: u64| {
+        json!({
+            "iss": IdentityProvider::ISSUER, "sub": "user_2abc", "org_id": "org_9xyz", "sid": "sess_1",
+            "iat": now, "nbf": now, "exp": now + seconds,
+        })
+    };
+    let now = teller.keystile().request().now.unix();
+    let token = provider.sign(&claims(3_600, now))?;
+    let token = token.expose_secret().as_bytes();
+    verdict(teller, token, &[], None, "nobody knows who signed it", "unknown_issuer")?;
+
+    let new = NewIssuer {
+        name: "clerk".to_owned(),
+        issuer: IdentityProvider::ISSUER.to_owned(),
+        keys: IssuerKeys::Url(provider.jwks_url().parse().map_err(Failure::usage)?),
+        algorithms: vec![Algorithm::Rs256],
+        audiences: Vec::new(),
+        token_type: None,
+        leeway: 0,
+        claims: ClaimMapping::default(),
+        environment: None,
+    };
+    teller.keystile().issuers().add(new)?;
+    teller.keystile().issuers().refresh("clerk")?;
+    let command = format!(
+        "keystile issuers add clerk --issuer {}{BREAK}--jwks-url http://127.0.0.1/.well-known/jwks.json --alg RS256",
+        IdentityProvider::ISSUER
+    );
+    teller.did(&command, None, "its keys were fetched; they are fetched again by themselves")?;
+    verdict(teller, token, &[], None, "its token", "allow")?;
+    verdict(teller, &mistyped(token), &[], None, "one character changed", "bad_signature")?;
+    let short = provider.sign(&claims(60, now))?;
+    drop(provider);
+    teller.later(60, "a minute later; the provider is down")?;
+    verdict(teller, token, &[], None, "its token", "allow")?;
+    verdict(teller, short.expose_secret().as_bytes(), &[], None, "one for a minute", "expired")
+}
+
 /// Tells that every change above is in the audit trail. Whether it is.
 pub(super) fn tell_audit(teller: &mut Teller<'_, '_>) -> Result<bool, Failure> {
     teller.chapter("audit", "Every change is in the audit trail, each entry chained to the one before")?;
@@ -180,6 +267,11 @@ fn verdict(
     teller.ask(&Question { secret, request, options: &options.join(" "), remark, expected })
 }
 
+/// What the story does not tell of, because it does not happen.
+fn unexpected(error: impl std::error::Error) -> Failure {
+    Failure::new(Exit::CannotSay, "demo", format!("{error}"))
+}
+
 fn scopes(names: &[&str]) -> Vec<Scope> {
     names.iter().filter_map(|name| Scope::new(*name).ok()).collect()
 }
@@ -194,6 +286,10 @@ fn mistyped(secret: &[u8]) -> Zeroizing<Vec<u8>> {
     mistyped
 }
 
+const EMAIL: &str = "ada@example.com";
+const PASSWORD: &str = "correct horse battery staple";
+/// 30 minutes: how long an access token is valid unless a setting says otherwise.
+const TOKEN_LIFETIME: u64 = 1_800;
 /// 24 hours.
 const GRACE: u64 = 86_400;
 /// The secret of a key that never was one.

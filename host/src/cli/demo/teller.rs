@@ -129,6 +129,22 @@ impl<'t, 'o> Teller<'t, 'o> {
         Ok(())
     }
 
+    /// Shows what came of a step that is no verdict, against what was expected.
+    pub(super) fn expect(&mut self, command: &str, expected: &'static str, found: &'static str) -> Result<(), Failure> {
+        let as_expected = found == expected;
+        let (mark, style) = if as_expected { ("✓", GOOD) } else { ("✗", BAD) };
+        self.show(&format!("  {style}{mark}{style:#} {found:<24} {command}"))?;
+        self.steps.push(Step {
+            chapter: self.chapter,
+            command: command.to_owned(),
+            expected: Some(expected),
+            verdict: Some(found),
+            as_expected: Some(as_expected),
+            ..Step::default()
+        });
+        Ok(())
+    }
+
     /// Shows a line of the story.
     pub(super) fn show(&mut self, line: &str) -> Result<(), Failure> {
         if self.output.is_json() { Ok(()) } else { self.output.line(line) }
