@@ -108,6 +108,8 @@ fn write_behind(inner: &Inner, stop: &Bell, interval: Duration) {
 #[derive(Default)]
 pub(crate) struct GraceQueue {
     waiting: Mutex<HashMap<[u8; 32], Timestamp>>,
+    /// Held while some are started, so that whoever starts the rest knows that all have begun.
+    starting: Mutex<()>,
 }
 
 impl GraceQueue {
@@ -119,6 +121,7 @@ impl GraceQueue {
     }
 
     pub(crate) fn start_all(&self, inner: &Inner) -> Result<(), StoreError> {
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         let mut result = Ok(());
         for (digest, first_use) in waiting {

@@ -222,10 +222,10 @@ fn a_guest_that_eats_memory_is_stopped() {
 
 #[test]
 fn memory_within_the_limit_is_given() {
-    // 9 pages there, 55 more make 4 MiB.
-    let guest = Guest { misbehave: "(memory.grow (i32.const 55))", ..HONEST };
+    // 9 pages there, 1015 more make 64 MiB.
+    let guest = Guest { misbehave: "(memory.grow (i32.const 1015))", ..HONEST };
     assert_eq!(misbehave(&guest.load(options()).unwrap()), Ok(9));
-    let guest = Guest { misbehave: "(memory.grow (i32.const 56))", ..HONEST };
+    let guest = Guest { misbehave: "(memory.grow (i32.const 1016))", ..HONEST };
     assert_eq!(failure_of(&guest), SandboxFailure::MemoryLimit);
 }
 
@@ -313,8 +313,8 @@ fn an_export_of_another_type_is_refused() {
 
 #[test]
 fn another_version_of_the_abi_is_refused() {
-    let error = refused(&Guest { version: "i32.const 2", ..HONEST });
-    assert!(matches!(error, SandboxError::AbiVersion { found: 2 }), "{error:?}");
+    let error = refused(&Guest { version: "i32.const 3", ..HONEST });
+    assert!(matches!(error, SandboxError::AbiVersion { found: 3 }), "{error:?}");
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn a_guest_that_misbehaves_before_it_is_asked_is_refused() {
 
 #[test]
 fn a_guest_that_starts_too_large_is_refused() {
-    let error = refused(&Guest { memory: r#"(memory (export "memory") 65)"#, ..HONEST });
+    let error = refused(&Guest { memory: r#"(memory (export "memory") 1025)"#, ..HONEST });
     assert!(matches!(error, SandboxError::Start(SandboxFailure::MemoryLimit)), "{error:?}");
     let error = refused_with(&HONEST, options().max_memory_bytes(8 * 65_536));
     assert!(matches!(error, SandboxError::Start(SandboxFailure::MemoryLimit)), "{error:?}");

@@ -144,7 +144,8 @@ fn a_credential_of_any_size_and_content_gets_a_verdict() {
             (vec![b'x'; bounds::MAX_CREDENTIAL_LEN], Code::Malformed),
             (vec![b'x'; bounds::MAX_CREDENTIAL_LEN + 1], Code::Malformed),
             (vec![b'x'; 1 << 20], Code::Malformed),
-            (b"eyJhbGciOiJub25lIn0.e30.".to_vec(), Code::Malformed),
+            (b"eyJhbGciOiJub25lIn0.e30".to_vec(), Code::Malformed),
+            (b"eyJhbGciOiJub25lIn0.e30.".to_vec(), Code::InvalidClaim),
         ] {
             assert_eq!(keystile.verify(&credential, &request).code(), Some(code), "{} bytes", credential.len());
         }

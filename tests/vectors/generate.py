@@ -185,7 +185,7 @@ def parse_cases():
     for label, text in [
         ("empty", ""), ("space", " "), ("word", "hello"), ("prefix_only", "hx_live_"), ("with_space", " " + key),
         ("with_newline", key + "\n"), ("bearer", "Bearer " + key), ("nul", "hx_live_\0"), ("unicode", "hx_live_é"),
-        ("jwt_like", "eyJhbGciOiJub25lIn0.e30."), ("wrong_environment_name", secret({**hx, "prefix": "hx"}, "dev")),
+        ("two_segments", "eyJhbGciOiJub25lIn0.e30"), ("wrong_environment_name", secret({**hx, "prefix": "hx"}, "dev")),
         ("dot_for_underscore", key.replace("hx_live_", "hx_live.")), ("other_prefix", secret({**hx, "prefix": "hy"}, "live")),
         ("body_with_underscore", "hx_live_" + "a" * 29 + "_" + "000000"),
         ("environment_of_another", secret({**hx}, "test_dev")), ("no_environment", "hx_" + "a" * 36),

@@ -9,7 +9,8 @@ const PASSWORD: &[u8] = b"correct horse battery staple\n";
 impl Place {
     /// Somebody logs in, as the service would have it.
     fn login(&self, email: &str) {
-        let keystile = Keystile::options().on_demand(true).open(self.path("keystile.db")).unwrap();
+        let keystile = Keystile::options().on_demand(true).key_encryption_key_file(self.path("keystile.db.kek"));
+        let keystile = keystile.open(self.path("keystile.db")).unwrap();
         let password = Password::new("correct horse battery staple".to_owned()).unwrap();
         let client = Client {
             id: Some("web".to_owned()),

@@ -155,7 +155,7 @@ pub(super) fn tell_import(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
 
 /// Tells of a user who logs in, and whose token is refused the moment it is revoked.
 pub(super) fn tell_login(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
-    teller.chapter("login", "Users log in: short access tokens that can be revoked, refresh tokens of use once")?;
+    teller.chapter("login", "Users log in: access tokens can be revoked, a refresh token is of use once")?;
     let password = |text: &str| Password::new(text.to_owned()).map_err(unexpected);
     let email = EMAIL.parse().map_err(Failure::usage)?;
     teller.keystile().users().create(NewUser { password: Some(password(PASSWORD)?), ..NewUser::new(email) })?;
@@ -164,13 +164,13 @@ pub(super) fn tell_login(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
     let wrong = password("wrong password")?;
     let refused = teller.keystile().login(&Login { email: EMAIL, password: &wrong, client: Client::default() });
     teller.expect("log in with a wrong password", "refused", if refused.is_err() { "refused" } else { "logged in" })?;
-    let client = Client { scopes: scopes(&["documents:read"]), ..Client::default() };
+    let client = Client { scopes: scopes(&["read"]), ..Client::default() };
     let first =
         teller.keystile().login(&Login { email: EMAIL, password: &password(PASSWORD)?, client }).map_err(unexpected)?;
     teller.did("log in with the right one", None, "an access token for 30 minutes, and a refresh token")?;
     let token = first.access_token.expose_secret().as_bytes();
-    verdict(teller, token, &["documents:read"], None, "the access token", "allow")?;
-    verdict(teller, token, &["documents:write"], None, "", "insufficient_scope")?;
+    verdict(teller, token, &["read"], None, "the access token", "allow")?;
+    verdict(teller, token, &["write"], None, "", "insufficient_scope")?;
     verdict(teller, &mistyped(token), &[], None, "one character changed", "bad_signature")?;
     let refresh_token = first.refresh_token.expose_secret();
     verdict(teller, refresh_token.as_bytes(), &[], None, "the refresh token", "malformed")?;
@@ -180,10 +180,10 @@ pub(super) fn tell_login(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
     let second = teller.keystile().refresh(refresh_token, &Refresh::default()).map_err(unexpected)?;
     teller.did("refresh", None, "a new access token, and a new refresh token")?;
     let token = second.access_token.expose_secret().as_bytes();
-    verdict(teller, token, &["documents:read"], None, "the new access token", "allow")?;
+    verdict(teller, token, &["read"], None, "the new one", "allow")?;
     teller.keystile().tokens().revoke(second.access_token.expose_secret())?;
     teller.did("keystile tokens revoke -", None, "")?;
-    verdict(teller, token, &[], None, "the new access token", "revoked")?;
+    verdict(teller, token, &[], None, "the new one", "revoked")?;
 
     let third = teller.keystile().refresh(second.refresh_token.expose_secret(), &Refresh::default());
     let third = third.map_err(unexpected)?;
