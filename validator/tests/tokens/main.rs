@@ -16,8 +16,10 @@
 )]
 
 mod encrypted;
+mod golang;
 mod pem;
 mod published;
 mod recorded;
 mod refusal;
+mod signing;
 mod support;

@@ -4,7 +4,7 @@
 use keystile_validator::jwt::{Algorithm, JwtError, KeySet, UnverifiedJws, UnverifiedJwt, thumbprint};
 use serde_json::{Value, json};
 
-use crate::pem::{public_jwk, public_key_info};
+use crate::pem::public_key_info;
 use crate::refusal::{Refusal, algorithm, rules, verify_jws};
 use crate::support::{Answers, Exceptions, from_base64, from_hex, read, tests, text, to_base64url, vectors};
 
@@ -80,68 +80,6 @@ fn go_jose_seeds() {
         }
         answers.finish(count, &[]);
     }
-}
-
-#[test]
-fn golang_jwt_signatures() {
-    let Some(folder) = vectors() else { return };
-    let mut answers = Answers::new("golang-jwt, signatures");
-    for (at, case) in tests(&read(&folder.join("golang-jwt/signature_tests.json"))).iter().enumerate() {
-        let name = format!("{}. {}", at + 1, text(&case["name"]));
-        // The library is given the algorithm beside the token.
-        let algorithm = Algorithm::from_name(text(&case["alg"]));
-        let answer = match case["keys"].as_array().and_then(|keys| keys.last()) {
-            Some(key) => {
-                let file = folder.join("golang-jwt/keys").join(text(key).strip_prefix("test/").unwrap());
-                let key = std::fs::read(file).unwrap();
-                let jwk = str::from_utf8(&key).ok().and_then(public_jwk);
-                let jwk = jwk.unwrap_or_else(|| json!({"kty": "oct", "k": to_base64url(&key)}));
-                verify_jws(text(&case["token"]), &jwk.to_string(), algorithm.as_slice()).map(|_| ())
-            }
-            None => verify_jws(text(&case["token"]), RFC_7515_A1, algorithm.as_slice()).map(|_| ()),
-        };
-        answers.compare(name, case["valid"] == true, answer);
-    }
-    answers.finish(21, GOLANG_SIGNATURES);
-}
-
-/// Those of the parser's tests in which a token is written out; the others are signed when they run.
-#[test]
-fn golang_jwt_parser() {
-    let Some(folder) = vectors() else { return };
-    let mut answers = Answers::new("golang-jwt, parser");
-    let sample = public_jwk(&std::fs::read_to_string(folder.join("golang-jwt/keys/sample_key.pub")).unwrap()).unwrap();
-    let file = read(&folder.join("golang-jwt/parser_test.json"));
-    let (written, signed): (Vec<_>, Vec<_>) = tests(&file).iter().partition(|case| case["token"] != "");
-    for case in written {
-        let accept = case["valid"] == true;
-        let name = text(&case["name"]);
-        let has_key = match text(&case["keyfunc"]) {
-            "defaultKeyFunc" | "multipleLastKeyFunc" | "multipleAltTypedKeyFunc" | "multipleFirstKeyFunc" => true,
-            "nilKeyFunc"
-            | "emptyKeyFunc"
-            | "multipleEmptyKeyFunc"
-            | "emptyVerificationKeySetFunc"
-            | "multipleZeroKeyFunc"
-            | "errorKeyFunc" => false,
-            // It is about the type in which the keys are given.
-            "multipleVerificationKeysFunc" => {
-                answers.except(name, "keys are a set, of whatever type they come in");
-                continue;
-            }
-            other => panic!("{other}"),
-        };
-        let answer = if has_key {
-            verify_jws(text(&case["token"]), &sample.to_string(), Algorithm::ALL).map(|_| ())
-        } else {
-            let none = KeySet::from_jwks(br#"{"keys": []}"#, rules()).unwrap();
-            let jws = UnverifiedJws::parse(text(&case["token"]).as_bytes()).unwrap();
-            jws.verify(&none, Algorithm::ALL).map(|_| ()).map_err(Refusal::from)
-        };
-        answers.compare(name, accept, answer);
-    }
-    assert_eq!(signed.len(), 18);
-    answers.finish(18, GOLANG_PARSER);
 }
 
 /// Tokens and keys of the runtimes' WebCrypto, and what two services really publish.
@@ -279,15 +217,6 @@ const GO_JOSE_JWS: &Exceptions = &[
 ];
 const GO_JOSE_JWK: &Exceptions =
     &[("the curve is P-256, P-384 or Ed25519", 2, "19, 21"), ("the key is for verifying: `use`, `key_ops`", 1, "23")];
-const GOLANG_SIGNATURES: &Exceptions = &[
-    ("`alg` is one of ours and of the list, exactly (no ES512, no ES256K, no none)", 2, "9. Basic Ed25519, 19. Basic"),
-    ("the curve is P-256, P-384 or Ed25519", 1, "7. Basic ES512"),
-    (
-        "the signature is a good one; the salt of PSS is as long as the hash",
-        3,
-        "15. Basic PS256, 16. Basic PS384, 17. Basic PS512",
-    ),
-];
 const JWT_COMPACT: &Exceptions = &[
     (
         "`alg` is one of ours and of the list, exactly (no ES512, no ES256K, no none)",
@@ -311,5 +240,3 @@ const JWT_SIMPLE: &Exceptions = &[
 ];
 const JWT_SIMPLE_OTHERS: &Exceptions =
     &[("an RSA key has 2048 to 8192 bits", 1, "YAHOO 1"), ("the curve is P-256, P-384 or Ed25519", 1, "PAYPAL 4")];
-const GOLANG_PARSER: &Exceptions =
-    &[("keys are a set, of whatever type they come in", 1, "public keys slice, not allowed")];

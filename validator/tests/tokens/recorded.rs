@@ -8,18 +8,17 @@
 //! one, unless the options ask for one; it is signed anew, with a secret that is long enough. One
 //! that was wrongly signed is so again. Signatures with public keys are verified as they came.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use keystile_validator::jwt::{
     Algorithm, Issuer, IssuerSettings, Issuers, JwtError, KeyError, KeyReason, KeySet, TokenType, UnverifiedJws,
     UnverifiedJwt, VerifyingKey,
 };
 use keystile_validator::{Code, Timestamp};
 use serde_json::{Value, json};
-use sha2::{Sha256, Sha384, Sha512};
 
 use crate::pem::public_jwk;
 use crate::refusal::{NO_PATTERN, Refusal, rules, verify_jws};
-use crate::support::{Answers, Exceptions, from_base64, read, tests, text, to_base64url, vectors};
+use crate::signing::{ISSUER, OTHER_SECRET, SECRET, secret_jwk, sign, tag};
+use crate::support::{Answers, Exceptions, from_base64, read, tests, text, vectors};
 
 #[test]
 fn node_jsonwebtoken() {
@@ -53,18 +52,6 @@ fn fast_jwt_configurations() {
     answers.finish(56, FAST_CONFIGURATIONS);
 }
 
-type Judge = (fn(&Case<'_>) -> Result<(), Refusal>, Compare);
-
-/// Whether a case that is refused by both must be for the same reason.
-#[derive(Clone, Copy, PartialEq)]
-enum Compare {
-    Outcomes,
-    Reasons,
-}
-
-const AS_RECORDED: Judge = (as_recorded, Compare::Outcomes);
-const CARRIED_OVER: Judge = (carried_over, Compare::Reasons);
-
 fn run(
     library: &Library,
     file: &Value,
@@ -94,6 +81,15 @@ fn run(
         }
     }
     answers.finish(cases, expected);
+}
+
+type Judge = (fn(&Case<'_>) -> Result<(), Refusal>, Compare);
+
+/// Whether a case that is refused by both must be for the same reason.
+#[derive(Clone, Copy, PartialEq)]
+enum Compare {
+    Outcomes,
+    Reasons,
 }
 
 fn as_recorded(case: &Case<'_>) -> Result<(), Refusal> {
@@ -136,9 +132,8 @@ fn carried_over(case: &Case<'_>) -> Result<(), Refusal> {
     };
     header["alg"] = json!(algorithm.as_str());
     let payload = case.complete(from_base64(segments[1]));
-    let signed = format!("{}.{}", to_base64url(header.to_string().as_bytes()), to_base64url(&payload));
-    let tag = tag(algorithm, if is_right { SECRET } else { OTHER_SECRET }, &signed).unwrap();
-    let token = format!("{signed}.{}", to_base64url(&tag));
+    let secret = if is_right { SECRET } else { OTHER_SECRET };
+    let token = sign(algorithm, secret, header.to_string().as_bytes(), &payload);
     let issuers = case.issuers(&token, Some(secret_jwk(SECRET)), allowed)?;
     UnverifiedJwt::parse(token.as_bytes())?.verify(&issuers, case.now(), None)?;
     Ok(())
@@ -153,31 +148,12 @@ fn admit_secret(secret: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// The tag of a JWS; `None`: the algorithm makes none.
-fn tag(algorithm: Algorithm, secret: &[u8], signed: &str) -> Option<Vec<u8>> {
-    macro_rules! tag {
-        ($hash:ty) => {
-            Hmac::<$hash>::new_from_slice(secret).unwrap().chain_update(signed).finalize().into_bytes().to_vec()
-        };
-    }
-    match algorithm {
-        Algorithm::Hs256 => Some(tag!(Sha256)),
-        Algorithm::Hs384 => Some(tag!(Sha384)),
-        Algorithm::Hs512 => Some(tag!(Sha512)),
-        _ => None,
-    }
-}
-
 /// The key as a JWK: the public key of a PEM; else a secret.
 fn jwk(key: &[u8]) -> Value {
     if key.windows(11).any(|part| part == b"-----BEGIN ") {
-        assert!(matches!(VerifyingKey::hmac(key), Err(KeyError::SecretIsKeyText)), "a PEM is a secret");
+        assert!(matches!(VerifyingKey::hmac(key), Err(KeyError::SecretIsKeyText)), "a PEM is taken for a secret");
     }
     str::from_utf8(key).ok().and_then(public_jwk).unwrap_or_else(|| secret_jwk(key))
-}
-
-fn secret_jwk(secret: &[u8]) -> Value {
-    json!({"kty": "oct", "k": to_base64url(secret)})
 }
 
 /// What the options of a library are called.
@@ -185,7 +161,7 @@ struct Library {
     issuer: &'static str,
     audience: &'static str,
     token_type: &'static str,
-    /// Of these, its clock's time and tolerance have one in a second.
+    /// How many units of its clock and of its tolerance a second has.
     second: u64,
     /// Options that no setting of ours is, and what is said of them.
     lacking: &'static [(&'static str, &'static str)],
@@ -328,9 +304,8 @@ fn names(option: &Value) -> Result<Vec<String>, Refusal> {
     if names.is_empty() { Err(Refusal::Setting(NO_PATTERN)) } else { Ok(names) }
 }
 
-const ISSUER: &str = "https://id.example";
-const SECRET: &[u8] = b"a secret of 64 bytes, which is as long as the longest hash is...";
-const OTHER_SECRET: &[u8] = b"another secret of 64 bytes, with which nothing is ever verified.";
+const AS_RECORDED: Judge = (as_recorded, Compare::Outcomes);
+const CARRIED_OVER: Judge = (carried_over, Compare::Reasons);
 
 /// What a message has in it, and the codes that this is here. A claim that is missing or of another
 /// type is always `invalid_claim`.
