@@ -54,7 +54,7 @@ pub enum KeyError {
         /// Bytes of the secret.
         length: usize,
     },
-    /// A secret that is a PEM or an OpenSSH public key.
+    /// A secret that is a PEM, an OpenSSH public key or a JWK.
     SecretIsKeyText,
 }
 
@@ -100,9 +100,7 @@ impl fmt::Display for KeyError {
             KeyError::SecretTooLong { length } => {
                 write!(f, "a secret of {length} bytes · use at most {MAX_HMAC_SECRET_LEN}")
             }
-            KeyError::SecretIsKeyText => {
-                f.write_str("a public or private key as text is not a shared secret · give random bytes, or a JWK")
-            }
+            KeyError::SecretIsKeyText => f.write_str("a key as text is not a shared secret · give random bytes"),
         }
     }
 }

@@ -96,12 +96,16 @@ impl States {
     }
 }
 
-/// Whether this is an asymmetric key as text: a PEM (RFC 7468) anywhere in it, or an OpenSSH public
-/// key. Such a text is public, and a token made with it as a secret is a forgery.
+/// Whether this is a key as text: a PEM (RFC 7468) anywhere in it, an OpenSSH public key, or a JWK or
+/// a set of them. Such a text is public, or it holds the secret instead of being it; a token made with
+/// a public text as a secret is a forgery.
 fn is_key_text(secret: &[u8]) -> bool {
+    let start = secret.trim_ascii_start();
     secret.windows(PEM.len()).any(|part| part == PEM)
-        || OPENSSH.iter().any(|prefix| secret.trim_ascii_start().starts_with(prefix))
+        || OPENSSH.iter().any(|prefix| start.starts_with(prefix))
+        || (start.starts_with(b"{") && secret.windows(JWK.len()).any(|part| part == JWK))
 }
 
 const PEM: &[u8] = b"-----BEGIN ";
+const JWK: &[u8] = b"\"kty\"";
 const OPENSSH: &[&[u8]] = &[b"ssh-rsa ", b"ssh-ed25519 ", b"ssh-dss ", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-"];

@@ -170,10 +170,13 @@ fn a_public_key_as_text_is_no_secret() {
         "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ",
         " ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI",
         "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAI",
+        r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#,
+        r#" {"keys": [{"crv": "Ed25519", "kty": "OKP", "x": "AAAA"}]}"#,
     ] {
         assert_eq!(VerifyingKey::hmac(text.as_bytes()).unwrap_err(), KeyError::SecretIsKeyText, "{text}");
     }
     assert!(VerifyingKey::hmac(b"-----BEGINNING of a passphrase that is one").is_ok());
+    assert!(VerifyingKey::hmac(b"{ a passphrase that has a brace before it").is_ok());
 }
 
 /// One key of every kind.
