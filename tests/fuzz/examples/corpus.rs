@@ -409,6 +409,10 @@ impl Corpus {
         for token in tokens.iter().skip(3) {
             self.add(message(&requests[0], &[(token.as_bytes(), None)]))?;
         }
+        for token in rich_and_poor_tokens() {
+            self.add(message(&requests[0], &[(token.as_bytes(), None), (token.as_bytes(), None)]))?;
+            self.add(message(&requests[1], &[(token.as_bytes(), None)]))?;
+        }
         let good = message(&requests[1], &[(SECRET, Some(&records[0]))]);
         for at in 0..32 {
             let mut bad = good.clone();
@@ -428,14 +432,7 @@ impl Corpus {
         for record in key_records() {
             allows.push(answer(&message(&request(), &[(SECRET, Some(&form_of(&record)))])));
         }
-        let rich = format!(
-            r#"{{"iss":"{HMAC_ISSUER}","aud":"api","exp":{},"iat":{},"sub":"é","jti":"t","sid":"s","client_id":"c","org_id":"o","scope":"a:read b:*","realm_access":{{"roles":["x","","long role"]}}}}"#,
-            NOW + 300,
-            NOW - 10
-        );
-        let least = format!(r#"{{"iss":"{HMAC_ISSUER}","aud":"api","exp":{}}}"#, NOW + 300);
-        for payload in [rich, least] {
-            let token = sign(Algorithm::Hs256, header(Algorithm::Hs256).as_bytes(), payload.as_bytes());
+        for token in rich_and_poor_tokens() {
             allows.push(answer(&message(&request(), &[(token.as_bytes(), None)])));
         }
         for allow in allows {
@@ -494,6 +491,17 @@ const SECRET: &[u8] = b"a secret of no format";
 
 fn good_token(algorithm: Algorithm) -> String {
     sign(algorithm, header(algorithm).as_bytes(), claims(algorithm).as_bytes())
+}
+
+/// A token with every claim that a verdict has, and one with none but those it must have.
+fn rich_and_poor_tokens() -> [String; 2] {
+    let rich = format!(
+        r#"{{"iss":"{HMAC_ISSUER}","aud":"api","exp":{},"iat":{},"sub":"é","jti":"t","sid":"s","client_id":"c","org_id":"o","scope":"a:read invoices:*","realm_access":{{"roles":["x","","long role"]}}}}"#,
+        NOW + 300,
+        NOW - 10
+    );
+    let poor = format!(r#"{{"iss":"{HMAC_ISSUER}","aud":"api","exp":{}}}"#, NOW + 300);
+    [rich, poor].map(|payload| sign(Algorithm::Hs256, header(Algorithm::Hs256).as_bytes(), payload.as_bytes()))
 }
 
 fn numbered_members(count: usize, repeated: usize) -> String {
