@@ -11,7 +11,7 @@ endif
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: demo test check advisories bench crash artifacts install vectors wasm-target
+.PHONY: demo test check advisories bench crash fuzz fuzz-corpus artifacts install vectors wasm-target
 
 ## The main job, told step by step, in a temporary store.
 demo: wasm-target
@@ -45,6 +45,27 @@ bench: wasm-target
 ## kill -9 at a random moment, 1,000 times.
 crash: wasm-target
 	KEYSTILE_CRASH_ROUNDS=1000 cargo test --package keystile-tests --test main -- crash::an_acknowledged_change_survives_kill_9 --exact --nocapture
+
+## Every parser of the validator, FUZZ_SECONDS each, one after the other; FUZZ_TARGETS=token for one.
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?= $(basename $(notdir $(wildcard tests/fuzz/libfuzzer/fuzz_targets/*.rs)))
+# What a run finds worth keeping goes on in the next one, and never into the kept corpus by itself.
+FUZZ_FOUND := $(TARGET)/fuzz/found
+fuzz:
+	@cargo +nightly --version >/dev/null 2>&1 \
+		|| { echo "fuzzing needs a nightly compiler · run: rustup toolchain install nightly --profile minimal"; exit 1; }
+	@cargo +nightly fuzz --version >/dev/null 2>&1 \
+		|| { echo "cargo-fuzz is not installed · run: cargo install cargo-fuzz --locked"; exit 1; }
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p "$(FUZZ_FOUND)/$$target"; \
+		cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer --target-dir "$(TARGET)/fuzz" $$target \
+			"$(FUZZ_FOUND)/$$target" "tests/fuzz/corpus/$$target" \
+			-- -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1; \
+	done
+
+## Writes the made part of tests/fuzz/corpus; what is there is left as it is.
+fuzz-corpus:
+	cargo run --quiet --package keystile-fuzz --example corpus
 
 ## The wasm modules, the component and the JavaScript package, into dist/.
 artifacts: wasm-target

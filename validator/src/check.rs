@@ -10,7 +10,7 @@ use crate::record::{KeyRecord, KeyState};
 use crate::request::Request;
 use crate::scope;
 use crate::verdict::{Code, Denial, Principal, Verdict};
-use crate::wire::{FormatsView, RecordView, RequestView, is_token_record, read_token_record};
+use crate::wire::{FormatsView, RecordView, RequestView, fits_verdict, is_token_record, read_token_record};
 
 /// Longest credential that is looked at, in bytes. A longer one is `malformed`.
 pub const MAX_CREDENTIAL_LEN: usize = 65_536;
@@ -104,6 +104,8 @@ impl Judgement<'_> {
     fn into_verdict(self) -> Verdict {
         let principal = match self {
             Judgement::Key(record) => record.to_principal(),
+            // Owned types could hold it, but no message could: every face answers alike.
+            Judgement::Token(token) if !fits_verdict(&token) => None,
             Judgement::Token(token) => Principal::of_token(&token),
             Judgement::Deny(denial) => return Verdict::Deny(denial),
         };

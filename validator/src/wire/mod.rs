@@ -29,6 +29,7 @@ pub use request::encode_request;
 pub use token_record::encode_token_record;
 pub(crate) use token_record::{is_token_record, read_token_record};
 pub use verdict::decode_verdict;
+pub(crate) use verdict::fits_verdict;
 
 /// Version of the ABI that these forms belong to.
 pub const ABI_VERSION: u16 = 2;

@@ -65,6 +65,11 @@ fn put_key(record: &RecordView<'_>, out: &mut impl Sink) -> Result<(), LayoutErr
     out.put(record.scopes.raw())
 }
 
+/// Whether an allow of this token is short enough for a verdict.
+pub(crate) fn fits_verdict(token: &VerifiedJwt) -> bool {
+    TokenForm::of(token).is_some()
+}
+
 /// An allow of a token, measured.
 struct TokenForm<'a> {
     token: &'a VerifiedJwt,

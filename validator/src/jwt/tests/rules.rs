@@ -3,12 +3,14 @@
 
 use std::format;
 use std::prelude::rust_2024::*;
+use std::vec;
 
 use serde_json::{Value, json};
 
 use super::support::*;
-use crate::Code;
 use crate::jwt::*;
+use crate::wire::{Item, MAX_MESSAGE_LEN, Message, check_message, decode_verdict, encode_formats};
+use crate::{Code, Request, check_batch};
 
 fn code(token: impl AsRef<[u8]>, issuers: &Issuers) -> Option<Code> {
     verify(token, issuers).err().map(|error| error.code())
@@ -486,5 +488,27 @@ fn a_jws_may_say_what_its_payload_is_and_has_no_extensions_either() {
     }
     for member in ["crit", "b64", "zip", "enc", "typ", "cty"] {
         assert_eq!(verdict(json!({member: [1]})), Err(JwtError::Header { member }));
+    }
+}
+
+/// Two claims that are one text count twice in a verdict, whose length is 16 bits.
+#[test]
+fn a_token_too_long_for_a_verdict_is_unavailable_by_every_way() {
+    let mut settings = settings(ISSUER, ASYMMETRIC);
+    settings.claims.roles = Some("sub".into());
+    settings.longest_token = MAX_TOKEN_LEN;
+    let mut state = TokenState { issuers: issuers_of([(settings, public_jwks())]), ..TokenState::default() };
+    let request = Request::at(now());
+    let mut formats = Vec::new();
+    encode_formats(&[], &mut formats).unwrap();
+    for (len, allowed) in [(32_000, true), (40_000, false)] {
+        let token = token_with(json!({"sub": "s".repeat(len)}));
+        let owned = check_batch(&[(token.as_bytes(), None)], &request, &[], &mut state).remove(0);
+        let (mut message, mut answer) = (vec![0; MAX_MESSAGE_LEN], vec![0; MAX_MESSAGE_LEN]);
+        let items = [Item { credential: token.as_bytes(), record: None }];
+        let len = Message { request: &request, formats: &formats, items: &items }.write_to(&mut message).unwrap();
+        let len = check_message(&message[..len], &mut state, &mut answer).unwrap();
+        assert_eq!(decode_verdict(&answer[..len]).unwrap().0, owned);
+        assert_eq!(owned.code(), if allowed { None } else { Some(Code::Unavailable) });
     }
 }
