@@ -16,6 +16,7 @@ use crate::address::AddressRange;
 use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::id::KeyId;
+use crate::jwt::TokenRecord;
 use crate::key_format::{Checksum, KeyFormat, Separator};
 use crate::record::{KeyRecord, KeyState, Rate};
 use crate::request::{Request, Usage};
@@ -219,6 +220,32 @@ impl TryFrom<KeyRecordForm> for KeyRecord {
     }
 }
 
+impl Serialize for TokenRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let TokenRecord { revoked, suspended, not_before } = *self;
+        TokenRecordForm { revoked, suspended, not_before }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let TokenRecordForm { revoked, suspended, not_before } = TokenRecordForm::deserialize(deserializer)?;
+        Ok(TokenRecord { revoked, suspended, not_before })
+    }
+}
+
+/// A member that is absent says nothing against the token.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenRecordForm {
+    #[serde(default)]
+    revoked: bool,
+    #[serde(default)]
+    suspended: bool,
+    #[serde(default)]
+    not_before: Option<Timestamp>,
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestForm {
@@ -376,4 +403,47 @@ impl Serialize for Verdict {
 
 fn parse<T: FromStr<Err: Display>, E: Error>(text: &str) -> Result<T, E> {
     text.parse().map_err(E::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_record_goes_both_ways() {
+        let not_before = Timestamp::from_unix(1_700_000_000).ok();
+        for (json, record) in [
+            ("{}", TokenRecord::default()),
+            (r#"{"not_before":null}"#, TokenRecord::default()),
+            (r#"{"revoked":true}"#, TokenRecord { revoked: true, ..TokenRecord::default() }),
+            (
+                r#"{"revoked":false,"suspended":true,"not_before":1700000000}"#,
+                TokenRecord { revoked: false, suspended: true, not_before },
+            ),
+        ] {
+            assert_eq!(serde_json::from_str::<TokenRecord>(json).unwrap(), record, "{json}");
+            let written = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<TokenRecord>(&written).unwrap(), record, "{written}");
+        }
+        let all = TokenRecord { revoked: true, suspended: false, not_before };
+        let written = serde_json::to_string(&all).unwrap();
+        assert_eq!(written, r#"{"revoked":true,"suspended":false,"not_before":1700000000}"#);
+    }
+
+    #[test]
+    fn a_token_record_has_no_other_members_and_coerces_nothing() {
+        for json in [
+            r#"{"revokd":true}"#,
+            r#"{"revoked":1}"#,
+            r#"{"revoked":null}"#,
+            r#"{"revoked":true,"revoked":false}"#,
+            r#"{"not_before":-1}"#,
+            r#"{"not_before":1.5}"#,
+            r#"{"not_before":253402300800}"#,
+            "null",
+            "true",
+        ] {
+            assert!(serde_json::from_str::<TokenRecord>(json).is_err(), "{json}");
+        }
+    }
 }

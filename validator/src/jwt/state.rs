@@ -36,8 +36,8 @@ impl TokenState {
         TokenState { issuers: Issuers::default(), cache }
     }
 
-    /// Knows nobody and remembers nothing; costs no memory.
-    pub(crate) fn empty() -> TokenState {
+    /// Knows nobody and remembers nothing; costs no memory. Every token is of an unknown issuer.
+    pub fn empty() -> TokenState {
         TokenState::with_cache(TokenCache::new(0, 0))
     }
 }
