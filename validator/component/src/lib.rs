@@ -9,9 +9,12 @@ extern crate alloc;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
-use keystile_validator as validator;
-use zeroize::Zeroize;
+use keystile_validator::jwt::{TokenRecord, TokenState};
+use keystile_validator::wire::{PutIssuerError, put_issuer};
+use keystile_validator::{self as validator, Record};
+use zeroize::Zeroizing;
 
 use bindings::exports::keystile::validator::judging as wit;
 
@@ -28,40 +31,78 @@ mod bindings {
 struct Component;
 
 impl wit::Guest for Component {
+    type Issuers = Issuers;
+
     fn check(
         credential: Vec<u8>,
-        record: Option<wit::KeyRecord>,
+        record: Option<wit::CredentialRecord>,
         request: wit::Request,
         formats: Vec<wit::KeyFormat>,
+        issuers: Option<wit::IssuersBorrow<'_>>,
     ) -> wit::Verdict {
-        let verdicts = Self::check_batch(Vec::from([wit::Item { credential, record }]), request, formats);
-        verdicts.into_iter().next().unwrap_or(UNAVAILABLE)
+        let items = Vec::from([wit::Item { credential, record }]);
+        Self::check_batch(items, request, formats, issuers).into_iter().next().unwrap_or(UNAVAILABLE)
     }
 
-    fn check_batch(items: Vec<wit::Item>, request: wit::Request, formats: Vec<wit::KeyFormat>) -> Vec<wit::Verdict> {
+    fn check_batch(
+        items: Vec<wit::Item>,
+        request: wit::Request,
+        formats: Vec<wit::KeyFormat>,
+        issuers: Option<wit::IssuersBorrow<'_>>,
+    ) -> Vec<wit::Verdict> {
         let request = read_request(request);
         let formats: Option<Vec<_>> = formats.into_iter().map(read_format).collect();
-        let judge = |mut item: wit::Item| {
-            let verdict = match (item.record.map(read_record), &request, &formats) {
-                (None, Some(request), Some(formats)) => {
-                    write_verdict(validator::check(&item.credential, None, request, formats))
-                }
-                (Some(Some(record)), Some(request), Some(formats)) => {
-                    write_verdict(validator::check(&item.credential, Some(&record), request, formats))
-                }
-                _ => UNAVAILABLE,
-            };
-            // The memory goes back to the allocator as it is.
-            item.credential.zeroize();
-            verdict
+        let mut nobody = TokenState::empty();
+        // No second call runs meanwhile, so the state is always free.
+        let mut known = issuers.as_ref().and_then(|issuers| issuers.get::<Issuers>().0.try_borrow_mut().ok());
+        let state = known.as_deref_mut().unwrap_or(&mut nobody);
+        let mut judge = |credential: &[u8], record: Option<Record<'_>>| {
+            let (Some(request), Some(formats)) = (&request, &formats) else { return None };
+            validator::check_batch(&[(credential, record)], request, formats, state).pop().map(write_verdict)
         };
-        items.into_iter().map(judge).collect()
+        let judge_item = |item: wit::Item| {
+            // The memory goes back to the allocator as it is.
+            let credential = Zeroizing::new(item.credential);
+            let verdict = match item.record {
+                None => judge(&credential, None),
+                Some(wit::CredentialRecord::Key(record)) => {
+                    read_key_record(record).and_then(|record| judge(&credential, Some(Record::Key(&record))))
+                }
+                Some(wit::CredentialRecord::Token(record)) => {
+                    read_token_record(record).and_then(|record| judge(&credential, Some(Record::Token(&record))))
+                }
+            };
+            verdict.unwrap_or(UNAVAILABLE)
+        };
+        items.into_iter().map(judge_item).collect()
+    }
+}
+
+/// The issuers that a host has put, and the tokens that were verified with them.
+struct Issuers(RefCell<TokenState>);
+
+impl wit::GuestIssuers for Issuers {
+    fn new() -> Issuers {
+        Issuers(RefCell::new(TokenState::default()))
+    }
+
+    fn put(&self, document: String) -> Result<u32, wit::IssuerError> {
+        // It may hold secrets, and the memory goes back to the allocator as it is.
+        let document = Zeroizing::new(document);
+        // No second call runs meanwhile, so the state is always free.
+        let mut state = self.0.try_borrow_mut().map_err(|_| wit::IssuerError::NoIssuer)?;
+        let keys = put_issuer(document.as_bytes(), &mut state).map_err(write_issuer_error)?;
+        u32::try_from(keys).map_err(|_| wit::IssuerError::NoIssuer)
+    }
+
+    fn remove(&self, name: String) -> bool {
+        self.0.try_borrow_mut().is_ok_and(|mut state| state.issuers.remove(&name).is_some())
     }
 }
 
 const UNAVAILABLE: wit::Verdict = wit::Verdict::Deny(wit::Denial { code: wit::Code::Unavailable, retry_after: None });
 
-fn read_record(record: wit::KeyRecord) -> Option<validator::KeyRecord> {
+fn read_key_record(record: wit::KeyRecord) -> Option<validator::KeyRecord> {
     let digest = <[u8; 32]>::try_from(record.digest).ok()?;
     let rate = match record.rate {
         Some(rate) => Some(validator::Rate::new(rate.limit, rate.window).ok()?),
@@ -85,6 +126,11 @@ fn read_record(record: wit::KeyRecord) -> Option<validator::KeyRecord> {
         rate,
         starts_grace: record.starts_grace,
     })
+}
+
+fn read_token_record(record: wit::TokenRecord) -> Option<TokenRecord> {
+    let wit::TokenRecord { revoked, suspended, not_before } = record;
+    Some(TokenRecord { revoked, suspended, not_before: read_time(not_before)? })
 }
 
 fn read_request(request: wit::Request) -> Option<validator::Request> {
@@ -135,22 +181,49 @@ fn read_time(seconds: Option<u64>) -> Option<Option<validator::Timestamp>> {
 
 fn write_verdict(verdict: validator::Verdict) -> wit::Verdict {
     match verdict {
-        validator::Verdict::Allow(principal) => match principal.kind() {
-            validator::PrincipalKind::ApiKey => wit::Verdict::Allow(wit::Principal {
-                kind: wit::PrincipalKind::ApiKey,
-                key_id: principal.key_id().map(|key_id| key_id.to_string()).unwrap_or_default(),
-                owner: principal.owner().map(ToString::to_string),
-                environment: principal.environment().unwrap_or_default().to_string(),
-                scopes: principal.scopes().map(ToString::to_string).collect(),
-                expires_at: principal.expires_at().map(validator::Timestamp::unix),
-            }),
-            // A kind that this world cannot name is nobody.
-            _ => UNAVAILABLE,
-        },
+        // A principal that this world cannot name is nobody.
+        validator::Verdict::Allow(principal) => write_principal(&principal).map_or(UNAVAILABLE, wit::Verdict::Allow),
         validator::Verdict::Deny(denial) => wit::Verdict::Deny(wit::Denial {
             code: write_code(denial.code),
             retry_after: denial.retry_after.map(core::num::NonZeroU32::get),
         }),
+    }
+}
+
+fn write_principal(principal: &validator::Principal) -> Option<wit::Principal> {
+    let owned = |text: Option<&str>| text.map(ToString::to_string);
+    let scopes = principal.scopes().map(ToString::to_string).collect();
+    let seconds = validator::Timestamp::unix;
+    Some(match principal.kind() {
+        validator::PrincipalKind::ApiKey => wit::Principal::ApiKey(wit::KeyPrincipal {
+            key_id: principal.key_id()?.to_string(),
+            owner: owned(principal.owner()),
+            environment: principal.environment()?.to_string(),
+            scopes,
+            expires_at: principal.expires_at().map(seconds),
+        }),
+        validator::PrincipalKind::Jwt => wit::Principal::Jwt(wit::TokenPrincipal {
+            issuer: principal.issuer()?.to_string(),
+            subject: owned(principal.subject()),
+            organization: owned(principal.organization()),
+            environment: owned(principal.environment()),
+            scopes,
+            roles: principal.roles().map(ToString::to_string).collect(),
+            client_id: owned(principal.client_id()),
+            session_id: owned(principal.session_id()),
+            token_id: owned(principal.token_id()),
+            issued_at: principal.issued_at().map(seconds),
+            expires_at: principal.expires_at().map(seconds)?,
+        }),
+        _ => return None,
+    })
+}
+
+fn write_issuer_error(error: PutIssuerError) -> wit::IssuerError {
+    match error {
+        PutIssuerError::TooMany => wit::IssuerError::TooMany,
+        // And any reason that this world does not have yet.
+        _ => wit::IssuerError::NoIssuer,
     }
 }
 
