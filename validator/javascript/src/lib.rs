@@ -1,4 +1,5 @@
-//! The Keystile validator for JavaScript: one function over plain objects.
+//! The Keystile validator for JavaScript: a function for keys, and a class for keys and tokens, over
+//! plain objects.
 //!
 //! Objects cross the border as JSON, so that the same types that read JSON elsewhere read them here,
 //! and refuse members that nobody knows.
@@ -6,60 +7,113 @@
 // `wasm_bindgen` generates the code that crosses the border.
 #![allow(unsafe_code)]
 
-use js_sys::{JSON, JsString, Uint8Array};
-use keystile_validator::{KeyFormat, KeyRecord, Request};
-use serde::de::DeserializeOwned;
-use wasm_bindgen::prelude::*;
-use zeroize::Zeroize;
+use std::cell::{RefCell, RefMut};
 
-/// Judges one credential; the types are in `types.d.ts`.
+use js_sys::JSON;
+use keystile_validator::jwt::{Issuer, TokenState};
+use keystile_validator::{Code, KeyFormat, KeyRecord, Record, Request, Verdict, check_batch};
+use wasm_bindgen::prelude::*;
+
+use read::{CredentialRecord, Settings};
+
+mod read;
+
+/// Judges one key; the types are in `types.d.ts`.
 ///
 /// # Errors
 /// A JavaScript `TypeError` when an argument is not of its type.
 #[wasm_bindgen(skip_typescript)]
 pub fn check(credential: &JsValue, record: &JsValue, request: &JsValue, formats: &JsValue) -> Result<JsValue, JsValue> {
-    let record: Option<KeyRecord> = read(record, "record")?;
-    let request: Option<Request> = read(request, "request")?;
-    let request = request.ok_or_else(|| type_error("request: missing · give an object with at least `now`"))?;
-    let formats: Vec<KeyFormat> = read(formats, "formats")?.unwrap_or_default();
-    let mut credential = read_credential(credential)?;
-    let verdict = keystile_validator::check(&credential, record.as_ref(), &request, &formats);
-    // The memory goes back to the allocator as it is.
-    credential.zeroize();
-    let json = serde_json::to_string(&verdict).map_err(|error| type_error(&error.to_string()))?;
+    let record: Option<KeyRecord> = read::object(record, "record")?;
+    let request = read_request(request)?;
+    let formats: Vec<KeyFormat> = read::object(formats, "formats")?.unwrap_or_default();
+    let credential = read::credential(credential)?;
+    write_verdict(&keystile_validator::check(&credential, record.as_ref(), &request, &formats))
+}
+
+/// Judges keys and tokens by formats and issuers that are prepared once; the types are in
+/// `types.d.ts`.
+#[wasm_bindgen(skip_typescript)]
+pub struct Validator {
+    formats: Vec<KeyFormat>,
+    /// Borrowed only after every argument was read: reading runs JavaScript of the caller's, which
+    /// may come back here.
+    state: RefCell<TokenState>,
+}
+
+#[wasm_bindgen]
+impl Validator {
+    /// A validator with these formats and issuers, none where the settings name none.
+    ///
+    /// # Errors
+    /// A JavaScript `TypeError` when they are not of their types.
+    #[wasm_bindgen(constructor, skip_typescript)]
+    pub fn new(settings: &JsValue) -> Result<Validator, JsValue> {
+        let Settings { formats, issuers } = Settings::read(settings)?;
+        let mut state = TokenState::default();
+        for issuer in issuers {
+            put(issuer, &mut state)?;
+        }
+        Ok(Validator { formats, state: RefCell::new(state) })
+    }
+
+    /// Takes an issuer in place of the one of the same name; says how many of its keys can be used.
+    ///
+    /// # Errors
+    /// A JavaScript `TypeError` when it is no issuer, or there are too many; then nothing has changed.
+    #[wasm_bindgen(js_name = putIssuer, skip_typescript)]
+    pub fn put_issuer(&self, document: &JsValue) -> Result<u32, JsValue> {
+        let issuer = read::issuer(document, "issuer")?;
+        put(issuer, &mut *self.state()?)
+    }
+
+    /// Forgets the issuer of exactly this name; says whether there was one.
+    ///
+    /// # Errors
+    /// A JavaScript `TypeError` when the name is not a string.
+    #[wasm_bindgen(js_name = removeIssuer, skip_typescript)]
+    pub fn remove_issuer(&self, name: &JsValue) -> Result<bool, JsValue> {
+        let name = name.as_string();
+        let name = name.ok_or_else(|| type_error("name: not a string · give what the issuer has as `issuer`"))?;
+        Ok(self.state()?.issuers.remove(&name).is_some())
+    }
+
+    /// Judges one credential, a key or a token.
+    ///
+    /// # Errors
+    /// A JavaScript `TypeError` when an argument is not of its type.
+    #[wasm_bindgen(skip_typescript)]
+    pub fn check(&self, credential: &JsValue, record: &JsValue, request: &JsValue) -> Result<JsValue, JsValue> {
+        let record = CredentialRecord::read(record)?;
+        let record = record.as_ref().map(|record| match record {
+            CredentialRecord::Key(record) => Record::Key(record),
+            CredentialRecord::Token(record) => Record::Token(record),
+        });
+        let request = read_request(request)?;
+        let credential = read::credential(credential)?;
+        let verdict = check_batch(&[(&credential, record)], &request, &self.formats, &mut *self.state()?).pop();
+        write_verdict(&verdict.unwrap_or(Verdict::deny(Code::Unavailable)))
+    }
+
+    fn state(&self) -> Result<RefMut<'_, TokenState>, JsValue> {
+        self.state.try_borrow_mut().map_err(|_| type_error("the validator is in use · call it again afterwards"))
+    }
+}
+
+fn put(issuer: Issuer, state: &mut TokenState) -> Result<u32, JsValue> {
+    let keys = u32::try_from(issuer.keys().len()).unwrap_or(u32::MAX);
+    state.issuers.put(issuer).map_err(|error| type_error(&error.to_string()))?;
+    Ok(keys)
+}
+
+fn read_request(request: &JsValue) -> Result<Request, JsValue> {
+    let request = read::object(request, "request")?;
+    request.ok_or_else(|| type_error("request: missing · give an object with at least `now`"))
+}
+
+fn write_verdict(verdict: &Verdict) -> Result<JsValue, JsValue> {
+    let json = serde_json::to_string(verdict).map_err(|error| type_error(&error.to_string()))?;
     JSON::parse(&json)
-}
-
-/// A string is taken as UTF-8. Half a surrogate pair becomes U+FFFD, which no secret holds.
-fn read_credential(credential: &JsValue) -> Result<Vec<u8>, JsValue> {
-    if let Some(text) = credential.as_string() {
-        return Ok(text.into_bytes());
-    }
-    match credential.dyn_ref::<Uint8Array>() {
-        Some(bytes) => Ok(bytes.to_vec()),
-        None => Err(type_error("credential: neither a string nor a Uint8Array · give the presented key")),
-    }
-}
-
-/// Reads an argument; `null` and `undefined` are none.
-fn read<T: DeserializeOwned>(value: &JsValue, name: &str) -> Result<Option<T>, JsValue> {
-    if value.is_null() || value.is_undefined() {
-        return Ok(None);
-    }
-    // A function or a symbol has no JSON; the answer is then `undefined`, not a string.
-    // JSON would turn NaN and Infinity into null, and an expiry that is none never comes.
-    let mut keep_numbers = |name: JsString, value: JsValue| match value.as_f64() {
-        Some(number) if !number.is_finite() => Err(JsError::new(&format!("{}: not a number", String::from(name)))),
-        _ => Ok(Some(value)),
-    };
-    let json = JSON::stringify_with_replacer_func(value, &mut keep_numbers, None)
-        .map_err(|_| type_error(&format!("{name}: not finite or not plain · give an object of the documented type")))?;
-    let json = JsValue::from(json)
-        .dyn_into::<JsString>()
-        .map_err(|_| type_error(&format!("{name}: not a plain object · give one of the documented type")))?;
-    serde_json::from_str(&String::from(json))
-        .map(Some)
-        .map_err(|error| type_error(&format!("{name}: {error} · give an object of the documented type")))
 }
 
 fn type_error(message: &str) -> JsValue {
