@@ -38,9 +38,10 @@ check: wasm-target
 advisories:
 	cargo deny --log-level error check advisories
 
-## Speed, as ratios to native SHA-256 in the same run.
+## Speed, as ratios: keys to native SHA-256, tokens to native `jsonwebtoken`, each in the same run.
 bench: wasm-target
 	cargo bench --package keystile-tests --bench verify
+	cargo bench --package keystile-tests --bench tokens
 
 ## kill -9 at a random moment, 1,000 times.
 crash: wasm-target

@@ -1,4 +1,4 @@
-//! Builds the artifacts that the tests run: both core modules, the component, the JavaScript package.
+//! Builds the artifacts that the tests run: the core modules, the component, the JavaScript package.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let builder = Builder::new(out.join("target"));
     fs::write(out.join("baseline.wasm"), builder.core_module(Build::Baseline)?)?;
     fs::write(out.join("wide.wasm"), builder.core_module(Build::WideArithmetic)?)?;
+    fs::write(out.join("primitives.wasm"), builder.primitives_module()?)?;
     fs::write(out.join("component.wasm"), builder.component()?)?;
     builder.javascript_package(out.join("javascript"))?;
     println!("cargo::rustc-env=KEYSTILE_ARTIFACTS={}", out.display());

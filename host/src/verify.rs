@@ -211,7 +211,7 @@ fn only_of(verdict: Verdict, hints: Option<RecordHints>) -> Verdict {
 }
 
 /// Key formats in binary form: none.
-const NO_FORMATS: &[u8] = &[1, 0];
+pub(crate) const NO_FORMATS: &[u8] = &[1, 0];
 /// Room that a message leaves for items beside request and formats, and its answer for verdicts.
 const ROOM: usize = MAX_MESSAGE_LEN / 2;
 /// What an item takes beside its credential and record, in the message and in the answer.

@@ -18,6 +18,10 @@ use keystile::{
 };
 use sha2::{Digest as _, Sha256};
 
+use report::Report;
+
+mod report;
+
 const NATIVE: &str = "native SHA-256 of 44 bytes";
 /// Set in the process that only opens this store.
 const OPEN: &str = "KEYSTILE_BENCH_OPEN";
@@ -38,7 +42,9 @@ fn main() {
     for keys in [1_000, 100_000, largest] {
         bench_store(&mut criterion, &mut report, folder.path(), keys);
     }
-    report.print(largest);
+    report.print(NATIVE);
+    let growth = report.ratio(&format!("verify, {largest} keys"), "verify, 1000 keys");
+    println!("growth from 1,000 to {largest} keys: {growth:.2}×");
     bench_process(folder.path());
 }
 
@@ -169,45 +175,4 @@ fn resident_bytes() -> usize {
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|number| number.parse().ok());
     kibibytes.map_or(0, |number: usize| number * 1024)
-}
-
-/// Mean times by name, as criterion estimated them.
-#[derive(Default)]
-struct Report(Vec<(String, f64)>);
-
-impl Report {
-    /// Measures, and remembers the mean: criterion keeps its own figures to itself.
-    fn time<T>(&mut self, criterion: &mut Criterion, name: &str, mut measured: impl FnMut() -> T) {
-        let mut fastest = f64::INFINITY;
-        criterion.bench_function(name, |bencher| {
-            bencher.iter_custom(|iterations| {
-                let started = Instant::now();
-                for _ in 0..iterations {
-                    black_box(measured());
-                }
-                let took = started.elapsed();
-                // Other work on the machine only ever adds time, so the fastest sample says most. The
-                // few short ones of the warm-up say nothing.
-                if iterations >= 50 {
-                    fastest = fastest.min(took.as_secs_f64() / iterations as f64);
-                }
-                took
-            });
-        });
-        self.0.push((name.to_owned(), fastest));
-    }
-
-    fn of(&self, name: &str) -> f64 {
-        self.0.iter().find(|(known, _)| known == name).map_or(f64::NAN, |(_, time)| *time)
-    }
-
-    fn print(&self, largest: usize) {
-        let native = self.of(NATIVE);
-        println!("\n{:<36} {:>12} {:>10}", "fastest sample", "ns", "ratio");
-        for (name, time) in &self.0 {
-            println!("{name:<36} {:>12.0} {:>9.1}×", time * 1e9, time / native);
-        }
-        let growth = self.of(&format!("verify, {largest} keys")) / self.of("verify, 1000 keys");
-        println!("{:<36} {:>12} {growth:>9.2}×", format!("growth from 1,000 to {largest} keys"), "");
-    }
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Where the artifacts under test are: `baseline.wasm`, `wide.wasm`, `component.wasm` and the folder
-/// `javascript`.
+/// Where the artifacts under test are: `baseline.wasm`, `wide.wasm`, `primitives.wasm`, `component.wasm` and
+/// the folder `javascript`.
 pub fn artifacts() -> &'static Path {
     Path::new(env!("KEYSTILE_ARTIFACTS"))
 }

@@ -5,6 +5,7 @@
 mod cli;
 mod conformance;
 mod crash;
+mod kinds;
 mod model;
 mod modules;
 mod processes;
@@ -12,6 +13,7 @@ mod restore;
 mod sandbox;
 mod systems;
 mod traps;
+mod vectors;
 mod withstand;
 
 #[test]

@@ -7,9 +7,10 @@ use wasmtime::{Config, Engine, Module};
 /// The largest a core module may grow to before somebody has to say why, in bytes.
 const MAX_CORE_MODULE: usize = 640 * 1024;
 
-const EXPORTS: [&str; 9] = [
+const EXPORTS: [&str; 10] = [
     "keystile_abi_version",
     "keystile_check",
+    "keystile_check_jws",
     "keystile_forget_issuers",
     "keystile_input",
     "keystile_input_size",

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use keystile::Code;
 use keystile::sandbox::{IssuerDocument, Sandbox, SandboxError, SandboxFailure, SandboxOptions, engine_config};
 use wasmtime::Engine;
 
@@ -23,6 +24,8 @@ struct Guest<'a> {
     misbehave: &'a str,
     /// Runs when an issuer is put; must leave an `i32`.
     put_issuer: &'a str,
+    /// Runs when a signature is asked for; must leave an `i32`.
+    check_jws: &'a str,
     more: &'a str,
 }
 
@@ -35,12 +38,14 @@ const HONEST: Guest<'static> = Guest {
     output_size: "i32.const 262144",
     misbehave: "i32.const 0",
     put_issuer: "i32.const 1",
+    check_jws: "i32.const 0",
     more: "",
 };
 
 impl Guest<'_> {
     fn text(&self) -> String {
-        let Guest { memory, version, input, input_size, output, output_size, misbehave, put_issuer, more } = self;
+        let Guest { memory, version, input, input_size, output, output_size, misbehave, put_issuer, check_jws, more } =
+            self;
         format!(
             r#"(module
                 {more}
@@ -52,6 +57,7 @@ impl Guest<'_> {
                 (func (export "keystile_output_size") (result i32) {output_size})
                 (func (export "keystile_put_issuer") (param i32) (result i32) {put_issuer})
                 (func (export "keystile_forget_issuers") (result i32) i32.const 0)
+                (func (export "keystile_check_jws") (param i32) (result i32) {check_jws})
                 (func $check (export "keystile_check") (param $length i32) (result i32)
                     (if (result i32) (i32.eqz (local.get $length))
                         (then {misbehave})
@@ -292,6 +298,7 @@ fn a_module_that_lacks_an_export_is_refused() {
         "keystile_put_issuer",
         "keystile_forget_issuers",
         "keystile_check",
+        "keystile_check_jws",
     ] {
         let without = text.replace(&format!(r#"(export "{name}")"#), "");
         let error = load(&without, options()).unwrap_err();
@@ -423,4 +430,22 @@ fn an_issuer_that_does_not_fit_the_buffer_is_not_put() {
     assert_eq!(token, Err(SandboxFailure::NotEncoded));
     sandbox.set_issuers(vec![IssuerDocument::new("https://id.example", "x".repeat(262_144))]);
     assert_eq!(sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len())).unwrap(), 7);
+}
+
+#[test]
+fn a_guest_that_answers_nonsense_on_a_signature_is_not_believed() {
+    let answer = |check_jws: &str| {
+        let sandbox = Guest { check_jws, ..HONEST }.load(hasty()).unwrap();
+        let answer = sandbox.check_jws("jws", b"a.b.c");
+        assert_eq!(behave(&sandbox).unwrap(), 7, "{check_jws}");
+        answer
+    };
+    assert_eq!(answer("i32.const 0"), Ok(Ok(())));
+    assert_eq!(answer("i32.const 9"), Ok(Err(Code::BadSignature)));
+    for (nonsense, length) in [("i32.const 22", 22), ("i32.const 256", 256), ("i32.const 0x7fffffff", 0x7fff_ffff)] {
+        assert_eq!(answer(nonsense), Err(SandboxFailure::BadAnswer { length }));
+    }
+    assert_eq!(answer("i32.const -2"), Err(SandboxFailure::Rejected { code: -2 }));
+    assert!(matches!(answer("unreachable"), Err(SandboxFailure::Trap { .. })));
+    assert!(matches!(answer("(loop $forever (br $forever)) i32.const 0"), Err(SandboxFailure::Deadline { .. })));
 }

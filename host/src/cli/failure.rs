@@ -109,6 +109,7 @@ failures!(
     RevokeTokenError,
     RotateKeyError,
     RotateSigningKeyError,
+    SandboxError,
     SetSettingsError,
     ShowIssuerError,
     ShowKeyError,
@@ -236,7 +237,7 @@ impl Classified for RevokeTokenError {
             RevokeTokenError::Unknown => (Exit::Conflict, "unknown_token"),
             RevokeTokenError::NoTokenId => CONFLICT,
             RevokeTokenError::TokenId | RevokeTokenError::Issuer => FIELD,
-            RevokeTokenError::Key(error) => error.class(),
+            RevokeTokenError::Sandbox(_) => (Exit::CannotSay, "sandbox"),
             RevokeTokenError::Store(error) => error.class(),
         }
     }

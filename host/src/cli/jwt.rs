@@ -3,23 +3,26 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::jwt::{
-    Algorithm, Claims, Issuer, IssuerError, IssuerSettings, Issuers, JwtError, KeyProblem, KeyRules, KeySet,
-    KeySetError, SmallExponent, UnverifiedJws, UnverifiedJwt, VerifiedJws, VerifiedJwt,
+    Algorithm, Issuer, IssuerError, IssuerSettings, Issuers, JwtError, KeyProblem, KeySetError, UnverifiedJws,
+    UnverifiedJwt,
 };
+use keystile_validator::wire::Item;
 use serde::Serialize;
 
 use super::args::{JwsCheckArgs, JwtCheckArgs};
 use super::failure::{Exit, Failure, PAIR};
+use super::json::VerdictJson;
 use super::key_files::read_keys;
 use super::lines::Lines;
-use super::output::{BAD, GOOD, HINT, Output};
-use super::people::{NONE, joined, printable};
+use super::output::{GOOD, HINT, Output};
+use super::people::printable;
 use super::session::Session;
-use super::verify::{Presented, Source, unreadable};
+use super::verify::{Presented, Source, exit_of, tell, unreadable};
 use crate::bounds::MAX_CREDENTIAL_LEN;
 use crate::issuers::is_hmac;
-use crate::text::rfc3339;
-use crate::{Clock as _, SystemClock, Timestamp};
+use crate::sandbox::{IssuerDocument, Sandbox, SandboxOptions};
+use crate::verify::NO_FORMATS;
+use crate::{Clock as _, Code, Request, SystemClock, Timestamp, Verdict};
 
 /// Judges one token, or one after the other.
 pub(super) fn check_jwt(args: JwtCheckArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -33,26 +36,18 @@ pub(super) fn check_jwt(args: JwtCheckArgs, session: &mut Session<'_>) -> Result
         secrets: args.alg.iter().copied().any(is_hmac),
         ..IssuerSettings::new(args.issuer, args.alg)
     };
-    let issuer = Issuer::new(settings, read_keys(&args.jwks)?.as_bytes())?;
-    tell_unused(issuer.problems(), session);
-    let mut issuers = Issuers::default();
-    issuers.put(issuer)?;
+    let judge = Judge::new(Issuer::new(settings, read_keys(&args.jwks)?.as_bytes())?, session)?;
     each(source, session, |token, output, in_json| {
         let now = args.now.unwrap_or_else(|| SystemClock.now());
-        let verdict = UnverifiedJwt::parse(token).and_then(|jwt| jwt.verify(&issuers, now, None));
-        let exit = exit_of(&verdict);
+        let verdict = judge.token(token, now);
+        let reason = verdict.code().and_then(|code| judge.reason_of_token(code, token, now));
         if in_json {
-            output.json(&match &verdict {
-                Ok(jwt) => TokenVerdict::Allow(Allowed::from(jwt)),
-                Err(error) => TokenVerdict::Deny(Denied::from(error)),
-            })?;
+            output.json(&WithReason { verdict: VerdictJson::from(&verdict), reason })?;
         } else {
-            match &verdict {
-                Ok(jwt) => tell_allow(jwt.claims(), output)?,
-                Err(error) => tell_deny(error, output)?,
-            }
+            tell(&verdict, output)?;
+            tell_reason(reason.as_deref(), output);
         }
-        Ok(exit)
+        Ok(exit_of(&verdict))
     })
 }
 
@@ -60,36 +55,94 @@ pub(super) fn check_jwt(args: JwtCheckArgs, session: &mut Session<'_>) -> Result
 pub(super) fn check_jws(args: JwsCheckArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let presented = Presented { what: "JWS", variable: "JWS", command: "jws check …" };
     let source = Source::new(args.jws, session.stdin_is_terminal, &presented)?;
-    let rules = KeyRules { secrets: true, small_exponent: SmallExponent::Refuse };
+    let algorithms = if args.alg.is_empty() { Algorithm::ALL.to_vec() } else { args.alg };
+    let settings = IssuerSettings { secrets: true, ..IssuerSettings::new(THE_KEY, algorithms) };
     let text = read_keys(&args.jwk)?;
-    let keys = match KeySet::from_jwks(text.as_bytes(), rules) {
-        Err(KeySetError::NoKeys) => KeySet::from_jwk(text.as_bytes(), rules),
-        set => set,
+    let issuer = match Issuer::new(settings.clone(), text.as_bytes()) {
+        Err(IssuerError::KeySet(KeySetError::NoKeys)) => Issuer::with_key(settings, text.as_bytes()),
+        issuer => issuer,
     };
-    let keys = keys?;
-    tell_unused(keys.problems(), session);
-    let algorithms = if args.alg.is_empty() { Algorithm::ALL } else { &args.alg };
+    let judge = Judge::new(issuer?, session)?;
     let with_payload = args.payload;
     each(source, session, |jws, output, in_json| {
-        let verdict = UnverifiedJws::parse(jws).and_then(|jws| jws.verify(&keys, algorithms));
-        let exit = exit_of(&verdict);
-        if in_json {
-            output.json(&match &verdict {
-                Ok(jws) => SignatureVerdict::Allow(Signed::new(jws, with_payload)),
-                Err(error) => SignatureVerdict::Deny(Denied::from(error)),
-            })?;
-        } else {
-            match &verdict {
-                Ok(jws) if with_payload => output.raw(jws.payload())?,
-                Ok(jws) => {
-                    let header = printable(jws.header());
+        let verdict = judge.signature(jws);
+        // What was signed is read here, when it is known to be signed.
+        let signed = UnverifiedJws::parse(jws).ok().filter(|_| verdict.is_ok());
+        let exit = match (verdict, signed) {
+            (Ok(()), Some(signed)) => {
+                if in_json {
+                    output.json(&SignatureVerdict::Allow(Signed::new(&signed, with_payload)))?;
+                } else if with_payload {
+                    output.raw(signed.dangerous_payload())?;
+                } else {
+                    let header = printable(signed.dangerous_header());
                     output.line(format_args!("{GOOD}allow{GOOD:#}  the signature is good  {header}"))?;
                 }
-                Err(error) => tell_deny(error, output)?,
+                Exit::Done
             }
-        }
+            (verdict, _) => {
+                let verdict = Verdict::deny(verdict.err().unwrap_or(Code::Unavailable));
+                let reason = verdict.code().and_then(|code| judge.reason_of_signature(code, jws));
+                if in_json {
+                    output.json(&WithReason { verdict: VerdictJson::from(&verdict), reason })?;
+                } else {
+                    tell(&verdict, output)?;
+                    tell_reason(reason.as_deref(), output);
+                }
+                exit_of(&verdict)
+            }
+        };
         Ok(exit)
     })
+}
+
+/// The name of the issuer that holds the key of a check of signatures.
+const THE_KEY: &str = "jws";
+
+/// The validator in its sandbox, which gives the verdicts; and the same issuer outside of it, for
+/// reasons.
+struct Judge {
+    sandbox: Sandbox,
+    /// Without tables: a reason need not come fast.
+    issuers: Issuers,
+    name: String,
+}
+
+impl Judge {
+    fn new(issuer: Issuer, session: &mut Session<'_>) -> Result<Judge, Failure> {
+        tell_unused(issuer.problems(), session);
+        let sandbox = Sandbox::new(SandboxOptions::default())?;
+        let name = issuer.name().to_owned();
+        sandbox.set_issuers(vec![IssuerDocument::new(name.as_str(), issuer.to_json())]);
+        let mut issuers = Issuers::with_table_limit(0);
+        issuers.put(issuer)?;
+        Ok(Judge { sandbox, issuers, name })
+    }
+
+    fn token(&self, token: &[u8], now: Timestamp) -> Verdict {
+        self.sandbox.judge_token(Item { credential: token, record: None }, &Request::at(now), NO_FORMATS)
+    }
+
+    fn signature(&self, jws: &[u8]) -> Result<(), Code> {
+        self.sandbox.check_jws(&self.name, jws).unwrap_or(Err(Code::Unavailable))
+    }
+
+    /// Which rule the token breaks. `None`: it is denied for something else.
+    fn reason_of_token(&self, code: Code, token: &[u8], now: Timestamp) -> Option<String> {
+        let verified = UnverifiedJwt::parse(token).and_then(|jwt| jwt.verify(&self.issuers, now, None));
+        reason(code, verified.err())
+    }
+
+    fn reason_of_signature(&self, code: Code, jws: &[u8]) -> Option<String> {
+        let issuer = self.issuers.get(&self.name)?;
+        let algorithms = &issuer.settings().algorithms;
+        let verified = UnverifiedJws::parse(jws).and_then(|jws| jws.verify(issuer.keys(), algorithms));
+        reason(code, verified.err())
+    }
+}
+
+fn reason(code: Code, error: Option<JwtError>) -> Option<String> {
+    error.filter(|error| error.code() == code).map(|error| error.to_string())
 }
 
 /// Tells of keys that do not count.
@@ -131,104 +184,27 @@ fn each(
     }
 }
 
-fn exit_of<T>(verdict: &Result<T, JwtError>) -> Exit {
-    if verdict.is_ok() { Exit::Done } else { Exit::Denied }
+/// What only who checks a token should see.
+fn tell_reason(reason: Option<&str>, output: &mut Output<'_>) {
+    if let Some(reason) = reason {
+        output.note(format_args!("{HINT}why:{HINT:#} {}", printable(reason).replace(PAIR, "; ")));
+    }
 }
 
-fn tell_allow(claims: &Claims, output: &mut Output<'_>) -> Result<(), Failure> {
-    let scopes: Vec<&str> = claims.scopes().collect();
-    output.line(format_args!(
-        "{GOOD}allow{GOOD:#}  sub={} org={} scopes={} expires={}",
-        printable(claims.subject().unwrap_or(NONE)),
-        printable(claims.organization().unwrap_or(NONE)),
-        printable(&joined(&scopes)),
-        rfc3339(claims.expires_at()),
-    ))
-}
-
-/// The verdict as everybody sees it, and beside it what only who checks a token should.
-fn tell_deny(error: &JwtError, output: &mut Output<'_>) -> Result<(), Failure> {
-    let code = error.code();
-    output.line(format_args!("{BAD}deny{BAD:#}   {code} ({})  {}", code.status(), code.message()))?;
-    let reason = printable(&error.to_string());
-    output.note(format_args!("{HINT}why:{HINT:#} {}", reason.replace(PAIR, "; ")));
-    Ok(())
-}
-
-/// The verdict on a token.
+/// A verdict, and more than a caller may be told.
 #[derive(Serialize)]
-#[serde(tag = "verdict", rename_all = "lowercase")]
-enum TokenVerdict<'a> {
-    Allow(Allowed<'a>),
-    Deny(Denied),
+struct WithReason<'a> {
+    #[serde(flatten)]
+    verdict: VerdictJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
-/// The verdict on a signature.
+/// The verdict on a good signature.
 #[derive(Serialize)]
 #[serde(tag = "verdict", rename_all = "lowercase")]
 enum SignatureVerdict<'a> {
     Allow(Signed<'a>),
-    Deny(Denied),
-}
-
-#[derive(Serialize)]
-struct Allowed<'a> {
-    principal: TokenPrincipal<'a>,
-}
-
-/// Who a token is for.
-#[derive(Serialize)]
-struct TokenPrincipal<'a> {
-    kind: &'static str,
-    issuer: &'a str,
-    subject: Option<&'a str>,
-    organization: Option<&'a str>,
-    scopes: Vec<&'a str>,
-    audiences: Vec<&'a str>,
-    client_id: Option<&'a str>,
-    token_id: Option<&'a str>,
-    session_id: Option<&'a str>,
-    issued_at: Option<String>,
-    not_before: Option<String>,
-    expires_at: String,
-}
-
-impl<'a> From<&'a VerifiedJwt> for Allowed<'a> {
-    fn from(jwt: &'a VerifiedJwt) -> Allowed<'a> {
-        let claims = jwt.claims();
-        let time = |at: Option<Timestamp>| at.map(rfc3339);
-        let principal = TokenPrincipal {
-            kind: "token",
-            issuer: claims.issuer(),
-            subject: claims.subject(),
-            organization: claims.organization(),
-            scopes: claims.scopes().collect(),
-            audiences: claims.audiences().collect(),
-            client_id: claims.client_id(),
-            token_id: claims.token_id(),
-            session_id: claims.session_id(),
-            issued_at: time(claims.issued_at()),
-            not_before: time(claims.not_before()),
-            expires_at: rfc3339(claims.expires_at()),
-        };
-        Allowed { principal }
-    }
-}
-
-#[derive(Serialize)]
-struct Denied {
-    code: &'static str,
-    status: u16,
-    message: &'static str,
-    /// More than a caller may be told.
-    reason: String,
-}
-
-impl From<&JwtError> for Denied {
-    fn from(error: &JwtError) -> Denied {
-        let code = error.code();
-        Denied { code: code.as_str(), status: code.status(), message: code.message(), reason: error.to_string() }
-    }
 }
 
 #[derive(Serialize)]
@@ -241,11 +217,11 @@ struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    fn new(jws: &'a VerifiedJws, with_payload: bool) -> Signed<'a> {
-        let payload = with_payload.then(|| jws.payload());
+    fn new(jws: &'a UnverifiedJws<'_>, with_payload: bool) -> Signed<'a> {
+        let payload = with_payload.then(|| jws.dangerous_payload());
         let text = payload.and_then(|payload| std::str::from_utf8(payload).ok());
         Signed {
-            header: serde_json::from_str(jws.header()).unwrap_or_default(),
+            header: serde_json::from_str(jws.dangerous_header()).unwrap_or_default(),
             payload: text,
             payload_base64url: payload.filter(|_| text.is_none()).map(|payload| URL_SAFE_NO_PAD.encode(payload)),
         }

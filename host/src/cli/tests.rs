@@ -152,8 +152,8 @@ fn a_token_is_judged_without_a_store() {
     let principal = &allowed.json()["principal"];
     assert_eq!(principal["subject"], "usr_7");
     assert_eq!(principal["scopes"], json!(["invoices:read", "invoices:write"]));
-    assert_eq!(principal["audiences"], json!(["shop", "desk"]));
-    assert_eq!((&principal["organization"], &principal["token_id"]), (&json!("acme"), &json!("t1")));
+    assert_eq!(principal["kind"], "jwt", "as `keystile verify` answers");
+    assert_eq!((&principal["org_id"], &principal["token_id"]), (&json!("acme"), &json!("t1")));
     assert_eq!(principal["expires_at"], "2023-11-14T22:23:20Z");
 
     let now = ["--now", "1700000000"];
@@ -177,7 +177,7 @@ fn a_token_is_judged_without_a_store() {
         ),
         (&now, &ed_token(&json!({ "iss": "https://other.example", "exp": 1_700_000_600 })), "unknown_issuer"),
         (&now, &"a.b".to_owned(), "malformed"),
-        (&now, &String::new(), "malformed"),
+        (&now, &String::new(), "missing_credential"),
     ] {
         let ran = check(options, token);
         assert_eq!(ran.code(), expected, "{options:?} {ran:?}");
@@ -195,7 +195,7 @@ fn people_are_told_why() {
     let start = ["jwt", "check", "--issuer", "https://id.example", "--jwks", &jwks, "--alg", "EdDSA"];
     let token = ed_token(&claims());
     let allowed = place.run(&[&start[..], &["--now", "1700000000", &token]].concat());
-    let expected = "allow  sub=usr_7 org=acme scopes=invoices:read,invoices:write expires=2023-11-14T22:23:20Z\n";
+    let expected = "allow  jwt sub=usr_7 org=acme issuer=https://id.example scopes=invoices:read,invoices:write\n";
     assert_eq!((allowed.exit, allowed.stdout.as_str()), (Exit::Done, expected));
     assert!(allowed.stderr.contains("not used: key 1 (`x`)"), "{allowed:?}");
     let denied = place.run(&[&start[..], &["--now", "1800000000", &token]].concat());
@@ -215,7 +215,7 @@ fn many_tokens_are_answered_one_a_line() {
     let start = ["jwt", "check", "--issuer", "https://id.example", "--jwks", &jwks, "--alg", "EdDSA"];
     let ran = place.run_with(&[&start[..], &["--now", "1700000000", "-"]].concat(), &input);
     let codes: Vec<_> = ran.lines().iter().map(code).collect();
-    assert_eq!(codes, ["allow", "malformed", "malformed", "invalid_claim"]);
+    assert_eq!(codes, ["allow", "missing_credential", "malformed", "invalid_claim"]);
     assert_eq!(ran.exit, Exit::Denied);
     let long = "a".repeat(crate::bounds::MAX_CREDENTIAL_LEN + 10);
     let ran = place.run_with(&[&start[..], &["-"]].concat(), &format!("{long}\n{}\n", ed_token(&claims())));

@@ -43,7 +43,7 @@ pub(super) fn verify(args: VerifyArgs, session: &mut Session<'_>) -> Result<Exit
             let mut lines = Lines::new(session.stdin, MAX_CREDENTIAL_LEN);
             let verdict = judge.verdict(lines.rest().map_err(unreadable)?.bytes);
             drop(lines);
-            tell(&verdict, session)?;
+            tell(&verdict, &mut session.output)?;
             Ok(exit_of(&verdict))
         }
         Source::EachLine => each_line(&mut judge, session),
@@ -126,7 +126,7 @@ impl Judge {
 
 fn one(judge: &mut Judge, credential: &[u8], session: &mut Session<'_>) -> Result<Exit, Failure> {
     let verdict = judge.verdict(credential);
-    tell(&verdict, session)?;
+    tell(&verdict, &mut session.output)?;
     Ok(exit_of(&verdict))
 }
 
@@ -150,18 +150,16 @@ fn each_line(judge: &mut Judge, session: &mut Session<'_>) -> Result<Exit, Failu
     }
 }
 
-fn tell(verdict: &Verdict, session: &mut Session<'_>) -> Result<(), Failure> {
-    if session.output.is_json() {
-        return session.output.json(&VerdictJson::from(verdict));
+pub(super) fn tell(verdict: &Verdict, output: &mut Output<'_>) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.json(&VerdictJson::from(verdict));
     }
     match verdict {
-        Verdict::Allow(principal) => {
-            session.output.line(format_args!("{GOOD}allow{GOOD:#}  {}", in_one_line(principal)))
-        }
+        Verdict::Allow(principal) => output.line(format_args!("{GOOD}allow{GOOD:#}  {}", in_one_line(principal))),
         Verdict::Deny(denial) => {
             let code = denial.code;
             let wait = denial.retry_after.map(|seconds| format!(" (in {seconds}s)")).unwrap_or_default();
-            session.output.line(format_args!("{BAD}deny{BAD:#}   {code} ({})  {}{wait}", code.status(), code.message()))
+            output.line(format_args!("{BAD}deny{BAD:#}   {code} ({})  {}{wait}", code.status(), code.message()))
         }
     }
 }
@@ -183,7 +181,7 @@ fn in_one_line(principal: &Principal) -> String {
     line
 }
 
-fn exit_of(verdict: &Verdict) -> Exit {
+pub(super) fn exit_of(verdict: &Verdict) -> Exit {
     match verdict.code() {
         None => Exit::Done,
         Some(Code::Unavailable | Code::StaleBundle) => Exit::CannotSay,

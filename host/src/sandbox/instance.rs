@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-use keystile_validator::wire;
+use keystile_validator::Code;
+use keystile_validator::wire::{self, JwsMessage};
 use wasmtime::{Engine, Memory, Module, ResourceLimiter, Store, Trap, TypedFunc, WasmParams, WasmResults};
 
 use super::issuers::IssuerSet;
@@ -24,6 +25,7 @@ pub(super) struct Instance {
     store: Store<Quota>,
     memory: Memory,
     check: TypedFunc<u32, i32>,
+    check_jws: TypedFunc<u32, i32>,
     put_issuer: TypedFunc<u32, i32>,
     forget_issuers: TypedFunc<(), i32>,
     issuers: IssuerSet,
@@ -49,6 +51,7 @@ impl Instance {
         }
         let memory = guest.get_memory(&mut store, "memory").ok_or(SandboxError::BadExport { name: "memory" })?;
         let check = function::<u32, i32>(&guest, &mut store, "keystile_check")?;
+        let check_jws = function::<u32, i32>(&guest, &mut store, "keystile_check_jws")?;
         let put_issuer = function::<u32, i32>(&guest, &mut store, "keystile_put_issuer")?;
         let forget_issuers = function::<(), i32>(&guest, &mut store, "keystile_forget_issuers")?;
         let mut buffer = |name, address_of, size_of| {
@@ -66,7 +69,8 @@ impl Instance {
                 size: output.len() as i32,
             });
         }
-        Ok(Self { store, memory, check, put_issuer, forget_issuers, issuers: IssuerSet::default(), input, output })
+        let issuers = IssuerSet::default();
+        Ok(Self { store, memory, check, check_jws, put_issuer, forget_issuers, issuers, input, output })
     }
 
     /// Makes the guest know these issuers. After a failure it knows some of them: the instance must be
@@ -108,8 +112,37 @@ impl Instance {
         fill: impl FnOnce(&mut [u8]) -> Option<usize>,
         read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, SandboxFailure> {
-        // The memory of a guest never shrinks, so both ranges stay inside; they are checked all the
-        // same.
+        let length = self.ask(self.check.clone(), limits, fill)?;
+        let output = self.memory.data(&self.store).get(self.output.clone());
+        let answer = output
+            .and_then(|output| output.get(..usize::try_from(length).ok()?))
+            .ok_or(SandboxFailure::BadLength { length })?;
+        read(answer).ok_or(SandboxFailure::BadAnswer { length })
+    }
+
+    /// Asks the guest for the signature of a JWS.
+    pub(super) fn check_jws(
+        &mut self,
+        limits: &Limits,
+        message: &JwsMessage<'_>,
+    ) -> Result<Result<(), Code>, SandboxFailure> {
+        let answer = self.ask(self.check_jws.clone(), limits, |buffer| message.write_to(buffer).ok())?;
+        match u8::try_from(answer).map(Code::from_number) {
+            Ok(_) if answer == 0 => Ok(Ok(())),
+            Ok(Some(code)) => Ok(Err(code)),
+            _ => Err(SandboxFailure::BadAnswer { length: answer }),
+        }
+    }
+
+    /// Calls an export of the guest with what `fill` wrote into its input buffer; its answer, which is
+    /// no negative number.
+    fn ask(
+        &mut self,
+        export: TypedFunc<u32, i32>,
+        limits: &Limits,
+        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<u32, SandboxFailure> {
+        // The memory of a guest never shrinks, so the range stays inside; it is checked all the same.
         let Some(input) = self.memory.data_mut(&mut self.store).get_mut(self.input.clone()) else {
             return Err(SandboxFailure::NotEncoded);
         };
@@ -122,16 +155,8 @@ impl Instance {
         };
 
         self.store.set_epoch_deadline(limits.ticks);
-        let answer = self.check.call(&mut self.store, length).map_err(|error| failure(&error, limits))?;
-
-        let Ok(length) = u32::try_from(answer) else {
-            return Err(SandboxFailure::Rejected { code: answer });
-        };
-        let output = self.memory.data(&self.store).get(self.output.clone());
-        let answer = output
-            .and_then(|output| output.get(..usize::try_from(length).ok()?))
-            .ok_or(SandboxFailure::BadLength { length })?;
-        read(answer).ok_or(SandboxFailure::BadAnswer { length })
+        let answer = export.call(&mut self.store, length).map_err(|error| failure(&error, limits))?;
+        u32::try_from(answer).map_err(|_| SandboxFailure::Rejected { code: answer })
     }
 }
 

@@ -13,6 +13,8 @@
 
 use std::fmt;
 
+use keystile_validator::wire::{Item, JwsMessage, Message, decode_verdict};
+use keystile_validator::{Code, Request, Verdict};
 use wasmtime::{Engine, ExternType, Module, ValType};
 
 // The sandbox
@@ -137,6 +139,37 @@ impl Sandbox {
         self.told(self.pool.check(Knows::Issuers, fill, read))
     }
 
+    /// Judges one token by the issuers; a failure denies it as `unavailable`.
+    pub(crate) fn judge_token(&self, token: Item<'_>, request: &Request, formats: &[u8]) -> Verdict {
+        let result = self.check_tokens(
+            |buffer| Message { request, formats, items: &[token] }.write_to(buffer).ok(),
+            |answer| match decode_verdict(answer) {
+                Ok((verdict, [])) => Some(verdict),
+                _ => None,
+            },
+        );
+        result.unwrap_or(Verdict::deny(Code::Unavailable))
+    }
+
+    /// Verifies the signature of a JWS by the keys and algorithms of the issuer of this name, and
+    /// nothing else of it: neither times nor claims. The code says why it is not good.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::check_tokens`].
+    ///
+    /// ```
+    /// use keystile::Code;
+    /// use keystile::sandbox::{Sandbox, SandboxOptions};
+    ///
+    /// let sandbox = Sandbox::new(SandboxOptions::default())?;
+    /// assert_eq!(sandbox.check_jws("me", b"eyJhbGciOiJIUzI1NiJ9.aGk.AAAA")?, Err(Code::UnknownIssuer));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_jws(&self, issuer: &str, jws: &[u8]) -> Result<Result<(), Code>, SandboxFailure> {
+        self.told(self.pool.check_jws(&JwsMessage { issuer, jws }))
+    }
+
     /// Sets the issuers that tokens are judged by, in place of those before. Checks that begin after
     /// this returned judge by them.
     pub fn set_issuers(&self, documents: Vec<IssuerDocument>) {
@@ -197,7 +230,7 @@ fn check_shape(module: &Module) -> Result<(), SandboxError> {
 }
 
 /// The exported functions and how many `i32` each takes; each returns one.
-const FUNCTIONS: [(&str, usize); 8] = [
+const FUNCTIONS: [(&str, usize); 9] = [
     ("keystile_abi_version", 0),
     ("keystile_input", 0),
     ("keystile_input_size", 0),
@@ -206,6 +239,7 @@ const FUNCTIONS: [(&str, usize); 8] = [
     ("keystile_put_issuer", 1),
     ("keystile_forget_issuers", 0),
     ("keystile_check", 1),
+    ("keystile_check_jws", 1),
 ];
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use keystile_validator::Code;
+use keystile_validator::wire::JwsMessage;
 use wasmtime::{Engine, Module};
 
 use super::instance::{Instance, Limits};
@@ -178,18 +180,30 @@ impl Pool {
         fill: impl FnOnce(&mut [u8]) -> Option<usize>,
         read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, SandboxFailure> {
-        let result = self.checked(knows, fill, read);
+        self.counted(knows, |instance| instance.check(&self.limits, fill, read))
+    }
+
+    /// Asks a free or new instance for the signature of a JWS.
+    pub(super) fn check_jws(&self, message: &JwsMessage<'_>) -> Result<Result<(), Code>, SandboxFailure> {
+        self.counted(Knows::Issuers, |instance| instance.check_jws(&self.limits, message))
+    }
+
+    fn counted<T>(
+        &self,
+        knows: Knows,
+        ask: impl FnOnce(&mut Instance) -> Result<T, SandboxFailure>,
+    ) -> Result<T, SandboxFailure> {
+        let result = self.asked(knows, ask);
         if let Err(failure) = &result {
             self.shared.lock().counters.count(failure);
         }
         result
     }
 
-    fn checked<T>(
+    fn asked<T>(
         &self,
         knows: Knows,
-        fill: impl FnOnce(&mut [u8]) -> Option<usize>,
-        read: impl FnOnce(&[u8]) -> Option<T>,
+        ask: impl FnOnce(&mut Instance) -> Result<T, SandboxFailure>,
     ) -> Result<T, SandboxFailure> {
         let mut lease = self.lease()?;
         let instance = match &mut lease.instance {
@@ -204,7 +218,7 @@ impl Pool {
             // Dropping the lease throws an instance away that knows only some of them.
             instance.load(&issuers, &self.limits)?;
         }
-        match instance.check(&self.limits, fill, read) {
+        match ask(instance) {
             Ok(value) => {
                 lease.give_back(true);
                 Ok(value)

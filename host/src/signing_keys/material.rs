@@ -123,7 +123,7 @@ pub(crate) fn thumbprint(public_key: &str) -> String {
 }
 
 /// What `jsonwebtoken` verifies with, from a public JWK.
-pub(crate) fn decoding_key(public_key: &str) -> Result<DecodingKey, BadKey> {
+fn decoding_key(public_key: &str) -> Result<DecodingKey, BadKey> {
     let jwk: Jwk = serde_json::from_str(public_key).map_err(|_| BadKey)?;
     DecodingKey::from_jwk(&jwk).map_err(|_| BadKey)
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 pub use algorithm::{SigningAlgorithm, SigningKeyState};
 pub use error::{RotateSigningKeyError, SigningKeyError};
 pub(crate) use lifecycle::at_time;
-pub(crate) use material::{KeyMaterial, decoding_key, jws_algorithm, thumbprint};
+pub(crate) use material::{KeyMaterial, jws_algorithm, thumbprint};
 
 use self::lifecycle::{clear_the_way, give_up_all_but_active, promote};
 use crate::keystile::Inner;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::sandbox::SandboxFailure;
 use crate::signing_keys::SigningKeyError;
 use crate::store::StoreError;
 
@@ -91,8 +92,8 @@ pub enum RevokeTokenError {
     TokenId,
     /// This is not the name of an issuer.
     Issuer,
-    /// The key that it verifies with cannot be opened.
-    Key(SigningKeyError),
+    /// The validator could not say whether the token is what it looks like.
+    Sandbox(SandboxFailure),
     /// The store refused.
     Store(StoreError),
 }
@@ -104,13 +105,13 @@ impl fmt::Display for RevokeTokenError {
                 "no issuer that this store knows has signed this token · give the whole token, or revoke it by its id with --jti",
             ),
             RevokeTokenError::NoTokenId => {
-                f.write_str("the token has no `jti` to be revoked by · end the session of its user instead")
+                f.write_str("the token has no `jti` that it can be revoked by · end the session of its user instead")
             }
             RevokeTokenError::TokenId => {
                 f.write_str("not the id of a token · give its `jti`, as `keystile tokens inspect` shows it")
             }
             RevokeTokenError::Issuer => f.write_str("not the name of an issuer · give the `iss` of its tokens"),
-            RevokeTokenError::Key(error) => error.fmt(f),
+            RevokeTokenError::Sandbox(error) => error.fmt(f),
             RevokeTokenError::Store(error) => error.fmt(f),
         }
     }
@@ -119,7 +120,7 @@ impl fmt::Display for RevokeTokenError {
 impl std::error::Error for RevokeTokenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            RevokeTokenError::Key(error) => Some(error),
+            RevokeTokenError::Sandbox(error) => Some(error),
             RevokeTokenError::Store(error) => Some(error),
             _ => None,
         }

@@ -1,21 +1,17 @@
 //! Revoking tokens before they expire.
 
-use std::collections::HashSet;
-
-use jsonwebtoken::{DecodingKey, Validation};
 use keystile_validator::Timestamp;
+use keystile_validator::jwt::UnverifiedJwt;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::error::RevokeTokenError;
-use super::issue::ACCESS_TOKEN_TYPE;
-use super::own_issuer::{OwnIssuer, OwnKeyMaterial};
+use super::own_issuer::OwnIssuer;
 use super::revocations::KEPT_AFTER_EXPIRY;
 use super::settings::{ACCESS_TOKEN_LIFETIME_BOUNDS, MAX_ISSUER_LEN};
-use super::{MAX_CLAIM_LEN, MAX_TOKEN_LEN, Tokens};
+use super::{MAX_CLAIM_LEN, Tokens};
 use crate::keystile::Inner;
-use crate::signing_keys::{decoding_key, jws_algorithm};
-use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
+use crate::store::{RevocationKind, RevocationRow, StoreError, WriteTransaction};
 use crate::text::{is_line, rfc3339};
 
 /// How long the revocation of a token is kept whose expiry nobody knows: one year, in seconds.
@@ -47,19 +43,18 @@ pub enum WasToken {
 }
 
 impl Tokens<'_> {
-    /// Revokes a token that is at hand. It must verify: else anybody could have any token revoked.
+    /// Revokes a token that is at hand, of this store or of an external issuer that it knows. Its
+    /// signature must be good: else anybody could have any token revoked.
     ///
     /// # Errors
     /// [`RevokeTokenError`]; nothing was revoked then.
     pub fn revoke(&self, token: &str) -> Result<RevokedToken, RevokeTokenError> {
+        let TokenToRevoke { issuer, token_id, expires_at } = self.inner.verify_to_revoke(token)?;
         self.inner.change(|transaction, now| {
-            let token = self.inner.verify_to_revoke(transaction, now, token)?;
-            let token_id = token.token_id.ok_or(RevokeTokenError::NoTokenId)?;
-            if token.expires_at <= now {
-                let TokenToRevoke { issuer, expires_at, .. } = token;
+            if expires_at <= now {
                 return Ok(RevokedToken { issuer, token_id, expires_at, was: WasToken::Expired });
             }
-            self.inner.revoke_token(transaction, now, token.issuer, token_id, token.expires_at)
+            self.inner.revoke_token(transaction, now, issuer, token_id, expires_at)
         })
     }
 
@@ -85,9 +80,9 @@ impl Tokens<'_> {
 }
 
 /// What must be known of a token to revoke it. Its signature was verified.
-pub(crate) struct TokenToRevoke {
+struct TokenToRevoke {
     issuer: String,
-    token_id: Option<String>,
+    token_id: String,
     expires_at: Timestamp,
 }
 
@@ -95,44 +90,25 @@ pub(crate) struct TokenToRevoke {
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
-    exp: u64,
+    exp: f64,
     jti: Option<String>,
 }
 
 impl Inner {
-    /// Makes sure that a token is of an issuer that this store knows: that it is really signed by it,
-    /// whatever its time.
-    fn verify_to_revoke(
-        &self,
-        view: &(impl ReadTransaction + ?Sized),
-        now: Timestamp,
-        token: &str,
-    ) -> Result<TokenToRevoke, RevokeTokenError> {
-        if token.len() > MAX_TOKEN_LEN {
-            return Err(RevokeTokenError::Unknown);
-        }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| RevokeTokenError::Unknown)?;
-        let keys = self.own_keys(view, now)?;
-        let key = keys.into_iter().find(|key| header.kid.as_ref() == Some(&key.kid));
-        let key = key.ok_or(RevokeTokenError::Unknown)?;
-        let algorithm = jws_algorithm(key.algorithm);
-        let is_access_token = header.typ.is_some_and(|typ| typ.eq_ignore_ascii_case(ACCESS_TOKEN_TYPE));
-        if header.alg != algorithm || !is_access_token {
-            return Err(RevokeTokenError::Unknown);
-        }
-        let verifies_with = match key.verifies_with.map_err(RevokeTokenError::Key)? {
-            OwnKeyMaterial::Public(jwk) => decoding_key(&jwk).map_err(|_| RevokeTokenError::Unknown)?,
-            OwnKeyMaterial::Hmac(secret) => DecodingKey::from_secret(&secret),
-        };
-        let mut validation = Validation::new(algorithm);
-        validation.validate_exp = false;
-        validation.validate_aud = false;
-        validation.set_issuer(&[OwnIssuer::of(view)?.issuer]);
-        validation.required_spec_claims = HashSet::from(["iss".to_owned(), "exp".to_owned()]);
-        let verified = jsonwebtoken::decode::<Claims>(token, &verifies_with, &validation);
-        let Claims { iss, exp, jti } = verified.map_err(|_| RevokeTokenError::Unknown)?.claims;
-        let expires_at = Timestamp::from_unix(exp).unwrap_or(Timestamp::MAX);
-        Ok(TokenToRevoke { issuer: iss, token_id: jti, expires_at })
+    /// Makes sure that a token is really signed by an issuer that this store knows, whatever its times
+    /// and its other claims: one that is refused now may be let in by other settings.
+    fn verify_to_revoke(&self, token: &str) -> Result<TokenToRevoke, RevokeTokenError> {
+        let jwt = UnverifiedJwt::parse(token.as_bytes()).map_err(|_| RevokeTokenError::Unknown)?;
+        let claims: Claims = serde_json::from_str(jwt.dangerous_claims()).map_err(|_| RevokeTokenError::Unknown)?;
+        self.tell_issuers()?;
+        self.sandbox
+            .check_jws(&claims.iss, token.as_bytes())
+            .map_err(RevokeTokenError::Sandbox)?
+            .map_err(|_| RevokeTokenError::Unknown)?;
+        let token_id = claims.jti.filter(|id| is_line(id, MAX_CLAIM_LEN)).ok_or(RevokeTokenError::NoTokenId)?;
+        // A time may have a fraction (RFC 7519, section 2); one out of range is the last there is.
+        let expires_at = Timestamp::from_unix(claims.exp.ceil() as u64).unwrap_or(Timestamp::MAX);
+        Ok(TokenToRevoke { issuer: claims.iss, token_id, expires_at })
     }
 
     /// Revokes one token, whose claims are believed.

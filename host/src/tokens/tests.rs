@@ -188,6 +188,22 @@ fn tokens_of_every_algorithm_verify_against_the_exported_key_set() {
     }
 }
 
+/// From each algorithm to each other, a shared secret among them: whatever was signed goes on.
+#[test]
+fn tokens_survive_a_change_of_the_algorithm() {
+    let world = World::new();
+    let keystile = world.open();
+    let mut tokens = Vec::new();
+    for algorithm in SigningAlgorithm::ALL.iter().chain(SigningAlgorithm::ALL).copied() {
+        keystile.signing_keys().rotate(SigningKeyRotation { algorithm: Some(algorithm), ..AT_ONCE }).unwrap();
+        tokens.push(issue(&keystile));
+        for (number, token) in tokens.iter().enumerate() {
+            let verdict = keystile.verify(token.token.expose_secret(), &keystile.request());
+            assert!(verdict.is_allow(), "token {number} when {algorithm} signs: {:?}", verdict.code());
+        }
+    }
+}
+
 #[test]
 fn claims_have_bounds() {
     let world = World::new();
@@ -541,6 +557,42 @@ fn a_token_is_revoked_once_and_only_when_it_is_ours() {
         assert!(matches!(tokens.revoke_id(None, bad), Err(RevokeTokenError::TokenId)));
     }
     assert!(matches!(tokens.revoke_id(Some(""), "x"), Err(RevokeTokenError::Issuer)));
+}
+
+#[test]
+fn a_token_of_an_external_issuer_is_revoked_by_itself() {
+    let elsewhere = World::new();
+    let issuer = elsewhere.open();
+    issuer.change_settings(|settings| settings.tokens.issuer = Some("https://id.example.com".into())).unwrap();
+    let issued = issue(&issuer);
+    let token = issued.token.expose_secret();
+    let world = World::new();
+    let keystile = world.open();
+    assert!(matches!(keystile.tokens().revoke(token), Err(RevokeTokenError::Unknown)));
+    let new = crate::NewIssuer {
+        name: "id".into(),
+        issuer: "https://id.example.com".into(),
+        keys: crate::IssuerKeys::Given(issuer.signing_keys().jwks().unwrap()),
+        algorithms: vec![keystile_validator::jwt::Algorithm::EdDsa],
+        audiences: Vec::new(),
+        token_type: None,
+        leeway: 0,
+        claims: keystile_validator::jwt::ClaimMapping::default(),
+        environment: None,
+    };
+    keystile.issuers().add(new).unwrap();
+    assert!(keystile.verify(token, &keystile.request()).is_allow());
+    let (message, _) = token.rsplit_once('.').unwrap();
+    let (_, foreign) =
+        issue(&keystile).token.expose_secret().rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let forged = keystile.tokens().revoke(&format!("{message}.{foreign}"));
+    assert!(matches!(forged, Err(RevokeTokenError::Unknown)), "{forged:?}");
+
+    let revoked = keystile.tokens().revoke(token).unwrap();
+    assert_eq!((revoked.was, revoked.issuer.as_str()), (WasToken::Live, "https://id.example.com"));
+    assert_eq!((revoked.token_id, revoked.expires_at), (issued.token_id, issued.expires_at));
+    assert_eq!(keystile.verify(token, &keystile.request()).code(), Some(crate::Code::Revoked));
+    assert_eq!(keystile.tokens().revoke(token).unwrap().was, WasToken::Revoked);
 }
 
 /// Kept until no clock can make the token valid again, and no longer.

@@ -108,6 +108,8 @@ impl Inner {
             audiences: vec![audience],
             token_type: Some(TokenType::AccessToken),
             secrets: true,
+            // Between two algorithms there are keys of both, and the set is seen by the validator alone.
+            mixed_keys: true,
             ..IssuerSettings::new(issuer.as_str(), algorithms)
         };
         let jwks = Zeroizing::new(json!({ "keys": jwks }).to_string());

@@ -1,7 +1,7 @@
 //! Judging tokens: what the store knows of one, and the validator's verdict on it.
 
 use keystile_validator::jwt::{TokenLookup, TokenRecord, UnverifiedJwt};
-use keystile_validator::wire::{Item, Message, decode_verdict, encode_token_record};
+use keystile_validator::wire::{Item, encode_token_record};
 use keystile_validator::{Code, PrincipalKind, Request, Verdict};
 
 use crate::keystile::Inner;
@@ -35,15 +35,8 @@ impl Inner {
         if encode_token_record(&record, &mut record_bytes).is_err() {
             return unavailable;
         }
-        let items = [Item { credential, record: Some(&record_bytes) }];
-        let result = self.sandbox.check_tokens(
-            |buffer| Message { request, formats: &formats, items: &items }.write_to(buffer).ok(),
-            |answer| match decode_verdict(answer) {
-                Ok((verdict, [])) => Some(verdict),
-                _ => None,
-            },
-        );
-        only_of(result.unwrap_or(unavailable), lookup)
+        let token = Item { credential, record: Some(&record_bytes) };
+        only_of(self.sandbox.judge_token(token, request, &formats), lookup)
     }
 }
 

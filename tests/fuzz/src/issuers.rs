@@ -11,7 +11,7 @@ use serde_json::Value;
 /// # Panics
 /// When that does not hold.
 pub fn key_set(data: &[u8]) {
-    let loose = KeyRules { secrets: true, small_exponent: SmallExponent::AllowThree };
+    let loose = KeyRules { secrets: true, small_exponent: SmallExponent::AllowThree, ..KeyRules::default() };
     let (strictly, loosely) = (KeySet::from_jwks(data, KeyRules::default()), KeySet::from_jwks(data, loose));
     let (strictly, loosely) = match (strictly, loosely) {
         (Ok(strictly), Ok(loosely)) => (strictly, loosely),

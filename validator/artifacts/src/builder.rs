@@ -52,6 +52,18 @@ impl Builder {
         wasm::with_exports_only(&linked, MODULE_EXPORTS)
     }
 
+    /// Builds a core module with one more export, `keystile_verify_signature`, which verifies bare
+    /// signatures: for tests of the primitives where the module runs. It is never shipped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::core_module`].
+    pub fn primitives_module(&self) -> Result<Vec<u8>, BuildError> {
+        let cargo = self.cargo(Build::WideArithmetic)?;
+        let arguments = ["--features", "primitives"];
+        cargo.build_with("keystile-validator-module", "keystile_validator_module.wasm", &arguments)
+    }
+
     /// Builds the component of the world `keystile:validator/validator` and returns its bytes.
     ///
     /// # Errors
@@ -98,4 +110,5 @@ const MODULE_EXPORTS: &[&str] = &[
     "keystile_put_issuer",
     "keystile_forget_issuers",
     "keystile_check",
+    "keystile_check_jws",
 ];

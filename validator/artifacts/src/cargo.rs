@@ -26,8 +26,8 @@ impl Cargo {
         self.build_with(package, file, &[])
     }
 
-    /// The same, with settings of cargo that stand before those of the workspace.
-    pub(crate) fn build_with(&self, package: &str, file: &str, settings: &[&str]) -> Result<Vec<u8>, BuildError> {
+    /// The same, with more arguments for cargo.
+    pub(crate) fn build_with(&self, package: &str, file: &str, arguments: &[&str]) -> Result<Vec<u8>, BuildError> {
         let mut command = Command::new(tool("CARGO", "cargo"));
         scrub(&mut command);
         command
@@ -36,7 +36,7 @@ impl Cargo {
             .args(["--target", TARGET, "--package", package])
             .arg("--target-dir")
             .arg(&self.target_dir)
-            .args(settings.iter().flat_map(|setting| ["--config", *setting]))
+            .args(arguments)
             .env("CARGO_ENCODED_RUSTFLAGS", &self.rust_flags);
         let output = command.output().map_err(|source| BuildError::Start { tool: "cargo", source })?;
         if !output.status.success() {

@@ -12,7 +12,7 @@ use crate::error::BuildError;
 /// wasm itself, or be given a `WebAssembly.Module` where compiling is forbidden.
 pub(crate) fn build(cargo: &Cargo, out_dir: &Path) -> Result<(), BuildError> {
     // wasm-bindgen reads a section that `strip = true` removes, and strips the rest itself.
-    let strip = ["profile.wasm.strip=\"debuginfo\""];
+    let strip = ["--config", "profile.wasm.strip=\"debuginfo\""];
     let module = cargo.build_with("keystile-validator-javascript", "keystile_validator_javascript.wasm", &strip)?;
     let file_error = |source| BuildError::File { path: out_dir.to_owned(), source };
     fs::create_dir_all(out_dir).map_err(file_error)?;

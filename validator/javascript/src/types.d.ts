@@ -129,13 +129,24 @@ export interface JwkSet {
 }
 
 /** Who signs tokens, and what is asked of them. As JSON at most 262,144 bytes. */
-export interface Issuer {
+export type Issuer = IssuerSettings &
+  (
+    | {
+        /** Its keys. As JSON at most 196,608 bytes. */
+        jwks: JwkSet;
+      }
+    | {
+        /** Its one key, chosen by hand: when it has no `kid`, a token may have any. */
+        jwk: Jwk;
+      }
+  );
+
+/** What is asked of the tokens of an issuer. */
+export interface IssuerSettings {
   /** Its name, as its tokens have it in `iss`; compared exactly. At most 1,024 bytes. */
   issuer: string;
   /** The algorithms it signs with; at least one. */
   algorithms: Algorithm[];
-  /** Its keys. As JSON at most 196,608 bytes. */
-  jwks: JwkSet;
   /** Of which a token must name one in `aud`; none: none is asked for. At most 32 of 1,024 bytes. */
   audiences?: string[];
   /** What the header of its tokens must say they are; none: either of these, or nothing. */
@@ -170,6 +181,8 @@ export interface Issuer {
    * Default: false.
    */
   secrets?: boolean;
+  /** Whether they are taken beside public keys too. Only for a set that you have made yourself. Default: false. */
+  mixed_keys?: boolean;
 }
 
 /** Why a credential is denied. */

@@ -8,6 +8,9 @@
 // The exports of a module are unmangled symbols, and its buffers are statics that a host writes to.
 #![allow(unsafe_code)]
 
+#[cfg(feature = "primitives")]
+mod primitives;
+
 use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -51,23 +54,27 @@ pub extern "C" fn keystile_output_size() -> i32 {
 /// malformed.
 #[unsafe(no_mangle)]
 pub extern "C" fn keystile_check(length: i32) -> i32 {
-    let used = match usize::try_from(length) {
-        Ok(length) if length <= BUFFER_SIZE => length,
-        _ => return BAD_LENGTH,
-    };
-    // SAFETY: these are the only references to these statics, they live in this call alone, and
-    // no second call runs meanwhile: a module without imports cannot be re-entered, and it has one
-    // thread. Every byte of a buffer is initialized, and a host may write any value to it.
-    let (input, output, state) = unsafe { (&mut *INPUT.0.get(), &mut *OUTPUT.0.get(), &mut *STATE.0.get()) };
-    let Some(message) = input.get_mut(..used) else {
-        return BAD_LENGTH;
-    };
-    let answer = match wire::check_message(message, state.get_or_insert_default(), output) {
+    // SAFETY: these are the only references to these statics, as in `with_input`.
+    let (output, state) = unsafe { (&mut *OUTPUT.0.get(), &mut *STATE.0.get()) };
+    with_input(length, |message| match wire::check_message(message, state.get_or_insert_default(), output) {
         Ok(length) => i32::try_from(length).unwrap_or(BAD_LENGTH),
         Err(error) => error.code(),
-    };
-    wipe(message);
-    answer
+    })
+}
+
+/// Verifies the signature of the JWS in the message in the first `length` bytes of the input buffer,
+/// and nothing else of it, and wipes them.
+///
+/// 0 when the signature is good, the number of a code when it is not, or a negative number when the
+/// message is malformed.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_check_jws(length: i32) -> i32 {
+    // SAFETY: as in `keystile_check`.
+    let state = unsafe { &mut *STATE.0.get() };
+    with_input(length, |message| match wire::check_jws(message, state.get_or_insert_default()) {
+        Ok(code) => code.map_or(0, |code| i32::from(code.number())),
+        Err(error) => error.code(),
+    })
 }
 
 /// Reads the issuer in the first `length` bytes of the input buffer, prepares its keys, adds it in
@@ -77,18 +84,11 @@ pub extern "C" fn keystile_check(length: i32) -> i32 {
 /// too many; then nothing has changed.
 #[unsafe(no_mangle)]
 pub extern "C" fn keystile_put_issuer(length: i32) -> i32 {
-    let used = match usize::try_from(length) {
-        Ok(length) if length <= BUFFER_SIZE => length,
-        _ => return BAD_LENGTH,
-    };
     // SAFETY: as in `keystile_check`.
-    let (input, state) = unsafe { (&mut *INPUT.0.get(), &mut *STATE.0.get()) };
-    let Some(document) = input.get_mut(..used) else {
-        return BAD_LENGTH;
-    };
-    let answer = wire::put_issuer(document, state.get_or_insert_default());
-    wipe(document);
-    answer.unwrap_or_else(|error| error.code())
+    let state = unsafe { &mut *STATE.0.get() };
+    with_input(length, |document| {
+        wire::put_issuer(document, state.get_or_insert_default()).unwrap_or_else(|error| error.code())
+    })
 }
 
 /// Forgets all issuers and all tokens that were verified.
@@ -98,6 +98,20 @@ pub extern "C" fn keystile_forget_issuers() -> i32 {
     let state = unsafe { &mut *STATE.0.get() };
     *state = None;
     0
+}
+
+/// Answers what is in the first `length` bytes of the input buffer, and wipes them.
+fn with_input(length: i32, answer: impl FnOnce(&[u8]) -> i32) -> i32 {
+    // SAFETY: this is the only reference to this static, it lives in this call alone, and no second
+    // call runs meanwhile: a module without imports cannot be re-entered, and it has one thread.
+    // Every byte of a buffer is initialized, and a host may write any value to it.
+    let input = unsafe { &mut *INPUT.0.get() };
+    let Some(message) = usize::try_from(length).ok().and_then(|length| input.get_mut(..length)) else {
+        return BAD_LENGTH;
+    };
+    let answer = answer(message);
+    wipe(message);
+    answer
 }
 
 /// Overwrites a message, which held credentials.

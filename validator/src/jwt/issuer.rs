@@ -59,6 +59,8 @@ pub struct IssuerSettings {
     /// Whether shared secrets (`oct`) are keys. Only for a set that nobody else can read: never for
     /// one that was fetched.
     pub secrets: bool,
+    /// Whether they are keys beside public ones too. Only for a set that the host has made itself.
+    pub mixed_keys: bool,
 }
 
 impl IssuerSettings {
@@ -77,6 +79,7 @@ impl IssuerSettings {
             small_exponent: SmallExponent::Refuse,
             tables: true,
             secrets: false,
+            mixed_keys: false,
         }
     }
 
@@ -102,7 +105,7 @@ impl IssuerSettings {
     }
 
     fn key_rules(&self) -> KeyRules {
-        KeyRules { secrets: self.secrets, small_exponent: self.small_exponent }
+        KeyRules { secrets: self.secrets, mixed: self.mixed_keys, small_exponent: self.small_exponent }
     }
 }
 
@@ -118,8 +121,8 @@ impl IssuerSettings {
 /// ```
 pub struct Issuer {
     settings: Arc<IssuerSettings>,
-    /// The key set as JSON, for [`Issuer::to_json`]. It may hold secrets.
-    jwks: Zeroizing<String>,
+    /// The key set, or the one key, as JSON, for [`Issuer::to_json`]. It may hold secrets.
+    json: Zeroizing<String>,
     keys: KeySet,
 }
 
@@ -134,11 +137,24 @@ impl Issuer {
             return Err(IssuerError::KeySet(KeySetError::TooLong { given: jwks.len() }));
         }
         let json = Json::read(jwks.to_vec()).map_err(|error| IssuerError::KeySet(KeySetError::Json(error)))?;
-        Issuer::from_value(settings, json.root())
+        Issuer::from_value(settings, Keys::Set(json.root()))
     }
 
-    /// An issuer from its JSON document: its settings, and its key set as `jwks`. A setting nobody
-    /// knows is refused.
+    /// An issuer with the one key of this JWK, chosen by hand: a token may have any `kid` when the JWK
+    /// has none ([`KeySet::from_jwk`]).
+    ///
+    /// # Errors
+    /// [`IssuerError`] when a setting breaks a bound, or the text is no key that can be used.
+    pub fn with_key(settings: IssuerSettings, jwk: &[u8]) -> Result<Issuer, IssuerError> {
+        if jwk.len() > MAX_KEY_SET_LEN {
+            return Err(IssuerError::KeySet(KeySetError::TooLong { given: jwk.len() }));
+        }
+        let json = Json::read(jwk.to_vec()).map_err(|error| IssuerError::KeySet(KeySetError::Json(error)))?;
+        Issuer::from_value(settings, Keys::One(json.root()))
+    }
+
+    /// An issuer from its JSON document: its settings, and its key set as `jwks`, or its one key as
+    /// `jwk`. A setting nobody knows is refused.
     ///
     /// # Errors
     /// [`IssuerError`].
@@ -147,15 +163,15 @@ impl Issuer {
             return Err(IssuerError::TooLong { given: text.len() });
         }
         let json = Json::read(text.to_vec()).map_err(IssuerError::Json)?;
-        let (settings, jwks) = read_settings(json.root())?;
-        Issuer::from_value(settings, jwks)
+        let (settings, keys) = read_settings(json.root())?;
+        Issuer::from_value(settings, keys)
     }
 
     /// The JSON document that [`Issuer::from_json`] reads. It holds the secrets of an issuer that
     /// has some.
     pub fn to_json(&self) -> String {
         let settings = &*self.settings;
-        let mut out = String::with_capacity(self.jwks.len().saturating_add(512));
+        let mut out = String::with_capacity(self.json.len().saturating_add(512));
         out.push_str("{\"issuer\":");
         write_string(&settings.issuer, &mut out);
         out.push_str(",\"algorithms\":");
@@ -180,12 +196,13 @@ impl Issuer {
             (",\"small_exponent\":", settings.small_exponent == SmallExponent::AllowThree),
             (",\"tables\":", settings.tables),
             (",\"secrets\":", settings.secrets),
+            (",\"mixed_keys\":", settings.mixed_keys),
         ] {
             out.push_str(name);
             out.push_str(if value { "true" } else { "false" });
         }
-        out.push_str(",\"jwks\":");
-        out.push_str(&self.jwks);
+        out.push_str(if self.keys.is_chosen() { ",\"jwk\":" } else { ",\"jwks\":" });
+        out.push_str(&self.json);
         out.push('}');
         out
     }
@@ -216,13 +233,26 @@ impl Issuer {
         &self.settings
     }
 
-    fn from_value(settings: IssuerSettings, jwks: Value<'_>) -> Result<Issuer, IssuerError> {
+    fn from_value(settings: IssuerSettings, keys: Keys<'_>) -> Result<Issuer, IssuerError> {
         settings.validate()?;
-        let keys = KeySet::from_value(jwks, settings.key_rules()).map_err(IssuerError::KeySet)?;
+        let rules = settings.key_rules();
+        let (value, keys) = match keys {
+            Keys::Set(jwks) => (jwks, KeySet::from_value(jwks, rules)),
+            Keys::One(jwk) => (jwk, KeySet::from_chosen(jwk, rules)),
+        };
+        let keys = keys.map_err(IssuerError::KeySet)?;
         let mut text = String::new();
-        jwks.write(&mut text);
-        Ok(Issuer { settings: Arc::new(settings), jwks: Zeroizing::new(text), keys })
+        value.write(&mut text);
+        Ok(Issuer { settings: Arc::new(settings), json: Zeroizing::new(text), keys })
     }
+}
+
+/// Where the keys of an issuer are in its JSON.
+enum Keys<'a> {
+    /// A JWK Set.
+    Set(Value<'a>),
+    /// One JWK, chosen by hand.
+    One(Value<'a>),
 }
 
 impl fmt::Debug for Issuer {
@@ -371,15 +401,15 @@ fn what_fits(setting: &str) -> &'static str {
         "claims" => "does not say where claims are · give names of claims of at most 256 bytes",
         "environment" => "is not an environment · give one such as live or test",
         "longest_token" => "is not a length · give 1 to 65536 bytes",
-        "jwks" => "is missing · give a JWK Set",
+        "jwks" => "is missing, or stands beside `jwk` · give a JWK Set, or one JWK as `jwk`",
         _ => "is not true or false · give one of them",
     }
 }
 
-fn read_settings(root: Value<'_>) -> Result<(IssuerSettings, Value<'_>), IssuerError> {
+fn read_settings(root: Value<'_>) -> Result<(IssuerSettings, Keys<'_>), IssuerError> {
     let Some(members) = root.members() else { return Err(IssuerError::Json(JsonError::NoObject)) };
     let mut settings = IssuerSettings::new("", []);
-    let mut jwks = None;
+    let mut keys = None;
     for (name, value) in members {
         match name {
             "issuer" => settings.issuer = value.as_str().ok_or(wrong("issuer"))?.into(),
@@ -401,11 +431,14 @@ fn read_settings(root: Value<'_>) -> Result<(IssuerSettings, Value<'_>), IssuerE
             }
             "tables" => settings.tables = value.as_bool().ok_or(wrong("tables"))?,
             "secrets" => settings.secrets = value.as_bool().ok_or(wrong("secrets"))?,
-            "jwks" => jwks = Some(value),
+            "mixed_keys" => settings.mixed_keys = value.as_bool().ok_or(wrong("mixed_keys"))?,
+            "jwks" if keys.is_none() => keys = Some(Keys::Set(value)),
+            "jwk" if keys.is_none() => keys = Some(Keys::One(value)),
+            "jwks" | "jwk" => return Err(wrong("jwks")),
             _ => return Err(IssuerError::UnknownSetting { setting: name.into() }),
         }
     }
-    Ok((settings, jwks.ok_or(wrong("jwks"))?))
+    Ok((settings, keys.ok_or(wrong("jwks"))?))
 }
 
 fn read_mapping(value: Value<'_>) -> Result<ClaimMapping, IssuerError> {

@@ -26,6 +26,9 @@ pub struct KeyRules {
     /// Whether shared secrets (`oct`) are keys. Only for sets that nobody else can read: never for
     /// one that was fetched.
     pub secrets: bool,
+    /// Whether they are keys beside public ones too. Only for sets that a host has made itself: one with
+    /// public keys is mostly one that is published.
+    pub mixed: bool,
     /// Whether an RSA key may have the public exponent 3.
     pub small_exponent: SmallExponent,
 }
@@ -34,7 +37,8 @@ pub struct KeyRules {
 ///
 /// One bad key does not spoil the set: it is left out, and [`KeySet::problems`] says why. Keys of
 /// the same `kid` are all left out, since nobody could tell which one is meant; and shared secrets
-/// are, where they stand beside public keys, since a set with public keys is one that is published.
+/// are, where they stand beside public keys, since a set with public keys is one that is published,
+/// unless [`KeyRules::mixed`] says otherwise.
 ///
 /// ```
 /// use keystile_validator::jwt::{KeyRules, KeySet};
@@ -84,8 +88,12 @@ impl KeySet {
     /// # Errors
     /// [`KeySetError`] when the text is not a JWK, or the key cannot be used.
     pub fn from_jwk(text: &[u8], rules: KeyRules) -> Result<KeySet, KeySetError> {
-        let json = read(text)?;
-        match read_key(json.root(), rules) {
+        KeySet::from_chosen(read(text)?.root(), rules)
+    }
+
+    /// The key of one JWK that was read as JSON.
+    pub(crate) fn from_chosen(jwk: Value<'_>, rules: KeyRules) -> Result<KeySet, KeySetError> {
+        match read_key(jwk, rules) {
             Ok(key) => Ok(KeySet { keys: Vec::from([key]), problems: Vec::new(), chosen: true }),
             Err(reason) => Err(KeySetError::Key { reason }),
         }
@@ -107,7 +115,7 @@ impl KeySet {
             let id = key_id(item);
             let read = if id.is_some() && ids.iter().filter(|other| **other == id).count() > 1 {
                 Err(KeyReason::DuplicateKeyId)
-            } else if mixed && is_secret(item) {
+            } else if mixed && !rules.mixed && is_secret(item) {
                 Err(KeyReason::SecretAmongPublicKeys)
             } else {
                 read_key(item, rules)
@@ -131,6 +139,11 @@ impl KeySet {
     /// Whether no key can be used.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// Whether it is one key that was chosen by hand.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.chosen
     }
 
     /// The keys that cannot be used, and why.

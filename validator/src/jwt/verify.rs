@@ -214,6 +214,16 @@ impl<'a> UnverifiedJws<'a> {
         Ok(UnverifiedJws { compact, header, payload, signature })
     }
 
+    /// The header as JSON, for people to look at. Never to be believed: anybody can write this.
+    pub fn dangerous_header(&self) -> &str {
+        self.header.text()
+    }
+
+    /// The payload, for people to look at. Never to be believed: anybody can write this.
+    pub fn dangerous_payload(&self) -> &[u8] {
+        &self.payload
+    }
+
     /// Verifies the signature with one of these keys and one of these algorithms.
     ///
     /// # Errors

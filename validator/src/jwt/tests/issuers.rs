@@ -14,7 +14,7 @@ fn document() -> Value {
     json!({
         "issuer": ISSUER, "algorithms": ["EdDSA", "RS256"], "audiences": ["api"], "typ": "at+jwt", "leeway": 5,
         "claims": {"scopes": ["scp"], "organization": "/o/id", "roles": null}, "environment": "live",
-        "longest_token": 4096, "small_exponent": true, "tables": false, "secrets": false,
+        "longest_token": 4096, "small_exponent": true, "tables": false, "secrets": false, "mixed_keys": false,
         "jwks": parse(core::str::from_utf8(&public_jwks()).unwrap()),
     })
 }
@@ -157,14 +157,19 @@ fn a_kid_that_two_keys_have_is_nobodys() {
 
 #[test]
 fn secrets_are_keys_only_where_they_are_allowed_and_among_themselves() {
-    let reasons = |keys: &[Value], secrets: bool| {
-        let set = KeySet::from_jwks(&jwks(keys), KeyRules { secrets, ..KeyRules::default() }).unwrap();
+    let reasons_by = |keys: &[Value], rules: KeyRules| {
+        let set = KeySet::from_jwks(&jwks(keys), rules).unwrap();
         (set.len(), set.problems().iter().map(|problem| problem.reason).collect::<Vec<_>>())
     };
+    let reasons = |keys: &[Value], secrets: bool| reasons_by(keys, KeyRules { secrets, ..KeyRules::default() });
     let (secret, public) = (jwk(Algorithm::Hs256), jwk(Algorithm::EdDsa));
     assert_eq!(reasons(std::slice::from_ref(&secret), true), (1, Vec::new()));
     assert_eq!(reasons(std::slice::from_ref(&secret), false), (0, Vec::from([KeyReason::SecretNotAllowed])));
-    assert_eq!(reasons(&[secret, public], true), (1, Vec::from([KeyReason::SecretAmongPublicKeys])));
+    let both = [secret, public];
+    assert_eq!(reasons(&both, true), (1, Vec::from([KeyReason::SecretAmongPublicKeys])));
+    let mixed = KeyRules { mixed: true, ..KeyRules::default() };
+    assert_eq!(reasons_by(&both, KeyRules { secrets: true, ..mixed }), (2, Vec::new()));
+    assert_eq!(reasons_by(&both, mixed), (1, Vec::from([KeyReason::SecretNotAllowed])));
 }
 
 #[test]
@@ -235,7 +240,9 @@ fn tables_are_for_keys_that_can_be_asked_for_and_as_large_as_is_allowed() {
 fn a_small_exponent_is_allowed_by_a_setting() {
     let jwk = jwk_with(Algorithm::Rs256, json!({"e": "Aw"}));
     let count = |small_exponent| {
-        KeySet::from_jwks(&jwks(std::slice::from_ref(&jwk)), KeyRules { secrets: false, small_exponent }).unwrap().len()
+        KeySet::from_jwks(&jwks(std::slice::from_ref(&jwk)), KeyRules { small_exponent, ..KeyRules::default() })
+            .unwrap()
+            .len()
     };
     assert_eq!((count(SmallExponent::Refuse), count(SmallExponent::AllowThree)), (0, 1));
 }

@@ -5,7 +5,7 @@ use keystile_validator::jwt::Algorithm;
 use serde_json::{Value, json};
 use sha2::{Sha256, Sha384, Sha512};
 
-use crate::support::to_base64url;
+use crate::vectors::support::to_base64url;
 
 /// The issuer of a token that names none.
 pub(crate) const ISSUER: &str = "https://id.example";

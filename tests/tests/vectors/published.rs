@@ -4,9 +4,9 @@
 use keystile_validator::jwt::{Algorithm, JwtError, KeySet, UnverifiedJws, UnverifiedJwt, thumbprint};
 use serde_json::{Value, json};
 
-use crate::pem::public_key_info;
-use crate::refusal::{Refusal, algorithm, rules, verify_jws};
-use crate::support::{Answers, Exceptions, from_base64, from_hex, read, tests, text, to_base64url, vectors};
+use crate::vectors::pem::public_key_info;
+use crate::vectors::refusal::{Refusal, algorithm, rules, verify_jws, verify_jws_with};
+use crate::vectors::support::{Answers, Exceptions, from_base64, from_hex, read, tests, text, to_base64url, vectors};
 
 #[test]
 fn go_jose_jws() {
@@ -62,6 +62,7 @@ fn go_jose_jwk() {
 fn go_jose_seeds() {
     let Some(folder) = vectors() else { return };
     let key = KeySet::from_jwk(RFC_7515_A1.as_bytes(), rules()).unwrap();
+    let jwk = serde_json::from_str(RFC_7515_A1).unwrap();
     for (source, file, count) in
         [("go-jose, seeds of JWS", "fuzz_jws_seeds", 91), ("go-jose, seeds of JWT", "fuzz_jwt_seeds", 21)]
     {
@@ -70,8 +71,8 @@ fn go_jose_seeds() {
             // Some are written as expressions; as texts they are seeds as good as any.
             let input = seed["input"].as_str().map_or_else(|| seed["input"].to_string(), str::to_owned);
             for input in [input.as_str(), input.trim_matches('"'), input.split('"').nth(1).unwrap_or_default()] {
+                let verified = verify_jws_with(input, &key, &jwk, Algorithm::ALL);
                 let input = input.as_bytes();
-                let verified = UnverifiedJws::parse(input).and_then(|jws| jws.verify(&key, Algorithm::ALL));
                 let claims = UnverifiedJwt::parse(input).map(|jwt| jwt.lookup().issuer.map(str::len));
                 let key = (KeySet::from_jwk(input, rules()).is_ok(), KeySet::from_jwks(input, rules()).is_ok());
                 assert!(verified.is_err() && key == (false, false) && thumbprint(input).is_err(), "{seed}: {claims:?}");
@@ -163,10 +164,7 @@ fn wycheproof_json_web_crypto() {
         for case in tests(group).iter().filter(|case| !case["jws"].is_null()) {
             let jws = case["jws"].as_str().map_or_else(|| case["jws"].to_string(), str::to_owned);
             let answer = match &keys {
-                Ok(keys) => UnverifiedJws::parse(jws.as_bytes())
-                    .and_then(|jws| jws.verify(keys, Algorithm::ALL))
-                    .map(|_| ())
-                    .map_err(Refusal::from),
+                Ok(keys) => verify_jws_with(&jws, keys, key, Algorithm::ALL).map(|_| ()),
                 Err(error) => Err((*error).into()),
             };
             answers.compare(&case["tcId"], case["result"] == "valid", answer);

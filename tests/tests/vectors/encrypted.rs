@@ -8,7 +8,7 @@ use keystile_validator::Code;
 use keystile_validator::jwt::{JwtError, UnverifiedJws, UnverifiedJwt};
 use serde_json::Value;
 
-use crate::support::{Answers, Exceptions, read, tests, text, vectors};
+use crate::vectors::support::{Answers, Exceptions, read, tests, text, vectors};
 
 /// Whether a text is malformed, as a token and as a JWS.
 fn assert_malformed(token: &str, case: &str) {

@@ -1,12 +1,14 @@
 //! Why a case is refused here, and the rule that this is.
 
-use keystile_validator::jwt::{Algorithm, JsonError};
+use keystile_validator::Timestamp;
+use keystile_validator::jwt::{
+    Algorithm, ClaimProblem, Issuers, JsonError, JwtError, KeyError, KeyReason, KeyRules, KeySet, KeySetError, Part,
+    UnverifiedJws, UnverifiedJwt, VerifiedJwt,
+};
 use serde_json::Value;
 
-use crate::support::from_base64;
-use keystile_validator::jwt::{
-    ClaimProblem, JwtError, KeyError, KeyReason, KeyRules, KeySet, KeySetError, Part, UnverifiedJws,
-};
+use crate::vectors::sandbox;
+use crate::vectors::support::from_base64;
 
 /// Why a case is refused.
 #[derive(Debug)]
@@ -92,9 +94,21 @@ fn key_rule(reason: &KeyReason) -> &'static str {
 
 /// What the signature alone is answered, with a key chosen by hand. Secrets may be keys here.
 pub(crate) fn verify_jws(jws: &str, jwk: &str, algorithms: &[Algorithm]) -> Result<Vec<u8>, Refusal> {
-    let unverified = UnverifiedJws::parse(jws.as_bytes())?;
+    UnverifiedJws::parse(jws.as_bytes())?;
     let keys = KeySet::from_jwk(jwk.as_bytes(), rules())?;
-    match unverified.verify(&keys, algorithms) {
+    verify_jws_with(jws, &keys, &serde_json::from_str(jwk).unwrap(), algorithms)
+}
+
+/// What the signature alone is answered, with the keys of this JWK or JWK Set, in the sandbox too.
+pub(crate) fn verify_jws_with(
+    jws: &str,
+    keys: &KeySet,
+    json: &Value,
+    algorithms: &[Algorithm],
+) -> Result<Vec<u8>, Refusal> {
+    let verified = UnverifiedJws::parse(jws.as_bytes()).and_then(|jws| jws.verify(keys, algorithms));
+    sandbox::assert_same_signature(jws, json, algorithms, verified.as_ref().err());
+    match verified {
         Ok(verified) => Ok(verified.payload().to_vec()),
         // It is on the list, so it is the key that is for another one.
         Err(JwtError::AlgorithmNotAllowed) if algorithm(jws).is_some_and(|own| algorithms.contains(&own)) => {
@@ -102,6 +116,13 @@ pub(crate) fn verify_jws(jws: &str, jwk: &str, algorithms: &[Algorithm]) -> Resu
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a token is answered, in the sandbox too.
+pub(crate) fn verify_jwt(token: &[u8], issuers: &Issuers, now: Timestamp) -> Result<VerifiedJwt, JwtError> {
+    let verified = UnverifiedJwt::parse(token).and_then(|jwt| jwt.verify(issuers, now, None));
+    sandbox::assert_same_token(token, issuers, now, verified.as_ref().err());
+    verified
 }
 
 /// The algorithm that the header names, when it is one of ours.

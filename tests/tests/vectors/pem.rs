@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{from_base64, to_base64url};
+use crate::vectors::support::{from_base64, to_base64url};
 
 /// The public key in a PEM: a SubjectPublicKeyInfo (RFC 5280, section 4.1), an RSAPublicKey (RFC
 /// 8017, appendix A.1.1), or the one of a certificate. Curves are named also where we know no key

@@ -1,24 +1,16 @@
 //! The signature primitives against published vectors: Wycheproof, and the edge cases of Ed25519
 //! by CCTV. Every case is verified with a key as loaded and with the same key prepared.
-//!
-//! The files are read from the folder in `KEYSTILE_VECTORS`, or from `shared/vectors` beside the
-//! checkout. Where it is absent the tests say so; under `CI=true` they fail.
 
-// A test may panic; the lints are for what reads input from outside.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used
-)]
-
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::path::Path;
 
+use keystile_tests::artifacts;
 use keystile_validator::jwt::{Algorithm, BaseTables, KeyError, SmallExponent, VerifyingKey};
 use serde_json::Value;
+use wasmtime::{Config, Engine, Instance, Memory, Module, Store, TypedFunc};
+
+use crate::vectors::support::{from_hex, read, text, vectors};
 
 #[test]
 fn ecdsa() {
@@ -28,7 +20,7 @@ fn ecdsa() {
         ("ecdsa_secp256r1_sha256_p1363_test", Algorithm::Es256),
         ("ecdsa_secp384r1_sha384_p1363_test", Algorithm::Es384),
     ] {
-        table.file(&folder, file, |group, _| Plan::new(|| ec_key(group), &[algorithm], Expect::Label));
+        table.file(&folder, file, |group, _| Plan::new(ec_key(group), &[algorithm], Expect::Label));
     }
     for (file, algorithm, reason) in [
         ("ecdsa_secp256r1_sha256_test", Algorithm::Es256, "DER is not r ‖ s"),
@@ -36,11 +28,11 @@ fn ecdsa() {
         ("ecdsa_secp256r1_sha512_p1363_test", Algorithm::Es256, "ES256 hashes with SHA-256"),
         ("ecdsa_secp384r1_sha512_p1363_test", Algorithm::Es384, "ES384 hashes with SHA-384"),
     ] {
-        table.file(&folder, file, |group, _| Plan::new(|| ec_key(group), &[algorithm], Expect::Refuse(reason)));
+        table.file(&folder, file, |group, _| Plan::new(ec_key(group), &[algorithm], Expect::Refuse(reason)));
     }
     for file in ["ecdsa_secp256k1_sha256_p1363_test", "ecdsa_secp521r1_sha512_p1363_test"] {
         table.file(&folder, file, |group, _| {
-            Plan::new(|| ec_key(group), &[Algorithm::Es256], Expect::NoKey("no algorithm for this curve"))
+            Plan::new(ec_key(group), &[Algorithm::Es256], Expect::NoKey("no algorithm for this curve"))
         });
     }
     table.print();
@@ -51,9 +43,9 @@ fn ed25519() {
     let Some(folder) = vectors() else { return };
     let mut table = Table::new();
     let names = &[Algorithm::EdDsa, Algorithm::Ed25519];
-    table.file(&folder, "ed25519_test", |group, _| Plan::new(|| ed_key(group), names, Expect::Label));
+    table.file(&folder, "ed25519_test", |group, _| Plan::new(ed_key(group), names, Expect::Label));
     table.file(&folder, "ed448_test", |group, _| {
-        Plan::new(|| ed_key(group), names, Expect::NoKey("no algorithm for this curve"))
+        Plan::new(ed_key(group), names, Expect::NoKey("no algorithm for this curve"))
     });
     table.print();
 }
@@ -83,14 +75,15 @@ fn ed25519_edges() {
     let mut keys = BTreeMap::new();
     for case in cases {
         let key = text(&case["key"]);
-        let pair = keys.entry(key).or_insert_with(|| Pair::new(&mut bases, || VerifyingKey::ed25519(&hex(key))));
+        let pair = keys.entry(key).or_insert_with(|| Pair::new(&mut bases, Key::Ed25519(from_hex(key))));
         let flags: Vec<_> = case["flags"].as_array().into_iter().flatten().map(text).collect();
         let accept = !flags.iter().any(|flag| refused.contains(flag));
         if flags.contains(&"low_order_A") || flags.contains(&"non_canonical_A") {
             assert!(pair.is_none(), "{case}: no such key");
         }
         let message = text(&case["msg"]).as_bytes();
-        let answer = pair.as_ref().is_some_and(|pair| pair.verify(Algorithm::EdDsa, message, &hex(text(&case["sig"]))));
+        let answer =
+            pair.as_ref().is_some_and(|pair| pair.verify(Algorithm::EdDsa, message, &from_hex(text(&case["sig"]))));
         assert_eq!(answer, accept, "{case}");
         table.count("cctv-ed25519", true, None);
     }
@@ -121,15 +114,15 @@ fn rsa_pkcs1() {
     table.print();
 }
 
-fn pkcs1<'v>(numbers: &'v Value, group: &'v Value, case: &'v Value) -> Plan<'v> {
+fn pkcs1(numbers: &Value, group: &Value, case: &Value) -> Plan {
     let all = &[Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512];
-    let key = || rsa_key(numbers, SmallExponent::AllowThree);
+    let key = rsa_key(numbers, SmallExponent::AllowThree);
     if group["keySize"].as_u64() < Some(2048) {
         return Plan::new(key, all, Expect::NoKey("fewer than 2048 bits"));
     }
-    let is_three = hex(text(&numbers["publicExponent"])) == [3];
+    let is_three = from_hex(text(&numbers["publicExponent"])) == [3];
     if is_three {
-        assert!(matches!(rsa_key(numbers, SmallExponent::Refuse), Err(KeyError::Exponent)));
+        assert!(matches!(rsa_key(numbers, SmallExponent::Refuse).load(), Err(KeyError::Exponent)));
     }
     let Some(algorithm) = by_hash(group, all) else {
         return Plan::new(key, all, Expect::Refuse("no algorithm with this hash"));
@@ -162,7 +155,7 @@ fn rsa_pss() {
     ] {
         table.file(&folder, file, |group, case| {
             let all = &[Algorithm::Ps256, Algorithm::Ps384, Algorithm::Ps512];
-            let key = || rsa_key(&group["publicKey"], SmallExponent::Refuse);
+            let key = rsa_key(&group["publicKey"], SmallExponent::Refuse);
             let Some(algorithm) = by_hash(group, all) else {
                 return Plan::new(key, all, Expect::Refuse("no algorithm with this hash"));
             };
@@ -199,13 +192,12 @@ fn a_signature_plus_the_modulus_is_refused() {
     ] {
         let vectors = read(&folder.join(format!("wycheproof/{file}.json")));
         let group = &vectors["testGroups"][0];
-        let pair =
-            Pair::new(&mut BaseTables::default(), || rsa_key(&group["publicKey"], SmallExponent::Refuse)).unwrap();
-        let modulus = hex(text(&group["publicKey"]["modulus"]));
+        let pair = Pair::new(&mut BaseTables::default(), rsa_key(&group["publicKey"], SmallExponent::Refuse)).unwrap();
+        let modulus = from_hex(text(&group["publicKey"]["modulus"]));
         let mut made = 0;
         for case in cases(group).filter(|case| case["result"] == "valid") {
-            let signature = hex(text(&case["sig"]));
-            let message = hex(text(&case["msg"]));
+            let signature = from_hex(text(&case["sig"]));
+            let message = from_hex(text(&case["msg"]));
             assert!(pair.verify(algorithm, &message, &signature), "{file} {}", case["tcId"]);
             if let Some(sum) = sum_of_equal_length(&signature, modulus.strip_prefix(&[0]).unwrap()) {
                 assert!(!pair.verify(algorithm, &message, &sum), "{file} {}", case["tcId"]);
@@ -235,15 +227,15 @@ fn hmac() {
             } else {
                 Expect::Label
             };
-            Plan::new(|| VerifyingKey::hmac(&hex(text(&case["key"]))), &[algorithm], expect).tag()
+            Plan::new(Key::Hmac(from_hex(text(&case["key"]))), &[algorithm], expect).tag()
         });
     }
     table.print();
 }
 
 /// What to do with a case, and what must come out.
-struct Plan<'a> {
-    key: Box<dyn Fn() -> Result<VerifyingKey, KeyError> + 'a>,
+struct Plan {
+    key: Key,
     /// Every one of them must answer as expected.
     algorithms: Vec<Algorithm>,
     expect: Expect,
@@ -261,40 +253,117 @@ enum Expect {
     Accept(&'static str),
 }
 
-impl<'a> Plan<'a> {
-    fn new(
-        key: impl Fn() -> Result<VerifyingKey, KeyError> + 'a,
-        algorithms: &[Algorithm],
-        expect: Expect,
-    ) -> Plan<'a> {
-        Plan { key: Box::new(key), algorithms: algorithms.to_vec(), expect, signature: "sig" }
+impl Plan {
+    fn new(key: Key, algorithms: &[Algorithm], expect: Expect) -> Plan {
+        Plan { key, algorithms: algorithms.to_vec(), expect, signature: "sig" }
     }
 
-    fn tag(self) -> Plan<'a> {
+    fn tag(self) -> Plan {
         Plan { signature: "tag", ..self }
     }
 }
 
-/// The same key as loaded, and prepared.
+/// A key as a file has it.
+enum Key {
+    P256([Vec<u8>; 2]),
+    P384([Vec<u8>; 2]),
+    Ed25519(Vec<u8>),
+    Rsa([Vec<u8>; 2], SmallExponent),
+    Hmac(Vec<u8>),
+}
+
+impl Key {
+    fn load(&self) -> Result<VerifyingKey, KeyError> {
+        match self {
+            Key::P256([x, y]) => VerifyingKey::p256(x, y),
+            Key::P384([x, y]) => VerifyingKey::p384(x, y),
+            Key::Ed25519(x) => VerifyingKey::ed25519(x),
+            Key::Rsa([n, e], small) => VerifyingKey::rsa(n, e, *small),
+            Key::Hmac(secret) => VerifyingKey::hmac(secret),
+        }
+    }
+
+    /// As `keystile_verify_signature` wants it.
+    fn parts(&self) -> (u8, &[u8], &[u8]) {
+        match self {
+            Key::P256([x, y]) => (0, x, y),
+            Key::P384([x, y]) => (1, x, y),
+            Key::Ed25519(x) => (2, x, &[]),
+            Key::Rsa([n, e], SmallExponent::Refuse) => (3, n, e),
+            Key::Rsa([n, e], SmallExponent::AllowThree) => (4, n, e),
+            Key::Hmac(secret) => (5, secret, &[]),
+        }
+    }
+}
+
+/// The same key as loaded, and prepared; and the same two in the guest.
 struct Pair {
+    key: Key,
     loaded: VerifyingKey,
     prepared: VerifyingKey,
 }
 
 impl Pair {
-    fn new(bases: &mut BaseTables, key: impl Fn() -> Result<VerifyingKey, KeyError>) -> Option<Pair> {
-        let loaded = key().ok()?;
-        let mut prepared = key().ok()?;
+    fn new(bases: &mut BaseTables, key: Key) -> Option<Pair> {
+        let Ok(loaded) = key.load() else {
+            assert_eq!(guest_answer(&key, Algorithm::Es256, b"", b""), -1, "a key for the guest alone");
+            return None;
+        };
+        let mut prepared = key.load().unwrap();
         prepared.prepare(bases);
-        Some(Pair { loaded, prepared })
+        Some(Pair { key, loaded, prepared })
     }
 
     fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         let answer = self.loaded.verify(algorithm, message, signature).is_ok();
         let prepared = self.prepared.verify(algorithm, message, signature).is_ok();
         assert_eq!(answer, prepared, "{:?} prepared answers otherwise", self.loaded);
+        let guest = guest_answer(&self.key, algorithm, message, signature);
+        assert_eq!(guest, i32::from(answer), "{:?} in the guest answers otherwise", self.loaded);
         answer
     }
+}
+
+/// The validator's module with an export for bare signatures, in wasmtime.
+struct Guest {
+    store: Store<()>,
+    memory: Memory,
+    input: usize,
+    verify: TypedFunc<i32, i32>,
+}
+
+impl Guest {
+    fn load() -> Guest {
+        let engine = Engine::new(Config::new().wasm_wide_arithmetic(true)).unwrap();
+        let module = Module::from_file(&engine, artifacts().join("primitives.wasm")).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let input = instance.get_typed_func::<(), i32>(&mut store, "keystile_input").unwrap();
+        let input = usize::try_from(input.call(&mut store, ()).unwrap()).unwrap();
+        let memory = instance.get_memory(&mut store, "memory").unwrap();
+        let verify = instance.get_typed_func(&mut store, "keystile_verify_signature").unwrap();
+        Guest { store, memory, input, verify }
+    }
+}
+
+/// 1: good; 0: not good; -1: no key.
+fn guest_answer(key: &Key, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> i32 {
+    thread_local! {
+        static GUEST: RefCell<Guest> = RefCell::new(Guest::load());
+    }
+    let (kind, first, second) = key.parts();
+    let number = Algorithm::ALL.iter().position(|known| *known == algorithm).unwrap();
+    let mut question = vec![kind, u8::try_from(number).unwrap()];
+    for part in [first, second, message] {
+        question.extend(u32::try_from(part.len()).unwrap().to_le_bytes());
+    }
+    for part in [first, second, message, signature] {
+        question.extend_from_slice(part);
+    }
+    GUEST.with_borrow_mut(|Guest { store, memory, input, verify }| {
+        memory.write(&mut *store, *input, &question).unwrap();
+        verify.call(&mut *store, i32::try_from(question.len()).unwrap()).unwrap()
+    })
 }
 
 /// What is printed at the end: a line a file, and under it what differs from the file's labels.
@@ -308,7 +377,7 @@ impl Table {
         Table { rows: BTreeMap::new(), bases: BaseTables::default() }
     }
 
-    fn file(&mut self, folder: &Path, file: &str, plan: impl for<'v> Fn(&'v Value, &'v Value) -> Plan<'v>) {
+    fn file(&mut self, folder: &Path, file: &str, plan: impl Fn(&Value, &Value) -> Plan) {
         let vectors = read(&folder.join(format!("wycheproof/{file}.json")));
         let mut seen = 0;
         for group in vectors["testGroups"].as_array().unwrap() {
@@ -329,7 +398,7 @@ impl Table {
                     Expect::Accept(reason) => (true, Some(reason)),
                 };
                 assert_eq!(pair.is_none(), matches!(expect, Expect::NoKey(_)), "{file} {}", case["tcId"]);
-                let (message, signature) = (hex(text(&case["msg"])), hex(text(&case[signature])));
+                let (message, signature) = (from_hex(text(&case["msg"])), from_hex(text(&case[signature])));
                 for algorithm in algorithms {
                     let answer = pair.as_ref().is_some_and(|pair| pair.verify(algorithm, &message, &signature));
                     assert_eq!(answer, accept, "{file} {} as {algorithm}: {}", case["tcId"], case["comment"]);
@@ -362,37 +431,8 @@ impl Table {
     }
 }
 
-/// The folder, or `None` where it is absent, which is said aloud.
-fn vectors() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
-    let folder = env::var_os("KEYSTILE_VECTORS").map_or_else(beside, PathBuf::from);
-    if folder.join("wycheproof").is_dir() {
-        return Some(folder);
-    }
-    assert!(
-        env::var_os("CI").is_none_or(|ci| ci != "true"),
-        "no vectors in {} · set KEYSTILE_VECTORS",
-        folder.display()
-    );
-    println!("skipped: no vectors in {} · set KEYSTILE_VECTORS", folder.display());
-    None
-}
-
-fn read(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
 fn cases(group: &Value) -> impl Iterator<Item = &Value> {
     group["tests"].as_array().unwrap().iter()
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
-}
-
-fn hex(digits: &str) -> Vec<u8> {
-    assert!(digits.len().is_multiple_of(2), "{digits}");
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
 }
 
 /// The algorithm of the group's hash, out of three for SHA-256, SHA-384 and SHA-512.
@@ -406,23 +446,23 @@ fn by_hash(group: &Value, [sha256, sha384, sha512]: &[Algorithm; 3]) -> Option<A
 }
 
 /// The key of a group, from its point: `04 ‖ x ‖ y`.
-fn ec_key(group: &Value) -> Result<VerifyingKey, KeyError> {
-    let point = hex(text(&group["publicKey"]["uncompressed"]));
+fn ec_key(group: &Value) -> Key {
+    let point = from_hex(text(&group["publicKey"]["uncompressed"]));
     let (x, y) = point[1..].split_at(point.len() / 2);
     match x.len() {
-        48 => VerifyingKey::p384(x, y),
-        _ => VerifyingKey::p256(x, y),
+        48 => Key::P384([x.to_vec(), y.to_vec()]),
+        _ => Key::P256([x.to_vec(), y.to_vec()]),
     }
 }
 
-fn ed_key(group: &Value) -> Result<VerifyingKey, KeyError> {
-    VerifyingKey::ed25519(&hex(text(&group["publicKey"]["pk"])))
+fn ed_key(group: &Value) -> Key {
+    Key::Ed25519(from_hex(text(&group["publicKey"]["pk"])))
 }
 
-fn rsa_key(key: &Value, small: SmallExponent) -> Result<VerifyingKey, KeyError> {
-    let exponent = hex(text(&key["publicExponent"]));
-    let exponent = exponent.strip_prefix(&[0]).unwrap_or(&exponent);
-    VerifyingKey::rsa(&hex(text(&key["modulus"])), exponent, small)
+fn rsa_key(key: &Value, small: SmallExponent) -> Key {
+    let exponent = from_hex(text(&key["publicExponent"]));
+    let exponent = exponent.strip_prefix(&[0]).unwrap_or(&exponent).to_vec();
+    Key::Rsa([from_hex(text(&key["modulus"])), exponent], small)
 }
 
 /// `a + b` in as many bytes as both have, when it fits.

@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-use crate::refusal::Refusal;
+use crate::vectors::refusal::Refusal;
 
 /// The folder, or `None` where it is absent, which is said aloud.
 pub(crate) fn vectors() -> Option<PathBuf> {
