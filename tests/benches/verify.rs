@@ -101,6 +101,8 @@ fn bench_process(folder: &Path) {
     Keystile::create(&path, NewStore::default()).unwrap();
     let keystile = Keystile::options().on_demand(true).open(&path).unwrap();
     let created = keystile.keys().create(NewKey { name: "process".into(), ..NewKey::default() }).unwrap();
+    // It may have to be built.
+    keystile_tests::keystile_bin();
     let mut times: Vec<Duration> = (0..31).map(|_| verify_process(&path, created.secret.expose_secret())).collect();
     times.sort();
     let millis = |time: Duration| time.as_secs_f64() * 1e3;

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use memchr::memchr_iter;
+
 use super::base64url;
 use super::error::{JwtError, Part};
 
@@ -17,7 +19,7 @@ pub const MAX_TOKEN_LEN: usize = 65_536;
 /// assert!(!looks_like_jws(b"hx_live_0123456789"));
 /// ```
 pub fn looks_like_jws(credential: &[u8]) -> bool {
-    credential.iter().filter(|byte| **byte == b'.').take(3).count() == 2
+    memchr_iter(b'.', credential).take(3).count() == 2
 }
 
 /// The three segments, and what the signature is made over.
@@ -39,7 +41,7 @@ impl<'a> Compact<'a> {
         if token.len() > MAX_TOKEN_LEN {
             return Err(JwtError::TooLong { limit: MAX_TOKEN_LEN });
         }
-        let mut dots = token.iter().enumerate().filter(|(_, byte)| **byte == b'.').map(|(at, _)| at);
+        let mut dots = memchr_iter(b'.', token);
         let (Some(first), Some(second)) = (dots.next(), dots.next()) else {
             return Err(JwtError::NoToken);
         };
@@ -67,6 +69,11 @@ impl<'a> Compact<'a> {
     /// The bytes of the signature.
     pub(crate) fn signature(&self) -> Result<Vec<u8>, JwtError> {
         decode(self.signature, Part::Signature)
+    }
+
+    /// The signature as it stands.
+    pub(crate) fn signature_text(&self) -> &'a [u8] {
+        self.signature
     }
 
     /// Length of the whole token.

@@ -40,7 +40,11 @@ impl<'a> UnverifiedJwt<'a> {
     /// # Errors
     /// [`JwtError`] with the code `malformed`.
     pub fn parse(token: &'a [u8]) -> Result<UnverifiedJwt<'a>, JwtError> {
-        let compact = Compact::split(token)?;
+        UnverifiedJwt::read(Compact::split(token)?)
+    }
+
+    /// Reads a token that was taken apart.
+    pub(crate) fn read(compact: Compact<'a>) -> Result<UnverifiedJwt<'a>, JwtError> {
         let header = Header::read(compact.header()?, PayloadKind::Claims)?;
         let claims = UnverifiedClaims::read(compact.payload()?)?;
         let signature = compact.signature()?;

@@ -31,6 +31,42 @@ fn a_token_that_comes_again_is_the_same_one() {
     assert!(cache.bytes() > token.len() / 2);
 }
 
+/// A token is found by its signature. Whatever else is behind a known one is not that token.
+#[test]
+fn a_known_signature_says_nothing_of_another_token() {
+    let (issuers, mut cache) = (issuers(), TokenCache::new(16, 100_000));
+    let token = token(Algorithm::EdDsa);
+    // What is compared cannot move from one side of the hashed part to the other.
+    let (hashed_from, hashed_to) = (token.rfind('.').unwrap() + 1, token.rfind('.').unwrap() + 56);
+    let (before, hashed, rest) = (&token[..hashed_from - 1], &token[hashed_from..hashed_to], &token[hashed_to..]);
+    let moved = format!("{before}{}.{hashed}{}", &rest[..4], &rest[4..]);
+    assert_eq!(code(&mut cache, &token, &issuers, NOW, None), None);
+    assert!(cache.verify(moved.as_bytes(), &issuers, now(), None).is_err());
+    assert_eq!(code(&mut cache, &token, &issuers, NOW, None), None);
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let (header, payload) = signed.split_once('.').unwrap();
+    let admin = token_with(json!({"sub": "admin"}));
+    let admin_payload = admin.split('.').nth(1).unwrap();
+    for (forged, expected) in [
+        (format!("{header}.{admin_payload}.{signature}"), Code::BadSignature),
+        (format!("{header}.{payload}A.{signature}"), Code::Malformed),
+        (format!("{header}.{}.{signature}", &payload[..payload.len() - 4]), Code::Malformed),
+        (format!("{}.{payload}.{signature}", &header[..header.len() - 4]), Code::Malformed),
+        (format!("{header}{payload}..{signature}"), Code::Malformed),
+        (format!("{header}..{payload}{signature}"), Code::Malformed),
+    ] {
+        assert_eq!(code(&mut cache, &forged, &issuers, NOW, None), Some(expected), "{forged}");
+    }
+    // Every single byte of what is signed counts, also at the ends of the words that are compared.
+    for at in (0..signed.len()).chain(signed.len() + 1..token.len()) {
+        let mut other = token.clone().into_bytes();
+        other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+        assert!(cache.verify(&other, &issuers, now(), None).is_err(), "{at}");
+    }
+    assert_eq!(code(&mut cache, &token, &issuers, NOW, None), None);
+    assert_eq!(cache.len(), 1);
+}
+
 #[test]
 fn time_and_record_are_checked_on_every_hit() {
     let (issuers, mut cache) = (issuers(), TokenCache::new(16, 100_000));
