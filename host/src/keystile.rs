@@ -238,7 +238,8 @@ impl Inner {
 
     /// Whether whatever is held in memory is known to be what the store says.
     pub(crate) fn has_caught_up(&self) -> bool {
-        self.issuers.documents.has_caught_up() && self.records.as_ref().is_none_or(Records::has_caught_up)
+        self.issuers.documents.has_caught_up()
+            && self.records.as_ref().is_none_or(|records| records.has_caught_up() && self.has_told_issuers())
     }
 
     /// Whether the clock has gone back since the last change, whoever made it: what was over by then

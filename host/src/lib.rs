@@ -112,7 +112,7 @@ pub mod bounds {
     pub use crate::tokens::{
         ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_CLAIM_LEN,
         MAX_INSPECTED_LEN, MAX_ISSUER_LEN as MAX_OWN_ISSUER_LEN, MAX_TOKEN_LEN as MAX_ISSUED_TOKEN_LEN,
-        PUBLISH_LEAD_BOUNDS, UNKNOWN_EXPIRY,
+        PUBLISH_LEAD_BOUNDS,
     };
     pub use crate::user::{MAX_EMAIL_LEN, MAX_EMAIL_LOCAL_LEN};
     pub use keystile_validator::bounds::*;

@@ -49,7 +49,7 @@ impl Keystile {
 
 /// What the audit trail says of settings.
 pub(crate) fn describe(settings: &Settings) -> serde_json::Value {
-    let tokens = &settings.tokens;
+    let (tokens, logins) = (&settings.tokens, &settings.logins);
     json!({
         "max_lifetime_seconds": settings.max_lifetime,
         "issuer": tokens.issuer,
@@ -57,6 +57,9 @@ pub(crate) fn describe(settings: &Settings) -> serde_json::Value {
         "access_token_lifetime_seconds": tokens.access_token_lifetime,
         "signing_alg": tokens.signing_algorithm.as_str(),
         "publish_lead_seconds": tokens.publish_lead,
+        "session_lifetime_seconds": logins.session_lifetime,
+        "refresh_window_seconds": logins.refresh_window,
+        "min_password_length": logins.min_password_len,
     })
 }
 

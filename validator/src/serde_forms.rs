@@ -5,11 +5,13 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::fmt::Display;
+use core::fmt::{self, Display};
+use core::marker::PhantomData;
 use core::net::IpAddr;
 use core::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use crate::address::AddressRange;
@@ -54,10 +56,30 @@ macro_rules! as_form {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::try_from($form::deserialize(deserializer)?).map_err(D::Error::custom)
+                Self::try_from(object::<$form, D>(deserializer)?).map_err(D::Error::custom)
             }
         }
     };
+}
+
+/// Reads a form from an object only. What serde derives takes arrays too, and `[]` would be a token
+/// record with nothing against the token.
+fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
 }
 
 as_form!(KeyFormat, KeyFormatForm);
@@ -229,7 +251,7 @@ impl Serialize for TokenRecord {
 
 impl<'de> Deserialize<'de> for TokenRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let TokenRecordForm { revoked, suspended, not_before } = TokenRecordForm::deserialize(deserializer)?;
+        let TokenRecordForm { revoked, suspended, not_before } = object::<TokenRecordForm, D>(deserializer)?;
         Ok(TokenRecord { revoked, suspended, not_before })
     }
 }
@@ -442,6 +464,8 @@ mod tests {
             r#"{"not_before":253402300800}"#,
             "null",
             "true",
+            "[]",
+            "[false,true]",
         ] {
             assert!(serde_json::from_str::<TokenRecord>(json).is_err(), "{json}");
         }

@@ -14,7 +14,7 @@ use crate::{AuditEntry, AuditReport};
 /// Lists entries of the trail.
 pub(super) fn list(args: &AuditListArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let keystile = session.open_for_reading()?.keystile;
-    let subject = args.key.map(|id| id.to_string());
+    let subject = args.key.map(|id| id.to_string()).or_else(|| args.subject.clone());
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let entries = match args.after {
         Some(after) => keystile.audit(subject.as_deref(), after, limit)?,

@@ -236,7 +236,8 @@ impl Classified for RevokeTokenError {
         match self {
             RevokeTokenError::Unknown => (Exit::Conflict, "unknown_token"),
             RevokeTokenError::NoTokenId => CONFLICT,
-            RevokeTokenError::TokenId | RevokeTokenError::Issuer => FIELD,
+            RevokeTokenError::TokenId => FIELD,
+            RevokeTokenError::Issuer => UNKNOWN_ISSUER,
             RevokeTokenError::Sandbox(_) => (Exit::CannotSay, "sandbox"),
             RevokeTokenError::Store(error) => error.class(),
         }

@@ -49,6 +49,8 @@ pub(super) struct Claim {
     pub(super) name: String,
     pub(super) url: JwksUrl,
     pub(super) etag: Option<String>,
+    /// When.
+    pub(super) at: Timestamp,
 }
 
 /// What became of an answer.
@@ -141,7 +143,7 @@ impl Inner {
         let etag = if row.jwks.is_some() { row.etag.clone() } else { None };
         transaction.set_key_set(name, &row)?;
         transaction.commit()?;
-        Ok(Some(Claim { name: issuer.name, url, etag }))
+        Ok(Some(Claim { name: issuer.name, url, etag, at: now }))
     }
 
     /// Fetches what was claimed, and keeps it.
@@ -162,6 +164,10 @@ impl Inner {
                 return Ok(Outcome::Gone);
             }
             let mut row = key_set_of(transaction.key_set(&claim.name)?)?;
+            // Somebody has asked later, and may have had the newer answer already.
+            if row.attempted_at.is_some_and(|attempted_at| attempted_at > claim.at) {
+                return Ok(Outcome::Same);
+            }
             let answer = answer.and_then(|fetched| match fetched.text.as_deref() {
                 // Still the set that is here; if it has gone meanwhile, this is no answer.
                 None if row.jwks.is_some() && row.etag == claim.etag => Ok((fetched, None)),

@@ -1,23 +1,30 @@
 //! Suspending, resuming, revoking.
 
-use keystile_validator::{KeyId, KeyState};
+use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
 use super::error::ChangeStateError;
 use super::{Keys, key_in};
 use crate::key::{Key, MAX_NOTE_LEN, Revocation, RevokeReason};
+use crate::sessions::end_sessions_of_key;
+use crate::store::WriteTransaction;
 use crate::text::is_line;
 
 impl Keys<'_> {
-    /// Switches a key off; [`resume`](Keys::resume) switches it on again.
+    /// Switches a key off; [`resume`](Keys::resume) switches it on again. Sessions that were begun with it
+    /// end, with their access tokens.
     ///
     /// # Errors
     /// [`ChangeStateError`] when it is suspended already, or revoked.
     pub fn suspend(&self, id: KeyId) -> Result<Key, ChangeStateError> {
-        self.change_state(id, KeyState::Active, |key, now| {
-            key.state = KeyState::Suspended;
-            key.suspended_at = Some(now);
-            "key.suspended"
+        self.inner.change(|transaction, now| {
+            let key = self.change_state(transaction, now, id, KeyState::Active, |key| {
+                key.state = KeyState::Suspended;
+                key.suspended_at = Some(now);
+                "key.suspended"
+            })?;
+            end_sessions_of_key(self.inner, transaction, now, id)?;
+            Ok(key)
         })
     }
 
@@ -26,14 +33,17 @@ impl Keys<'_> {
     /// # Errors
     /// [`ChangeStateError`] when it is not suspended.
     pub fn resume(&self, id: KeyId) -> Result<Key, ChangeStateError> {
-        self.change_state(id, KeyState::Suspended, |key, _| {
-            key.state = KeyState::Active;
-            key.suspended_at = None;
-            "key.resumed"
+        self.inner.change(|transaction, now| {
+            self.change_state(transaction, now, id, KeyState::Suspended, |key| {
+                key.state = KeyState::Active;
+                key.suspended_at = None;
+                "key.resumed"
+            })
         })
     }
 
-    /// Ends a key for good, with all its secrets. The key stays in lists and in the audit trail.
+    /// Ends a key for good, with all its secrets, the sessions that were begun with it, and their access
+    /// tokens. The key stays in lists and in the audit trail.
     ///
     /// # Errors
     /// [`ChangeStateError`] when it is revoked already, or the note does not fit.
@@ -53,26 +63,27 @@ impl Keys<'_> {
             transaction.update_key(&key)?;
             let detail = json!({ "reason": reason.as_str(), "note": note });
             self.inner.audit(transaction, now, "key.revoked", Some(id.to_string()), &detail)?;
+            end_sessions_of_key(self.inner, transaction, now, id)?;
             Ok(key)
         })
     }
 
     fn change_state(
         &self,
+        transaction: &mut dyn WriteTransaction,
+        now: Timestamp,
         id: KeyId,
         from: KeyState,
-        change: impl FnOnce(&mut Key, keystile_validator::Timestamp) -> &'static str,
+        change: impl FnOnce(&mut Key) -> &'static str,
     ) -> Result<Key, ChangeStateError> {
-        self.inner.change(|transaction, now| {
-            let mut key = key_in(transaction, id, ChangeStateError::NotFound { id })?;
-            if key.state != from {
-                return Err(ChangeStateError::Conflict { id, status: key.status(now) });
-            }
-            let action = change(&mut key, now);
-            key.updated_at = now;
-            transaction.update_key(&key)?;
-            self.inner.audit(transaction, now, action, Some(id.to_string()), &json!({}))?;
-            Ok(key)
-        })
+        let mut key = key_in(transaction, id, ChangeStateError::NotFound { id })?;
+        if key.state != from {
+            return Err(ChangeStateError::Conflict { id, status: key.status(now) });
+        }
+        let action = change(&mut key);
+        key.updated_at = now;
+        transaction.update_key(&key)?;
+        self.inner.audit(transaction, now, action, Some(id.to_string()), &json!({}))?;
+        Ok(key)
     }
 }

@@ -32,6 +32,8 @@ pub enum LoginError {
         /// How many were given.
         given: usize,
     },
+    /// The key is limited to addresses or to a rate, which tokens are not.
+    LimitedKey,
     /// The password could not be hashed.
     Password(PasswordError),
     /// No access token could be made.
@@ -53,6 +55,9 @@ impl fmt::Display for LoginError {
             LoginError::ClientId => {
                 write!(f, "not a client id · give 1 to {MAX_CLIENT_ID_LEN} visible ASCII characters")
             }
+            LoginError::LimitedKey => f.write_str(
+                "the key is limited to addresses or a rate, which tokens cannot be · make the calls with the key itself",
+            ),
             LoginError::Scopes { given } => {
                 write!(f, "{given} scopes are too many · give at most {MAX_SESSION_SCOPES}")
             }

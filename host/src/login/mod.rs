@@ -104,10 +104,12 @@ impl Keystile {
     }
 
     /// Begins a session with a key that acts for a user: one whose owner is the user's e-mail address. The
-    /// caller has judged a secret of the key just now; its session ends with the key, and has its scopes.
+    /// caller has judged a secret of the key just now, for the environment that the session is for: its
+    /// tokens belong to none. The session ends with the key, and has its scopes.
     ///
     /// # Errors
-    /// [`LoginError::InvalidCredentials`] when the key is not in use, or has no such owner.
+    /// [`LoginError::InvalidCredentials`] when the key is not in use, or has no such owner;
+    /// [`LoginError::LimitedKey`].
     pub fn login_with_key(&self, key: KeyId, client: Client) -> Result<LoggedIn, LoginError> {
         self.inner.login_with_key(key, client)
     }
@@ -180,6 +182,9 @@ impl Inner {
                 Some(UserRow::Live { user, .. }) if user.suspended_at.is_none() => user,
                 _ => return Err(LoginError::InvalidCredentials),
             };
+            if !key.addresses.is_empty() || key.rate.is_some() {
+                return Err(LoginError::LimitedKey);
+            }
             let client = Client { scopes: key.scopes, ..client };
             Ok(start(self, transaction, now, &mut user, session(client, Some(id), 0))?)
         })

@@ -437,8 +437,29 @@ fn a_key_that_acts_for_a_user_begins_a_session_of_that_user() {
         assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
     }
     let next = keystile.refresh(given.refresh_token.expose_secret(), &Refresh::default()).unwrap();
-    // What a session stands on, it falls with.
+    let code = |token: &crate::Secret| keystile.verify(token.expose_secret(), &keystile.request()).code();
+    // What a session stands on, it falls with, and its access tokens at once.
+    let paused = key(Some(EMAIL));
+    let begun = keystile.login_with_key(paused, Client::default()).unwrap();
+    assert_eq!((code(&begun.access_token), code(&next.access_token)), (None, None));
+    keystile.keys().suspend(paused).unwrap();
+    assert_eq!((code(&begun.access_token), code(&next.access_token)), (Some(Code::Revoked), None));
     keystile.keys().revoke(good, RevokeReason::Unspecified, None).unwrap();
+    assert_eq!(code(&next.access_token), Some(Code::Revoked));
+    // Nor does a token outlive the key.
+    let end = world.clock_now().saturating_add(60);
+    let short = NewKey { name: "short".into(), owner: Some(EMAIL.into()), expires_at: Some(end), ..NewKey::default() };
+    let short = keystile.keys().create(short).unwrap().key.id;
+    assert_eq!(keystile.login_with_key(short, Client::default()).unwrap().expires_in, 60);
+    // What a key is limited to, no token could be.
+    for limited in [
+        NewKey { addresses: vec!["10.0.0.0/8".parse().unwrap()], ..NewKey::default() },
+        NewKey { rate: Some(keystile_validator::Rate::new(10, 60).unwrap()), ..NewKey::default() },
+    ] {
+        let limited = NewKey { name: "limited".into(), owner: Some(EMAIL.into()), ..limited };
+        let limited = keystile.keys().create(limited).unwrap().key.id;
+        assert!(matches!(keystile.login_with_key(limited, Client::default()), Err(LoginError::LimitedKey)));
+    }
     assert!(matches!(keystile.login_with_key(good, Client::default()), Err(LoginError::InvalidCredentials)));
     let refused = keystile.refresh(next.refresh_token.expose_secret(), &Refresh::default());
     assert!(matches!(refused, Err(RefreshError::Ended)), "{refused:?}");
@@ -546,6 +567,7 @@ fn messages_say_what_happened_and_what_to_do() {
         LoginError::Busy,
         LoginError::ClientId,
         LoginError::Scopes { given: 65 },
+        LoginError::LimitedKey,
         LoginError::Password(crate::PasswordError::Memory),
         LoginError::Password(crate::PasswordError::Common),
     ];

@@ -9,7 +9,7 @@ mod start;
 mod tests;
 mod token;
 
-pub(crate) use end::end_sessions;
+pub(crate) use end::{end_sessions, end_sessions_of_key};
 pub use error::{EndSessionError, ListSessionsError, LogoutError, RefreshError};
 pub use refresh::Refresh;
 pub(crate) use start::{NewSession, start};

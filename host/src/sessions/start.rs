@@ -111,8 +111,12 @@ pub(super) fn give_tokens(
     row: &SessionRow,
 ) -> Result<LoggedIn, IssueTokenError> {
     let session = &row.session;
-    // No token outlives its session.
-    let left = session.expires_at.seconds_since(now);
+    // No token outlives its session, nor the key that began it.
+    let key_ends = match session.key {
+        Some(key) => transaction.key(key)?.and_then(|key| key.expires_at),
+        None => None,
+    };
+    let left = key_ends.map_or(session.expires_at, |end| end.min(session.expires_at)).seconds_since(now);
     let ttl = transaction.settings()?.tokens.access_token_lifetime.min(left);
     let claims = AccessTokenClaims {
         subject: user.id.to_string(),

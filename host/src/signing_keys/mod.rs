@@ -102,12 +102,10 @@ impl<'a> SigningKeys<'a> {
                 if !rotation.at_once {
                     return Err(RotateSigningKeyError::Pending { kid: pending.kid, signs_from: pending.signs_from });
                 }
-                if algorithm.is_none_or(|algorithm| algorithm == pending.algorithm) {
+                // Whoever has copied the store has the one that waits too: then it is given up with the others.
+                if !rotation.refuse_older && algorithm.is_none_or(|algorithm| algorithm == pending.algorithm) {
                     let mut after = keys.clone();
                     promote(&mut after, now);
-                    if rotation.refuse_older {
-                        give_up_all_but_active(&mut after, now);
-                    }
                     self.inner.write_keys(transaction, now, &keys, &after)?;
                     let promoted = after.into_iter().find(|key| key.kid == pending.kid).unwrap_or(pending);
                     return Ok(promoted.into());

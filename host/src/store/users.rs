@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keystile_validator::Timestamp;
+use keystile_validator::{KeyId, Timestamp};
 use zeroize::Zeroizing;
 
 use super::StoreError;
@@ -132,6 +132,9 @@ pub(crate) trait ReadUsers {
     /// All sessions of a user that were not ended, or of everybody; the one that was used least lately
     /// first.
     fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Sessions that were begun with this key and have not ended.
+    fn open_sessions_of_key(&self, key: KeyId) -> Result<Vec<SessionId>, StoreError>;
 
     /// All sessions.
     fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError>;

@@ -105,12 +105,14 @@ impl fmt::Display for RevokeTokenError {
                 "no issuer that this store knows has signed this token · give the whole token, or revoke it by its id with --jti",
             ),
             RevokeTokenError::NoTokenId => {
-                f.write_str("the token has no `jti` that it can be revoked by · end the session of its user instead")
+                f.write_str("the token has no `jti` that it can be revoked by · end the session of its user instead, or disable the issuer")
             }
             RevokeTokenError::TokenId => {
                 f.write_str("not the id of a token · give its `jti`, as `keystile tokens inspect` shows it")
             }
-            RevokeTokenError::Issuer => f.write_str("not the name of an issuer · give the `iss` of its tokens"),
+            RevokeTokenError::Issuer => {
+                f.write_str("the store knows no such issuer · give its name, as `keystile issuers list` shows it")
+            }
             RevokeTokenError::Sandbox(error) => error.fmt(f),
             RevokeTokenError::Store(error) => error.fmt(f),
         }

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::Tokens;
 use crate::keystile::Inner;
-use crate::signing_keys::{SigningAlgorithm, SigningKeyError, at_time};
+use crate::signing_keys::{SigningAlgorithm, SigningKeyError, SigningKeyState, at_time};
 use crate::store::{ReadTransaction, SigningKeyRow, StoreError};
 
 /// Who the tokens of a store say has signed them, and whom they are for.
@@ -45,6 +45,8 @@ pub(crate) struct OwnKey {
     pub(crate) kid: String,
     /// The one algorithm it is for.
     pub(crate) algorithm: SigningAlgorithm,
+    /// When it becomes something else by itself: it begins to sign, or is gone.
+    pub(crate) changes_at: Option<Timestamp>,
     /// The key; of HMAC, why it does not open.
     pub(crate) verifies_with: Result<OwnKeyMaterial, SigningKeyError>,
 }
@@ -73,7 +75,9 @@ impl Inner {
                         .open_key(view, &key)
                         .map(|material| OwnKeyMaterial::Hmac(Zeroizing::new(material.expose_private().to_vec()))),
                 };
-                OwnKey { kid: key.kid, algorithm: key.algorithm, verifies_with }
+                let is_waiting = key.state == SigningKeyState::Published;
+                let changes_at = if is_waiting { Some(key.signs_from) } else { key.kept_until() };
+                OwnKey { kid: key.kid, algorithm: key.algorithm, changes_at, verifies_with }
             })
             .collect())
     }

@@ -8,14 +8,11 @@ use serde_json::json;
 use super::error::RevokeTokenError;
 use super::own_issuer::OwnIssuer;
 use super::revocations::KEPT_AFTER_EXPIRY;
-use super::settings::{ACCESS_TOKEN_LIFETIME_BOUNDS, MAX_ISSUER_LEN};
+use super::settings::ACCESS_TOKEN_LIFETIME_BOUNDS;
 use super::{MAX_CLAIM_LEN, Tokens};
 use crate::keystile::Inner;
 use crate::store::{RevocationKind, RevocationRow, StoreError, WriteTransaction};
 use crate::text::{is_line, rfc3339};
-
-/// How long the revocation of a token is kept whose expiry nobody knows: one year, in seconds.
-pub const UNKNOWN_EXPIRY: u64 = 365 * 86_400;
 
 /// What a revocation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,14 +48,16 @@ impl Tokens<'_> {
     pub fn revoke(&self, token: &str) -> Result<RevokedToken, RevokeTokenError> {
         let TokenToRevoke { issuer, token_id, expires_at } = self.inner.verify_to_revoke(token)?;
         self.inner.change(|transaction, now| {
-            if expires_at <= now {
+            // An issuer's leeway, or a clock that is set back, can bring back what has just expired.
+            if expires_at.saturating_add(KEPT_AFTER_EXPIRY) <= now {
                 return Ok(RevokedToken { issuer, token_id, expires_at, was: WasToken::Expired });
             }
             self.inner.revoke_token(transaction, now, issuer, token_id, expires_at)
         })
     }
 
-    /// Revokes the token of this id (`jti`), of this issuer or, when none is given, of this store.
+    /// Revokes the token of this id (`jti`), of this store or of an external issuer that it knows, named
+    /// as the store names it or as its tokens do (`iss`).
     ///
     /// # Errors
     /// [`RevokeTokenError`]; nothing was revoked then.
@@ -66,15 +65,21 @@ impl Tokens<'_> {
         if !is_line(token_id, MAX_CLAIM_LEN) {
             return Err(RevokeTokenError::TokenId);
         }
-        if !issuer.is_none_or(|issuer| is_line(issuer, MAX_ISSUER_LEN)) {
-            return Err(RevokeTokenError::Issuer);
-        }
         self.inner.change(|transaction, now| {
             let own = OwnIssuer::of(transaction)?.issuer;
-            let issuer = issuer.map_or(own.clone(), str::to_owned);
-            // No token of this store lives longer, whatever the settings once were.
-            let longest = if issuer == own { *ACCESS_TOKEN_LIFETIME_BOUNDS.end() } else { UNKNOWN_EXPIRY };
-            self.inner.revoke_token(transaction, now, issuer, token_id.to_owned(), now.saturating_add(longest))
+            // No token of this store lives longer, whatever the settings once were. When one of another
+            // issuer expires, nobody knows.
+            let own_until = now.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end());
+            let (issuer, until) = match issuer {
+                None => (own, own_until),
+                Some(name) if name == own => (own, own_until),
+                Some(name) => {
+                    let known = transaction.issuers()?.into_iter();
+                    let mut known = known.filter(|known| known.name == name || known.issuer == name);
+                    (known.next().ok_or(RevokeTokenError::Issuer)?.issuer, Timestamp::MAX)
+                }
+            };
+            self.inner.revoke_token(transaction, now, issuer, token_id.to_owned(), until)
         })
     }
 }
@@ -120,9 +125,9 @@ impl Inner {
         token_id: String,
         expires_at: Timestamp,
     ) -> Result<RevokedToken, RevokeTokenError> {
-        if transaction.revocation(&issuer, RevocationKind::Token, &token_id)?.is_some() {
-            return Ok(RevokedToken { issuer, token_id, expires_at, was: WasToken::Revoked });
-        }
+        let known = transaction.revocation(&issuer, RevocationKind::Token, &token_id)?;
+        let was = if known.is_some() { WasToken::Revoked } else { WasToken::Live };
+        let expires_at = known.map_or(expires_at, |known| known.expires_at.max(expires_at));
         let row = RevocationRow {
             issuer,
             kind: RevocationKind::Token,
@@ -131,11 +136,14 @@ impl Inner {
             issued_before: None,
             expires_at,
         };
+        // Also one that is there: it may have been kept for too short a time.
         put(transaction, now, &row)?;
         let RevocationRow { issuer, value: token_id, .. } = row;
-        let detail = json!({ "issuer": issuer, "expires_at": rfc3339(expires_at) });
-        self.audit(transaction, now, "token.revoked", Some(token_id.clone()), &detail)?;
-        Ok(RevokedToken { issuer, token_id, expires_at, was: WasToken::Live })
+        if was == WasToken::Live {
+            let detail = json!({ "issuer": issuer, "expires_at": rfc3339(expires_at) });
+            self.audit(transaction, now, "token.revoked", Some(token_id.clone()), &detail)?;
+        }
+        Ok(RevokedToken { issuer, token_id, expires_at, was })
     }
 
     /// Revokes all tokens of this store that belong to a session; none of them is valid after `until`.

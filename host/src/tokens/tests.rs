@@ -311,12 +311,36 @@ fn a_rotation_can_refuse_all_that_older_keys_have_signed() {
         if publish_first {
             keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
         }
+        let waiting = keystile.signing_keys().list().unwrap().last().unwrap().kid.clone();
         let new = keystile.signing_keys().rotate(SigningKeyRotation { refuse_older: true, ..AT_ONCE }).unwrap();
-        assert_eq!(states(&keystile), ["gone", "active"]);
+        assert_ne!(new.kid, waiting, "whoever has copied the store has that one too");
+        assert!(states(&keystile).iter().rev().skip(1).all(|state| *state == "gone"));
         assert!(!keystile.signing_keys().jwks().unwrap().contains(&kid_of(&token)));
         let refused = keystile.tokens().revoke(token.token.expose_secret());
         assert!(matches!(refused, Err(RevokeTokenError::Unknown)), "{refused:?}");
         assert_eq!(kid_of(&issue(&keystile)), new.kid);
+    }
+}
+
+/// Nothing is written when a retired key goes: time alone ends it, also where the store is followed.
+#[test]
+fn a_retired_key_ends_by_itself() {
+    for on_demand in [true, false] {
+        let world = World::new();
+        let keystile = world.options().on_demand(on_demand).open(world.db()).unwrap();
+        let old = issue(&keystile);
+        keystile.signing_keys().rotate(AT_ONCE).unwrap();
+        let code = || keystile.verify(old.token.expose_secret(), &keystile.request()).code();
+        assert_eq!(code(), None);
+        // Expired, and the key that has signed it is still known.
+        world.clock.advance(1_800);
+        assert_eq!(code(), Some(crate::Code::Expired));
+        world.clock.advance(86_400);
+        let started = std::time::Instant::now();
+        while code() != Some(crate::Code::UnknownSigningKey) {
+            assert!(started.elapsed() < Duration::from_secs(20), "{:?}", code());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -487,7 +511,12 @@ fn revoked_tokens_are_known_by_id_session_and_subject() {
             .map_err(|error: StoreError| error)
             .unwrap();
         let external = "https://clerk.example.com";
-        keystile.tokens().revoke_id(Some(external), "abc").unwrap();
+        keystile
+            .inner
+            .change(|transaction, now| {
+                keystile.inner.revoke_token(transaction, now, external.into(), "abc".into(), until)
+            })
+            .unwrap();
         let record = |issuer: &str, subject: Option<&String>, token_id, session_id: Option<&String>| {
             let (subject, session_id) = (subject.map(String::as_str), session_id.map(String::as_str));
             let lookup = TokenLookup { issuer: None, subject, token_id, session_id };
@@ -550,13 +579,18 @@ fn a_token_is_revoked_once_and_only_when_it_is_ours() {
     assert_eq!(tokens.revoke_id(None, &issued.token_id).unwrap().was, WasToken::Revoked);
     let entries = keystile.audit(Some(&issued.token_id), 0, 10).unwrap();
     assert_eq!(entries.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["token.revoked"]);
-    let late = issue(&keystile);
+    // One that has just expired is revoked all the same: leeway, or a clock that is set back.
+    let (late, later) = (issue(&keystile), issue(&keystile));
     world.clock.advance(1_800);
-    assert_eq!(tokens.revoke(late.token.expose_secret()).unwrap().was, WasToken::Expired);
+    assert_eq!(tokens.revoke(late.token.expose_secret()).unwrap().was, WasToken::Live);
+    world.clock.advance(86_400);
+    assert_eq!(tokens.revoke(later.token.expose_secret()).unwrap().was, WasToken::Expired);
     for bad in ["", " x", "a\nb", &"x".repeat(MAX_CLAIM_LEN + 1)] {
         assert!(matches!(tokens.revoke_id(None, bad), Err(RevokeTokenError::TokenId)));
     }
-    assert!(matches!(tokens.revoke_id(Some(""), "x"), Err(RevokeTokenError::Issuer)));
+    for unknown in ["", "https://nobody.example", "clerk"] {
+        assert!(matches!(tokens.revoke_id(Some(unknown), "x"), Err(RevokeTokenError::Issuer)), "{unknown}");
+    }
 }
 
 #[test]
@@ -587,6 +621,17 @@ fn a_token_of_an_external_issuer_is_revoked_by_itself() {
         issue(&keystile).token.expose_secret().rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
     let forged = keystile.tokens().revoke(&format!("{message}.{foreign}"));
     assert!(matches!(forged, Err(RevokeTokenError::Unknown)), "{forged:?}");
+
+    // By its id, and by either name of the issuer.
+    for (number, name) in ["id", "https://id.example.com"].into_iter().enumerate() {
+        let other = issue(&issuer);
+        let revoked = keystile.tokens().revoke_id(Some(name), &other.token_id).unwrap();
+        assert_eq!((revoked.was, revoked.issuer.as_str()), (WasToken::Live, "https://id.example.com"), "{number}");
+        let verdict = keystile.verify(other.token.expose_secret(), &keystile.request());
+        assert_eq!(verdict.code(), Some(crate::Code::Revoked));
+        // Kept for ever, since nobody knows how long the token is valid.
+        assert_eq!(revoked.expires_at, Timestamp::MAX);
+    }
 
     let revoked = keystile.tokens().revoke(token).unwrap();
     assert_eq!((revoked.was, revoked.issuer.as_str()), (WasToken::Live, "https://id.example.com"));

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keystile_validator::Timestamp;
 use keystile_validator::jwt::{Algorithm, Issuer, IssuerSettings, TokenType};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -23,6 +24,9 @@ pub(crate) struct TrustedIssuers(Mutex<Told>);
 struct Told {
     /// Where the store stood; `None`: nothing was told, or it is not known to be so any more.
     position: Option<Position>,
+    /// When the next one of the store's own keys begins to sign or is gone: that takes no change of the
+    /// store.
+    until: Option<Timestamp>,
     own: Option<IssuerDocument>,
     external: IssuerDocuments,
 }
@@ -45,17 +49,24 @@ impl Inner {
         let external = self.issuer_documents().ok_or(StoreError::InvalidValue { column: "issuers" })?;
         let is_first = told.position.is_none();
         let same_external = Arc::ptr_eq(&told.external, &external);
-        if told.position == Some(position) && same_external {
+        let now = self.now();
+        if told.position == Some(position) && same_external && told.until.is_none_or(|until| now < until) {
             return Ok(());
         }
-        let own = self.own_issuer_document(&*view)?;
+        let (own, until) = self.own_issuer_document(&*view, now)?;
         if is_first || !same_external || told.own != own {
             let others = external.iter().filter(|other| own.as_ref().is_none_or(|own| own.name() != other.issuer));
             let others = others.map(|other| IssuerDocument::new(other.issuer.as_str(), other.json.as_str()));
             self.sandbox.set_issuers(own.iter().cloned().chain(others).collect());
         }
-        *told = Told { position: Some(position), own, external };
+        *told = Told { position: Some(position), until, own, external };
         Ok(())
+    }
+
+    /// Whether the validator knows the issuers of now, as far as the store has not changed.
+    pub(crate) fn has_told_issuers(&self) -> bool {
+        let told = self.trusted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.position.is_some() && told.until.is_none_or(|until| self.now() < until)
     }
 
     /// Whether the validator is known to know the issuers of now. Where nothing is held in memory, it
@@ -70,13 +81,15 @@ impl Inner {
         }
     }
 
-    /// This store as an issuer, with the keys whose tokens can be valid now. `None`: it has none, and
-    /// issues no tokens.
+    /// This store as an issuer, with the keys whose tokens can be valid now, and the time at which the
+    /// next of these begins to sign or is gone. `None`: it has no keys, and issues no tokens.
     fn own_issuer_document(
         &self,
         view: &(impl ReadTransaction + ?Sized),
-    ) -> Result<Option<IssuerDocument>, StoreError> {
-        let keys = self.own_keys(view, self.now())?;
+        now: Timestamp,
+    ) -> Result<(Option<IssuerDocument>, Option<Timestamp>), StoreError> {
+        let keys = self.own_keys(view, now)?;
+        let until = keys.iter().filter_map(|key| key.changes_at).min();
         let mut jwks: Vec<Value> = Vec::new();
         let mut algorithms: Vec<Algorithm> = Vec::new();
         for key in keys {
@@ -101,7 +114,7 @@ impl Inner {
             }
         }
         if algorithms.is_empty() {
-            return Ok(None);
+            return Ok((None, until));
         }
         let OwnIssuer { issuer, audience } = OwnIssuer::of(view)?;
         let settings = IssuerSettings {
@@ -115,6 +128,6 @@ impl Inner {
         let jwks = Zeroizing::new(json!({ "keys": jwks }).to_string());
         let known = Issuer::new(settings, jwks.as_bytes());
         let known = known.map_err(|_| StoreError::InvalidValue { column: "signing_keys" })?;
-        Ok(Some(IssuerDocument::new(issuer, known.to_json())))
+        Ok((Some(IssuerDocument::new(issuer, known.to_json())), until))
     }
 }

@@ -286,7 +286,7 @@ export interface ValidatorSettings {
 
 /**
  * Judges keys and tokens. Formats and issuers are prepared once, and tokens that were verified are
- * remembered (what they say, and the beginning of their signatures as SHA-256; up to 4,096, of 4 MiB): make one, and keep it.
+ * remembered (what they say, and the SHA-256 of their signatures; up to 4,096, of 4 MiB): make one, and keep it.
  *
  * It has no clock, no randomness, and no network: keys of issuers come in with `putIssuer`, also when
  * they change. Whatever it throws, treat the credential as denied.

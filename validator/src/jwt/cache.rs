@@ -17,10 +17,10 @@ pub const MAX_CACHED_TOKENS: usize = 65_536;
 
 /// A bounded cache of verified tokens.
 ///
-/// A token is found by the SHA-256 of the beginning of its signature; all the rest of it is compared byte
-/// for byte. So it is the same token, and of those that are remembered none could be put together
-/// again. It counts only while its issuer is the very one it was verified with: an issuer that was put
-/// anew, with the same keys or others, is another one. What can change with time is checked on every hit. Only tokens that passed every check get
+/// A token is found by the SHA-256 of its signature; what is signed is compared byte for byte. So it
+/// is the same token, and of those that are remembered none could be put together again. It counts
+/// only while its issuer is the very one it was verified with: an issuer that was put anew, with the
+/// same keys or others, is another one. What can change with time is checked on every hit. Only tokens that passed every check get
 /// in, so nobody can fill the cache without a key.
 ///
 /// ```
@@ -43,25 +43,23 @@ pub struct TokenCache {
 }
 
 struct Entry {
-    /// Of the beginning of the signature as it stands in the token: up to [`HASHED`] characters.
+    /// Of the signature as it stands in the token.
     digest: Digest,
     /// Header and payload as they stand in the token.
     signed: Box<[u8]>,
-    /// What follows on the beginning of the signature.
-    rest: Box<[u8]>,
     token: VerifiedJwt,
 }
 
 impl Entry {
     /// Bytes that it takes up beside its slot.
     fn size(&self) -> usize {
-        self.token.size().saturating_add(self.signed.len()).saturating_add(self.rest.len())
+        self.token.size().saturating_add(self.signed.len())
     }
 }
 
 impl TokenCache {
     /// A cache of at most so many tokens, of [`MAX_CACHED_TOKENS`] at most, that take up at most so
-    /// many bytes together. A cache of no tokens or no bytes remembers nothing.
+    /// many bytes together. A cache of fewer than four tokens or of no bytes remembers nothing.
     pub fn new(max_tokens: usize, max_bytes: usize) -> TokenCache {
         let sets = max_tokens.min(MAX_CACHED_TOKENS) / WAYS;
         let mut slots = Vec::new();
@@ -85,15 +83,13 @@ impl TokenCache {
         if self.slots.is_empty() {
             return UnverifiedJwt::read(compact)?.verify(issuers, now, record);
         }
-        let signature = compact.signature_text();
-        let (hashed, rest) = signature.split_at_checked(HASHED).unwrap_or((signature, &[]));
-        let digest = Digest::of(hashed);
-        if let Some(known) = self.find(&digest, compact.signed, rest, issuers) {
+        let digest = Digest::of(compact.signature_text());
+        if let Some(known) = self.find(&digest, compact.signed, issuers) {
             known.verify_again(now, record)?;
             return Ok(known);
         }
         let token = UnverifiedJwt::read(compact)?.verify(issuers, now, record)?;
-        self.insert(Entry { digest, signed: compact.signed.into(), rest: rest.into(), token: token.clone() });
+        self.insert(Entry { digest, signed: compact.signed.into(), token: token.clone() });
         Ok(token)
     }
 
@@ -119,12 +115,10 @@ impl TokenCache {
         }
     }
 
-    fn find(&mut self, digest: &Digest, signed: &[u8], rest: &[u8], issuers: &Issuers) -> Option<VerifiedJwt> {
+    fn find(&mut self, digest: &Digest, signed: &[u8], issuers: &Issuers) -> Option<VerifiedJwt> {
         let start = self.set_of(digest);
         let is_it = |slot: &Option<Entry>| {
-            slot.as_ref().is_some_and(|entry| {
-                entry.digest == *digest && is_same(&entry.signed, signed) && is_same(&entry.rest, rest)
-            })
+            slot.as_ref().is_some_and(|entry| entry.digest == *digest && is_same(&entry.signed, signed))
         };
         let at = start.saturating_add(self.slots.iter().skip(start).take(WAYS).position(is_it)?);
         let token = &self.slots.get(at)?.as_ref()?.token;
@@ -192,6 +186,3 @@ impl fmt::Debug for TokenCache {
 }
 
 const WAYS: usize = 4;
-/// Characters of a signature that are kept as a hash only. One block of SHA-256, and 330 bits that
-/// nobody can guess.
-const HASHED: usize = 55;

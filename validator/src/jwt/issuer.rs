@@ -12,7 +12,7 @@ use super::algorithm::Algorithm;
 use super::claims::{ClaimMapping, MAX_CLAIM_NAME_LEN, ScopeClaim};
 use super::compact::MAX_TOKEN_LEN;
 use super::header::TokenType;
-use super::json::{Json, JsonError, Number, Value, write_string};
+use super::json::{JsonError, Number, SecretJson, Value, write_string};
 use super::jwk::{KeyProblem, KeyRules, KeySet, KeySetError, MAX_KEY_SET_LEN};
 use super::verifying_key::{BaseTables, SmallExponent};
 use crate::environment::Environment;
@@ -136,7 +136,7 @@ impl Issuer {
         if jwks.len() > MAX_KEY_SET_LEN {
             return Err(IssuerError::KeySet(KeySetError::TooLong { given: jwks.len() }));
         }
-        let json = Json::read(jwks.to_vec()).map_err(|error| IssuerError::KeySet(KeySetError::Json(error)))?;
+        let json = SecretJson::read(jwks).map_err(|error| IssuerError::KeySet(KeySetError::Json(error)))?;
         Issuer::from_value(settings, Keys::Set(json.root()))
     }
 
@@ -149,7 +149,7 @@ impl Issuer {
         if jwk.len() > MAX_KEY_SET_LEN {
             return Err(IssuerError::KeySet(KeySetError::TooLong { given: jwk.len() }));
         }
-        let json = Json::read(jwk.to_vec()).map_err(|error| IssuerError::KeySet(KeySetError::Json(error)))?;
+        let json = SecretJson::read(jwk).map_err(|error| IssuerError::KeySet(KeySetError::Json(error)))?;
         Issuer::from_value(settings, Keys::One(json.root()))
     }
 
@@ -162,7 +162,7 @@ impl Issuer {
         if text.len() > MAX_ISSUER_LEN {
             return Err(IssuerError::TooLong { given: text.len() });
         }
-        let json = Json::read(text.to_vec()).map_err(IssuerError::Json)?;
+        let json = SecretJson::read(text).map_err(IssuerError::Json)?;
         let (settings, keys) = read_settings(json.root())?;
         Issuer::from_value(settings, keys)
     }
@@ -241,9 +241,15 @@ impl Issuer {
             Keys::One(jwk) => (jwk, KeySet::from_chosen(jwk, rules)),
         };
         let keys = keys.map_err(IssuerError::KeySet)?;
-        let mut text = String::new();
+        // As it will be written, which can be longer than it came: escapes, and members nobody reads. With
+        // that much room the text stays where it is, and leaves no copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_SET_LEN));
         value.write(&mut text);
-        Ok(Issuer { settings: Arc::new(settings), json: Zeroizing::new(text), keys })
+        if text.len() > MAX_KEY_SET_LEN {
+            return Err(IssuerError::KeySet(KeySetError::TooLong { given: text.len() }));
+        }
+        let json = Zeroizing::new(String::from(text.as_str()));
+        Ok(Issuer { settings: Arc::new(settings), json, keys })
     }
 }
 

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
 use serde_core::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use zeroize::Zeroize as _;
 
 /// Deepest nesting of arrays and objects, the outermost counted as 1.
 pub const MAX_JSON_DEPTH: usize = 16;
@@ -72,6 +73,31 @@ impl Json {
 
     fn string(&self, span: Span) -> &str {
         string(&self.text, &self.unescaped, span)
+    }
+}
+
+/// A JSON text that may hold secrets: it is wiped when it is dropped.
+pub(crate) struct SecretJson(Json);
+
+impl SecretJson {
+    /// Reads a text, of which a copy is made and wiped.
+    ///
+    /// # Errors
+    /// As [`Json::read`].
+    pub(crate) fn read(text: &[u8]) -> Result<SecretJson, JsonError> {
+        Json::read(text.to_vec()).map(SecretJson)
+    }
+
+    /// The outermost value.
+    pub(crate) fn root(&self) -> Value<'_> {
+        self.0.root()
+    }
+}
+
+impl Drop for SecretJson {
+    fn drop(&mut self) {
+        self.0.text.zeroize();
+        self.0.unescaped.zeroize();
     }
 }
 

@@ -11,7 +11,7 @@ use super::algorithm::Algorithm;
 use super::base64url;
 use super::error::JwtError;
 use super::header::MAX_KEY_ID_LEN;
-use super::json::{Json, JsonError, Value, write_string};
+use super::json::{JsonError, SecretJson, Value, write_string};
 use super::verifying_key::{BaseTables, KeyError, SmallExponent, VerifyingKey};
 use crate::digest::Digest;
 
@@ -19,6 +19,9 @@ use crate::digest::Digest;
 pub const MAX_KEY_SET_LEN: usize = 196_608;
 /// Most keys in a key set, those counted that are skipped.
 pub const MAX_KEYS: usize = 64;
+/// Most keys of a set that get tables: the first ones. Building those of 64 keys took a good part of a
+/// second; more than a few are never in use at once.
+pub const MAX_KEYS_WITH_TABLES: usize = 16;
 
 /// Which keys of a set may be used at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,14 +163,13 @@ impl KeySet {
     /// other, until they take up so many bytes. The others work too, more slowly.
     pub(crate) fn prepare(&mut self, algorithms: &[Algorithm], bases: &mut BaseTables, max_bytes: usize) {
         let mut bytes = self.table_bytes();
-        for key in &mut self.keys {
+        let fitting = self.keys.iter_mut().filter(|key| algorithms.iter().any(|algorithm| key.fits(*algorithm)));
+        for key in fitting.take(MAX_KEYS_WITH_TABLES) {
             if bytes >= max_bytes {
                 return;
             }
-            if algorithms.iter().any(|algorithm| key.fits(*algorithm)) {
-                key.key.prepare(bases);
-                bytes = bytes.saturating_add(key.key.table_bytes());
-            }
+            key.key.prepare(bases);
+            bytes = bytes.saturating_add(key.key.table_bytes());
         }
     }
 
@@ -224,11 +226,11 @@ pub fn thumbprint(jwk: &[u8]) -> Result<String, KeySetError> {
     Ok(base64url::encode(Digest::of(text.as_bytes()).as_bytes()))
 }
 
-fn read(text: &[u8]) -> Result<Json, KeySetError> {
+fn read(text: &[u8]) -> Result<SecretJson, KeySetError> {
     if text.len() > MAX_KEY_SET_LEN {
         return Err(KeySetError::TooLong { given: text.len() });
     }
-    let json = Json::read(text.to_vec()).map_err(KeySetError::Json)?;
+    let json = SecretJson::read(text).map_err(KeySetError::Json)?;
     if json.root().members().is_none() {
         return Err(KeySetError::Json(JsonError::NoObject));
     }

@@ -24,7 +24,9 @@ pub use issuer::{
     MAX_ISSUER_LEN, MAX_ISSUERS, MAX_LEEWAY, MAX_NAME_LEN,
 };
 mod jwk;
-pub use jwk::{KeyProblem, KeyReason, KeyRules, KeySet, KeySetError, MAX_KEY_SET_LEN, MAX_KEYS, thumbprint};
+pub use jwk::{
+    KeyProblem, KeyReason, KeyRules, KeySet, KeySetError, MAX_KEY_SET_LEN, MAX_KEYS, MAX_KEYS_WITH_TABLES, thumbprint,
+};
 mod token_record;
 pub use token_record::TokenRecord;
 mod algorithm;

@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use super::algorithm::Algorithm;
 use super::claims::{Claims, UnverifiedClaims};
 use super::compact::Compact;
@@ -31,7 +33,8 @@ pub struct UnverifiedJwt<'a> {
     compact: Compact<'a>,
     header: Header,
     claims: UnverifiedClaims,
-    signature: Vec<u8>,
+    /// Wiped when it is dropped: with what is remembered of a token it would be the token.
+    signature: Zeroizing<Vec<u8>>,
 }
 
 impl<'a> UnverifiedJwt<'a> {
@@ -47,7 +50,7 @@ impl<'a> UnverifiedJwt<'a> {
     pub(crate) fn read(compact: Compact<'a>) -> Result<UnverifiedJwt<'a>, JwtError> {
         let header = Header::read(compact.header()?, PayloadKind::Claims)?;
         let claims = UnverifiedClaims::read(compact.payload()?)?;
-        let signature = compact.signature()?;
+        let signature = Zeroizing::new(compact.signature()?);
         Ok(UnverifiedJwt { compact, header, claims, signature })
     }
 
@@ -202,7 +205,7 @@ pub struct UnverifiedJws<'a> {
     compact: Compact<'a>,
     header: Header,
     payload: Vec<u8>,
-    signature: Vec<u8>,
+    signature: Zeroizing<Vec<u8>>,
 }
 
 impl<'a> UnverifiedJws<'a> {
@@ -214,7 +217,7 @@ impl<'a> UnverifiedJws<'a> {
         let compact = Compact::split(jws)?;
         let header = Header::read(compact.header()?, PayloadKind::Bytes)?;
         let payload = compact.payload()?;
-        let signature = compact.signature()?;
+        let signature = Zeroizing::new(compact.signature()?);
         Ok(UnverifiedJws { compact, header, payload, signature })
     }
 

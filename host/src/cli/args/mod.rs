@@ -234,6 +234,10 @@ pub(super) struct AuditListArgs {
     #[arg(long, value_name = "ID")]
     pub(super) key: Option<KeyId>,
 
+    /// Only entries of this user, session, token, issuer or whatever else has a name in the trail
+    #[arg(long, value_name = "NAME", conflicts_with = "key")]
+    pub(super) subject: Option<String>,
+
     /// At most so many entries, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) limit: u32,

@@ -68,7 +68,7 @@ pub(in crate::cli) struct RevokeTokenArgs {
     #[arg(long, value_name = "ID", conflicts_with = "token")]
     pub(in crate::cli) jti: Option<String>,
 
-    /// Whose token the id belongs to [default: this store]
+    /// Whose token the id belongs to: the name of an issuer of the store, or its `iss` [default: this store]
     #[arg(long, value_name = "ISSUER", requires = "jti")]
     pub(in crate::cli) issuer: Option<String>,
 

@@ -56,6 +56,13 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         })
     }
 
+    fn open_sessions_of_key(&self, key: KeyId) -> Result<Vec<SessionId>, StoreError> {
+        let sql = "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL ORDER BY pk";
+        reader::all(self.connection(), sql, [key.as_bytes()], |row| {
+            Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
+        })
+    }
+
     fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} ORDER BY s.pk");
         for_each(self.connection(), &sql, [], |row| each(read_session(row)?))
@@ -139,7 +146,7 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
     fn delete_user(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, generation| {
             touch(connection, generation)?;
-            changed(connection, DELETE_USER, params![id.as_bytes(), to_seconds(at)], id)
+            changed(connection, &delete_user(), params![id.as_bytes(), to_seconds(at)], id)
         })
     }
 
@@ -153,7 +160,7 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
                                    VALUES (?1, 0, ?2, '', ?2, ?2)";
                         execute(connection, sql, params![id.as_bytes(), to_seconds(*at)])?;
                     } else {
-                        execute(connection, DELETE_USER, params![id.as_bytes(), to_seconds(*at)])?;
+                        execute(connection, &delete_user(), params![id.as_bytes(), to_seconds(*at)])?;
                     }
                 }
                 UserRow::Live { user, password } => {
@@ -168,10 +175,8 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
 
     fn delete_users_without_email(&mut self, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, _| {
-            let sql = format!(
-                "UPDATE users SET email = NULL, name = NULL, organization = NULL, password = NULL, password_set_at = NULL, \
-                 deleted_at = ?1 WHERE email = {NO_EMAIL}"
-            );
+            let sql =
+                format!("UPDATE users SET {FORGET_USER}, updated_at = ?1, deleted_at = ?1 WHERE email = {NO_EMAIL}");
             execute(connection, &sql, [to_seconds(at)]).map(drop)
         })
     }
@@ -327,9 +332,13 @@ const FORGOTTEN_AT_ONCE: i64 = 50;
 /// yet. `invalid` is no domain, by RFC 2606.
 const NO_EMAIL: &str = "'taken-' || lower(hex(id)) || '@invalid'";
 
-const DELETE_USER: &str = "UPDATE users SET email = NULL, name = NULL, organization = NULL, admin = 0, password = NULL, \
-     password_set_at = NULL, suspended_at = NULL, last_login_at = NULL, created_by = '', updated_at = ?2, deleted_at = ?2 \
-     WHERE id = ?1 AND deleted_at IS NULL";
+fn delete_user() -> String {
+    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL")
+}
+
+/// Forgets all that is known of a user but its id.
+const FORGET_USER: &str = "email = NULL, name = NULL, organization = NULL, admin = 0, password = NULL, \
+     password_set_at = NULL, suspended_at = NULL, last_login_at = NULL, created_by = ''";
 
 /// Writes a user with its password, over what is there.
 fn put_user(connection: &Connection, user: &User, password: Option<&PasswordHash>) -> Result<(), StoreError> {

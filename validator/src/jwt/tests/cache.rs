@@ -36,12 +36,6 @@ fn a_token_that_comes_again_is_the_same_one() {
 fn a_known_signature_says_nothing_of_another_token() {
     let (issuers, mut cache) = (issuers(), TokenCache::new(16, 100_000));
     let token = token(Algorithm::EdDsa);
-    // What is compared cannot move from one side of the hashed part to the other.
-    let (hashed_from, hashed_to) = (token.rfind('.').unwrap() + 1, token.rfind('.').unwrap() + 56);
-    let (before, hashed, rest) = (&token[..hashed_from - 1], &token[hashed_from..hashed_to], &token[hashed_to..]);
-    let moved = format!("{before}{}.{hashed}{}", &rest[..4], &rest[4..]);
-    assert_eq!(code(&mut cache, &token, &issuers, NOW, None), None);
-    assert!(cache.verify(moved.as_bytes(), &issuers, now(), None).is_err());
     assert_eq!(code(&mut cache, &token, &issuers, NOW, None), None);
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let (header, payload) = signed.split_once('.').unwrap();

@@ -236,6 +236,37 @@ fn tables_are_for_keys_that_can_be_asked_for_and_as_large_as_is_allowed() {
     }
 }
 
+/// Written again a set can be longer than it came; what would not fit is refused when it is read.
+#[test]
+fn a_key_set_is_short_as_it_is_written_too() {
+    let padded = |count: usize| format!(r#"{{"keys": [], "x": "{}"}}"#, r"\n".repeat(count));
+    let new = |text: &str| Issuer::new(settings(ISSUER, ASYMMETRIC), text.as_bytes()).map(|issuer| issuer.to_json());
+    // Two bytes as it comes, six as it is written.
+    let short = new(&padded(MAX_KEY_SET_LEN / 6 - 10)).unwrap();
+    assert!(short.len() > MAX_KEY_SET_LEN - 100 && short.len() <= MAX_ISSUER_LEN);
+    let long = padded(MAX_KEY_SET_LEN / 6 + 1);
+    assert!(long.len() < MAX_KEY_SET_LEN / 2);
+    assert!(matches!(new(&long), Err(IssuerError::KeySet(KeySetError::TooLong { given })) if given > MAX_KEY_SET_LEN));
+    let document = json!({"issuer": ISSUER, "algorithms": ["ES256"], "jwks": parse(&long)}).to_string();
+    assert!(matches!(Issuer::from_json(document.as_bytes()), Err(IssuerError::KeySet(KeySetError::TooLong { .. }))));
+}
+
+#[test]
+fn the_first_keys_of_a_set_get_tables() {
+    let keys: Vec<Value> =
+        (0..MAX_KEYS_WITH_TABLES + 1).map(|at| named(super::keys::ED25519_JWK, &at.to_string())).collect();
+    let bytes = |count: usize| {
+        let mut issuers = Issuers::default();
+        let with_tables = IssuerSettings { tables: true, ..settings(ISSUER, ASYMMETRIC) };
+        issuers.put(Issuer::new(with_tables, &jwks(&keys[..count])).unwrap()).unwrap();
+        issuers.table_bytes()
+    };
+    let one = bytes(1);
+    assert!(one > 0);
+    assert_eq!(bytes(MAX_KEYS_WITH_TABLES), one * MAX_KEYS_WITH_TABLES);
+    assert_eq!(bytes(MAX_KEYS_WITH_TABLES + 1), one * MAX_KEYS_WITH_TABLES);
+}
+
 #[test]
 fn a_small_exponent_is_allowed_by_a_setting() {
     let jwk = jwk_with(Algorithm::Rs256, json!({"e": "Aw"}));

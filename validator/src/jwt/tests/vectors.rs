@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::prelude::rust_2024::*;
-use std::{env, format, fs, println};
+use std::{env, fs, println};
 
 use super::super::json::Json;
 
