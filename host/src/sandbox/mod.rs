@@ -99,6 +99,9 @@ impl Sandbox {
     /// and returns what it makes of it; `None` when it cannot read it. The guest wipes the message
     /// before it answers.
     ///
+    /// For messages with keys only: an instance may still know issuers that were set before the last
+    /// [`Sandbox::set_issuers`]. Tokens are for [`Sandbox::check_tokens`].
+    ///
     /// Waits for a free instance when all are busy, for at most the deadline; then the call itself
     /// may take the deadline once more. `fill` and `read` hold an instance: they must not use the
     /// same sandbox.

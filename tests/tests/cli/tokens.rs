@@ -8,7 +8,8 @@ const TOKEN_FILTERS: [(&str, &str); 7] = [
     (r"\bin \d+m\b", "[later]"),
     (r"  (?:now|\d+s ago)(?: *)  ", "  [now]  "),
     (r"eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", "[token]"),
-    (r"(?-u:\b)[A-Za-z0-9_-]{43}( |\x22|\n)", "[thumbprint, 43 characters]$1"),
+    // It can begin with a hyphen, which is no beginning of a word.
+    (r"(^|[ \x22\n])[A-Za-z0-9_-]{43}( |\x22|\n)", "$1[thumbprint, 43 characters]$2"),
     (r#""(x|y)":"[A-Za-z0-9_-]{43}""#, r#""$1":"[43 characters]""#),
     (r"\b[0-9a-f]{32}\b", "[32 hexadecimal digits]"),
     (r"\b1\d{9}, ", "[seconds], "),
