@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::clock::{Clock as _, SystemClock};
 use crate::login::tests::{EMAIL, PASSWORD, World, password, world};
 use crate::{
-    Client, EndReason, Keystile, Login, LoginError, NewUser, Refresh, RefreshError, Restored, SessionStatus, User,
-    UserChange,
+    Client, Code, EndReason, Keystile, Login, LoginError, NewToken, NewUser, Refresh, RefreshError, Restored,
+    SessionStatus, User, UserChange,
 };
 
 /// A restore asks the clock of the system.
@@ -78,7 +78,12 @@ fn a_user_that_the_backup_does_not_know_is_kept_suspended() {
     let young = world.make("young@x.org");
     let login = Login { email: "young@x.org", password: &password(PASSWORD), client: Client::default() };
     let given = world.keystile.login(&login).unwrap();
+    let sent = NewToken { user: "young@x.org".into(), scopes: Vec::new(), ttl: None };
+    let sent = world.keystile.tokens().issue(sent).unwrap().token;
+    let code = |token: &crate::Secret| world.keystile.verify(token.expose_secret(), &world.keystile.request()).code();
+    assert_eq!((code(&given.access_token), code(&sent)), (None, None));
     assert_eq!(world.restore(&backup).users_carried_over, 1);
+    assert_eq!((code(&given.access_token), code(&sent)), (Some(Code::Revoked), Some(Code::Revoked)));
     assert!(world.keystile.users().show(young.id).unwrap().suspended_at.is_some());
     assert!(!world.knows("young@x.org", PASSWORD));
     let refused = world.keystile.refresh(given.refresh_token.expose_secret(), &Refresh::default());
@@ -133,6 +138,8 @@ fn where_there_is_no_store_all_sessions_end() {
     assert!(matches!(refused, Err(RefreshError::Ended | RefreshError::Expired)), "{refused:?}");
     let session = there.sessions().show(given.session_id).unwrap();
     assert_ne!(session.status(world.clock_now()), SessionStatus::Active);
+    let verdict = there.verify(given.access_token.expose_secret(), &there.request());
+    assert_eq!(verdict.code(), Some(Code::Revoked));
     assert!(matches!(session.end.unwrap().reason, EndReason::Restored | EndReason::Expired));
 }
 

@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::audit;
 use crate::session::{EndReason, SessionEnd};
 use crate::store::users::{SessionRow, UserRow};
-use crate::store::{ReadTransaction, StoreError, WriteTransaction};
+use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
+use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE};
 use crate::user::User;
 
 /// Keeps users, sessions and locks as the current store has them; says how many users that changed.
@@ -22,6 +23,9 @@ pub(super) fn keep(
         let Some((what, row)) = kept_user(restored.user(id)?, current, now) else { return Ok(()) };
         kept = kept.saturating_add(1);
         restored.carry_user(&row)?;
+        if matches!(&row, UserRow::Live { user, .. } if user.suspended_at == Some(now)) {
+            refuse_tokens(restored, now, RevocationKind::Subject, id.to_string())?;
+        }
         let detail = json!({ "kept": what });
         audit::append(restored, now, actor, "user.carried_over", Some(id.to_string()), &detail)
     })?;
@@ -73,13 +77,29 @@ fn keep_sessions(
             Some(UserRow::Live { user, .. }) => {
                 if user.suspended_at.is_some() && row.session.end.is_none() {
                     row.session.end = Some(SessionEnd { at: now, reason: EndReason::Suspended });
+                    refuse_tokens(restored, now, RevocationKind::Session, row.session.id.to_string())?;
                 }
                 restored.insert_session(&row)
             }
-            // Its tokens are those of no session, which are refused.
-            Some(UserRow::Deleted { .. }) | None => Ok(()),
+            // Its refresh tokens are those of no session, which are refused; so are its access tokens.
+            Some(UserRow::Deleted { .. }) | None => {
+                refuse_tokens(restored, now, RevocationKind::Session, row.session.id.to_string())
+            }
         }
     })
+}
+
+/// Refuses the access tokens of a subject, or of a session, for as long as one of them can be valid.
+fn refuse_tokens(
+    restored: &mut dyn WriteTransaction,
+    now: Timestamp,
+    kind: RevocationKind,
+    value: String,
+) -> Result<(), StoreError> {
+    let issued_before = (kind == RevocationKind::Subject).then(|| now.saturating_add(1));
+    let expires_at = now.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end());
+    let issuer = THIS_STORE.to_owned();
+    restored.put_revocation(&RevocationRow { issuer, kind, value, revoked_at: now, issued_before, expires_at })
 }
 
 /// A restore is no way around a lock.
@@ -99,6 +119,7 @@ pub(super) fn end_sessions(restored: &mut dyn WriteTransaction, now: Timestamp) 
         let expired = restored.session(id)?.is_some_and(|row: SessionRow| now >= row.session.expires_at);
         let reason = if expired { EndReason::Expired } else { EndReason::Restored };
         restored.end_session(id, now, reason)?;
+        refuse_tokens(restored, now, RevocationKind::Session, id.to_string())?;
         ended = ended.saturating_add(u64::from(!expired));
     }
     Ok(ended)

@@ -19,7 +19,7 @@ pub use inspect::{InspectTokenError, MAX_INSPECTED_LEN, UnverifiedToken};
 pub(crate) use issue::AccessTokenClaims;
 pub use issue::{IssuedToken, MAX_CLAIM_LEN, MAX_TOKEN_LEN, NewToken};
 pub use own_issuer::OwnIssuer;
-pub(crate) use revocations::Revocations;
+pub(crate) use revocations::{Revocations, THIS_STORE};
 pub use revoke::{RevokedToken, WasToken};
 pub(crate) use settings::check;
 pub use settings::{

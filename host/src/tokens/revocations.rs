@@ -16,15 +16,28 @@ use crate::store::{Generation, ReadTransaction, RevocationKind, RevocationRow, S
 /// that was set back by a day brings no revoked token back.
 pub(crate) const KEPT_AFTER_EXPIRY: u64 = 86_400;
 
+/// What revocations of this store's own tokens are filed under, whatever the store calls itself when:
+/// a name that changes there and back must bring nothing back.
+pub(crate) const THIS_STORE: &str = "urn:keystile:this-store";
+
 impl Inner {
     /// What the store says of a token of this issuer. Revocations never say that a subject is
     /// suspended: its tokens are revoked then.
+    ///
+    /// Those of the store's own tokens count for every issuer: the ids in them are random, and nobody
+    /// else's.
     pub(crate) fn token_record(&self, issuer: &str, lookup: TokenLookup<'_>) -> Result<TokenRecord, StoreError> {
-        match &self.records {
+        let of = |issuer: &str| match &self.records {
             Some(records) if records.is_healthy() => Ok(records.revocations().record(issuer, lookup)),
             // Looked up one by one, or not known to be up to date.
             _ => record_of_store(&*self.store.read()?, issuer, lookup),
-        }
+        };
+        let (own, theirs) = (of(THIS_STORE)?, of(issuer)?);
+        Ok(TokenRecord {
+            revoked: own.revoked || theirs.revoked,
+            suspended: own.suspended || theirs.suspended,
+            not_before: own.not_before.max(theirs.not_before),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::error::RevokeTokenError;
 use super::own_issuer::OwnIssuer;
-use super::revocations::KEPT_AFTER_EXPIRY;
+use super::revocations::{KEPT_AFTER_EXPIRY, THIS_STORE};
 use super::settings::ACCESS_TOKEN_LIFETIME_BOUNDS;
 use super::{MAX_CLAIM_LEN, Tokens};
 use crate::keystile::Inner;
@@ -125,11 +125,13 @@ impl Inner {
         token_id: String,
         expires_at: Timestamp,
     ) -> Result<RevokedToken, RevokeTokenError> {
-        let known = transaction.revocation(&issuer, RevocationKind::Token, &token_id)?;
+        let is_own = issuer == OwnIssuer::of(transaction)?.issuer;
+        let filed_under = if is_own { THIS_STORE.to_owned() } else { issuer.clone() };
+        let known = transaction.revocation(&filed_under, RevocationKind::Token, &token_id)?;
         let was = if known.is_some() { WasToken::Revoked } else { WasToken::Live };
         let expires_at = known.map_or(expires_at, |known| known.expires_at.max(expires_at));
         let row = RevocationRow {
-            issuer,
+            issuer: filed_under,
             kind: RevocationKind::Token,
             value: token_id,
             revoked_at: now,
@@ -138,7 +140,7 @@ impl Inner {
         };
         // Also one that is there: it may have been kept for too short a time.
         put(transaction, now, &row)?;
-        let RevocationRow { issuer, value: token_id, .. } = row;
+        let token_id = row.value;
         if was == WasToken::Live {
             let detail = json!({ "issuer": issuer, "expires_at": rfc3339(expires_at) });
             self.audit(transaction, now, "token.revoked", Some(token_id.clone()), &detail)?;
@@ -155,9 +157,8 @@ impl Inner {
         session_id: &str,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        let issuer = OwnIssuer::of(transaction)?.issuer;
         let row = RevocationRow {
-            issuer,
+            issuer: THIS_STORE.to_owned(),
             kind: RevocationKind::Session,
             value: session_id.to_owned(),
             revoked_at: now,
@@ -176,9 +177,8 @@ impl Inner {
         subject: &str,
         issued_before: Timestamp,
     ) -> Result<(), StoreError> {
-        let issuer = OwnIssuer::of(transaction)?.issuer;
         let row = RevocationRow {
-            issuer,
+            issuer: THIS_STORE.to_owned(),
             kind: RevocationKind::Subject,
             value: subject.to_owned(),
             revoked_at: now,
