@@ -2,6 +2,10 @@
 
 mod flows;
 mod gate;
+#[allow(dead_code, reason = "the end-to-end tests use the rest of it")]
+#[path = "../../tests/pty/mod.rs"]
+mod pty;
+mod restores;
 mod screens;
 mod secrets;
 mod support;
