@@ -1,5 +1,8 @@
 //! The keys on the screen: as many pages of them as were looked at, in the order of the store.
 //!
+//! They are read from the first key on, or from the last one backwards when somebody goes there: neither
+//! end is far, however many keys there are. Rows are counted from the end that was read from.
+//!
 //! A page knows where it starts. When the store changes, only the pages in view are read again; those
 //! above are read again when somebody scrolls up to them, those below when somebody scrolls down.
 
@@ -40,8 +43,8 @@ pub(crate) struct KeyTable {
     request: u64,
     in_flight: bool,
     dirty: bool,
-    /// Reads on to the end, page by page.
-    pub(crate) to_end: bool,
+    /// Whether row 0 is the last key, as it was read from there.
+    from_end: bool,
 }
 
 impl Default for KeyTable {
@@ -62,7 +65,7 @@ impl Default for KeyTable {
             request: 0,
             in_flight: false,
             dirty: false,
-            to_end: false,
+            from_end: false,
         }
     }
 }
@@ -78,9 +81,26 @@ impl KeyTable {
         self.rows.get(self.selected)
     }
 
-    /// The row of the selected key.
-    pub(crate) fn selected_row(&self) -> usize {
-        self.selected
+    /// The rows in view, from the top of the screen down; whether each is the selected one.
+    pub(crate) fn view(&self, height: usize) -> Vec<(&Key, bool)> {
+        let rows = self.rows.iter().enumerate().skip(self.top).take(height);
+        let mut view: Vec<_> = rows.map(|(row, key)| (key, row == self.selected)).collect();
+        if self.from_end {
+            view.reverse();
+        }
+        view
+    }
+
+    /// Where the selected key is, for people: its number and how many there are, as far as that is known.
+    pub(crate) fn position(&self) -> String {
+        let count = self.rows.len();
+        match (count, self.from_end, self.has_more()) {
+            (0, ..) => "0".to_owned(),
+            (_, false, more) => format!("{}/{count}{}", self.selected + 1, if more { "+" } else { "" }),
+            (_, true, false) => format!("{}/{count}", count - self.selected),
+            (_, true, true) if self.selected == 0 => "last".to_owned(),
+            (_, true, true) => format!("last-{}", self.selected),
+        }
     }
 
     /// Whether there are keys that were not read yet.
@@ -90,7 +110,15 @@ impl KeyTable {
 
     /// Reads from the start: another filter or order. What is shown stays until the answer comes.
     pub(crate) fn restart(&mut self) -> Effect {
-        (self.top, self.selected, self.selected_id, self.to_end) = (0, 0, None, false);
+        // What was read backwards would be shown the wrong way round.
+        if std::mem::take(&mut self.from_end) {
+            (self.rows, self.loaded) = (Vec::new(), false);
+        }
+        self.read_anew()
+    }
+
+    fn read_anew(&mut self) -> Effect {
+        (self.top, self.selected, self.selected_id, self.next) = (0, 0, None, None);
         self.starts = vec![(0, None)];
         self.in_flight = false;
         self.load(0, PAGE)
@@ -114,9 +142,9 @@ impl KeyTable {
         Some(self.load(start, wanted))
     }
 
-    /// Selects the row that is so far from the selected one.
+    /// Selects the key so many rows further down the screen.
     pub(crate) fn step(&mut self, by: isize, height: usize) -> Option<Effect> {
-        self.to_end = false;
+        let by = if self.from_end { by.saturating_neg() } else { by };
         self.select(self.selected.saturating_add_signed(by), height)
     }
 
@@ -128,10 +156,21 @@ impl KeyTable {
         self.read_around(height)
     }
 
-    /// Selects the last key, however far it is.
+    /// Selects the first key.
+    pub(crate) fn select_first(&mut self, height: usize) -> Option<Effect> {
+        if self.from_end && self.has_more() {
+            return Some(self.restart());
+        }
+        self.select(if self.from_end { usize::MAX } else { 0 }, height)
+    }
+
+    /// Selects the last key.
     pub(crate) fn select_last(&mut self, height: usize) -> Option<Effect> {
-        self.to_end = self.has_more();
-        self.select(usize::MAX, height)
+        if !self.from_end && self.has_more() {
+            (self.rows, self.loaded, self.from_end) = (Vec::new(), false, true);
+            return Some(self.read_anew());
+        }
+        self.select(if self.from_end { 0 } else { usize::MAX }, height)
     }
 
     /// Takes the answer to a request; late ones are passed over.
@@ -150,11 +189,6 @@ impl KeyTable {
         let found = self.selected_id.and_then(|id| self.rows.iter().position(|key| key.id == id));
         self.selected = found.unwrap_or(self.selected).min(self.rows.len().saturating_sub(1));
         self.selected_id = self.selected().map(|key| key.id);
-        if self.to_end {
-            self.selected = self.rows.len().saturating_sub(1);
-            self.selected_id = self.selected().map(|key| key.id);
-            self.to_end = self.has_more();
-        }
         self.scroll(height);
         if self.dirty { self.refresh(height) } else { self.read_around(height) }
     }
@@ -162,7 +196,7 @@ impl KeyTable {
     /// A request failed: the next change or key tries again.
     pub(crate) fn failed(&mut self, request: u64) {
         if request == self.request {
-            (self.in_flight, self.to_end) = (false, false);
+            self.in_flight = false;
         }
     }
 
@@ -181,10 +215,10 @@ impl KeyTable {
             return self.refresh(height);
         }
         let near_end = self.selected.saturating_add(height.saturating_mul(2)) >= self.rows.len();
-        if self.has_more() && (near_end || self.to_end) {
+        if self.has_more() && near_end {
             let start = self.rows.len();
             self.starts.push((start, self.next.clone()));
-            return Some(self.load(start, if self.to_end { MAX_PAGE } else { PAGE }));
+            return Some(self.load(start, PAGE));
         }
         None
     }
@@ -201,7 +235,7 @@ impl KeyTable {
         let query = KeyQuery {
             search: self.search(),
             sort: self.sort,
-            descending: self.descending,
+            descending: self.descending != self.from_end,
             limit: wanted.clamp(PAGE.min(MAX_PAGE), MAX_PAGE),
             after,
             ..KeyQuery::default()

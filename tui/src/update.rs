@@ -138,10 +138,7 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
         ActionId::PageUp if details => scroll_details(model, -page),
         ActionId::PageDown => return step(model, page),
         ActionId::PageUp => return step(model, -page),
-        ActionId::Top => {
-            model.keys.to_end = false;
-            return model.keys.select(0, height).into_iter().collect();
-        }
+        ActionId::Top => return model.keys.select_first(height).into_iter().collect(),
         ActionId::Bottom => return model.keys.select_last(height).into_iter().collect(),
         ActionId::Back => {
             if details {

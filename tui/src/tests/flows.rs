@@ -120,18 +120,52 @@ fn a_long_list_is_read_as_far_as_it_is_looked_at() {
     assert!(harness.text().contains("1/200+"), "{}", harness.text());
     harness.press(&"<PageDown>".repeat(8));
     assert!(harness.model.keys.rows().len() < 450);
+    // The end is read from there: not all that lies between.
     harness.press("G");
-    assert_eq!(harness.model.keys.rows().len(), 450);
-    assert!(harness.text().contains("450/450 ") && harness.text().contains("key 0000"), "{}", harness.text());
+    assert_eq!(harness.model.keys.rows().len(), 200);
+    let shown = harness.text();
+    assert!(shown.contains(" last ") && shown.lines().rev().nth(2).unwrap().contains("key 0000"), "{shown}");
     // Somebody else makes a key while the end is in view: the selection stays on its key.
     add(&harness, 1);
     harness.take(Message::Changed);
     assert_eq!(harness.model.keys.selected().unwrap().name, "key 0000");
-    // The rows above are older than the store: they are read again on the way up.
+    harness.press("kk");
+    assert_eq!(harness.model.keys.selected().unwrap().name, "key 0002");
+    assert!(harness.text().contains("last-2"), "{}", harness.text());
+    // All the way up, key by key: none is left out, none comes twice.
+    let mut seen = vec![harness.model.keys.selected().unwrap().id];
+    loop {
+        harness.press("k");
+        let id = harness.model.keys.selected().unwrap().id;
+        if seen.last() == Some(&id) {
+            break;
+        }
+        seen.push(id);
+    }
+    let unique: std::collections::HashSet<_> = seen.iter().collect();
+    assert_eq!((seen.len(), unique.len()), (449, 449));
+    assert!(harness.text().contains("1/451"), "{}", harness.text());
+    harness.press("Gg");
+    assert_eq!(harness.model.keys.rows().len(), 451, "all of it is there, and nothing is read again");
+}
+
+#[test]
+fn what_lies_above_is_read_again_on_the_way_up() {
+    let mut harness = Harness::new();
+    add(&harness, 450);
+    harness.take(Message::Changed);
+    harness.press(&"<PageDown>".repeat(15));
+    let selected = harness.model.keys.selected().unwrap().name.clone();
+    let first = harness.model.keys.rows()[1].id;
+    harness.keystile.keys().suspend(first).unwrap();
+    add(&harness, 1);
+    harness.take(Message::Changed);
+    assert_eq!(harness.model.keys.selected().unwrap().name, selected);
     harness.press("g");
-    assert_eq!(harness.model.keys.rows()[1].name, "key 0449");
-    let names: std::collections::HashSet<_> = harness.model.keys.rows().iter().map(|key| key.id).collect();
-    assert_eq!(names.len(), harness.model.keys.rows().len(), "no key twice");
+    let rows = harness.model.keys.rows();
+    assert_eq!((rows[1].name.as_str(), rows[2].state), ("key 0449", keystile::KeyState::Suspended));
+    let ids: std::collections::HashSet<_> = rows.iter().map(|key| key.id).collect();
+    assert_eq!(ids.len(), rows.len());
 }
 
 #[test]

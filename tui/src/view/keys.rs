@@ -71,9 +71,9 @@ pub(super) fn draw(model: &Model, areas: Areas, buffer: &mut Buffer) {
         );
         return;
     }
-    for (index, key) in model.keys.rows().iter().enumerate().skip(model.keys.top).take(usize::from(rows.height)) {
-        let y = rows.y + u16::try_from(index - model.keys.top).unwrap_or(0);
-        row(key, index == model.keys.selected_row(), &columns, Rect { y, height: 1, ..rows }, model, buffer);
+    let height = usize::from(rows.height);
+    for (y, (key, selected)) in (rows.y..rows.bottom()).zip(model.keys.view(height)) {
+        row(key, selected, &columns, Rect { y, height: 1, ..rows }, model, buffer);
     }
 }
 
@@ -88,19 +88,14 @@ fn title(model: &Model) -> String {
         (false, false) => format!(" [filter: \"{}\"]", text::printable(filter)),
         (false, true) => String::new(),
     };
-    let count = match (keys.loaded, keys.rows().len(), keys.has_more()) {
-        (false, ..) => String::new(),
-        (true, 0, _) => " 0".to_owned(),
-        (true, count, more) => format!(" {}/{count}{}", keys.selected_row() + 1, if more { "+" } else { "" }),
-    };
+    let position = if keys.loaded { format!(" {}", keys.position()) } else { String::new() };
     // A column that the table does not show is named here.
     let order = if COLUMNS.iter().any(|known| known.3 == Some(keys.sort)) {
         String::new()
     } else {
         format!(" by {} {}", keys.sort, if keys.descending { "▼" } else { "▲" })
     };
-    let reading = if keys.to_end { " reading to the end…" } else { "" };
-    format!("Keys{chip}{count}{order}{reading}")
+    format!("Keys{chip}{position}{order}")
 }
 
 /// The columns that fit, each with its width.
