@@ -1,7 +1,7 @@
-//! The terminal UI of Keystile, in the Elm style: [`update`] is pure and makes a new model and effects,
-//! [`view`] is pure and draws the model, a [`worker`] calls the host library.
+//! The terminal UI of Keystile, in the Elm style: `update` is pure and makes a new model and effects,
+//! `view` is pure and draws the model, a `worker` calls the host library.
 //!
-//! What can be done is one table, in [`action`]: the keys, the help, the palette, the bottom bar and
+//! What can be done is one table, in `action`: the keys, the help, the palette, the bottom bar and
 //! `docs/keys.md` come from it, and one gate refuses what changes the store in read-only mode.
 
 mod action;

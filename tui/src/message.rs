@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crossterm::event::Event;
 use keystile::{
-    CreateKeyError, CreatedKey, Key, KeyId, KeyPage, KeyQuery, NamedFormat, NewKey, RevokeReason, RotateKeyError,
-    RotatedKey, Rotation, Secret, Timestamp,
+    AuditEntry, CreateKeyError, CreatedKey, Key, KeyId, KeyPage, KeyQuery, NamedFormat, NewKey, RevokeReason,
+    RotateKeyError, RotatedKey, Rotation, Secret, Timestamp,
 };
 
 /// What happened.
@@ -24,6 +24,11 @@ pub(crate) enum Message {
         max_lifetime: Option<u64>,
         /// Whether this user can only read it.
         only_readable: bool,
+    },
+    /// A store was made.
+    Made {
+        /// The file of the key that seals it, when one was made for it.
+        kek: Option<String>,
     },
     /// The store is not open, and why.
     NotOpened {
@@ -54,6 +59,13 @@ pub(crate) enum Message {
         /// The key after it.
         result: Box<Result<Key, String>>,
     },
+    /// What was done to a key, newest first.
+    Audited {
+        /// The key.
+        id: KeyId,
+        /// The entries of the audit trail.
+        entries: Result<Vec<AuditEntry>, String>,
+    },
     /// The secret was written to a file, or not.
     SecretWritten(Result<PathBuf, String>),
     /// Something that nobody asked for went wrong.
@@ -78,6 +90,8 @@ pub(crate) enum Effect {
         /// Which keys.
         query: Box<KeyQuery>,
     },
+    /// Read what was done to a key.
+    Audit(KeyId),
     /// Make a key.
     Create(Box<NewKey>),
     /// Give a key a new secret.
@@ -126,6 +140,7 @@ impl Effect {
             | Effect::Revoke { .. } => true,
             Effect::Open
             | Effect::Load { .. }
+            | Effect::Audit(_)
             | Effect::WriteSecret { .. }
             | Effect::Copy(_)
             | Effect::ClearClipboard => false,

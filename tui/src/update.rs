@@ -4,7 +4,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use keystile::{Key, KeyState, SortColumn, Timestamp};
 
 use crate::action::{self, ActionId, Place};
-use crate::dialog::{Confirm, Dialog, NewKeyForm, Picker, PickerKind, Revoke, Rotate, SecretDialog, Step};
+use crate::dialog::{Audit, Confirm, Dialog, NewKeyForm, Picker, PickerKind, Revoke, Rotate, SecretDialog, Step};
 use crate::input::Input;
 use crate::message::{Effect, Message};
 use crate::model::{Model, NO_RIGHTS, Screen, StoreState};
@@ -25,6 +25,13 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             model.busy = false;
             vec![model.keys.restart()]
         }
+        Message::Made { kek } => {
+            model.say(match kek {
+                Some(kek) => format!("made the store · keep {kek} elsewhere"),
+                None => "made the store".to_owned(),
+            });
+            Vec::new()
+        }
         Message::NotOpened { missing, problem } => {
             if !missing {
                 model.fail(problem.clone());
@@ -34,7 +41,13 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             model.busy = false;
             Vec::new()
         }
-        Message::Changed => refresh(model),
+        Message::Changed => {
+            let mut effects = refresh(model);
+            if let Some(Dialog::Audit(audit)) = &model.dialog {
+                effects.push(audit.read());
+            }
+            effects
+        }
         Message::Loaded { request, start, page } => match page {
             Ok(page) => {
                 let height = model.table_height();
@@ -82,6 +95,15 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             refresh(model)
         }
+        Message::Audited { id, entries } => {
+            match (entries, &mut model.dialog) {
+                (Ok(entries), Some(Dialog::Audit(audit))) => audit.take(id, entries),
+                // It was closed before the answer came.
+                (Ok(_), _) => {}
+                (Err(problem), _) => model.fail(problem),
+            }
+            Vec::new()
+        }
         Message::SecretWritten(result) => {
             if let Err(problem) = &result {
                 model.fail(problem.clone());
@@ -126,6 +148,12 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
         ActionId::Suspend => model.dialog = selected.map(|key| Dialog::Confirm(Confirm::new(key, true))),
         ActionId::Resume => model.dialog = selected.map(|key| Dialog::Confirm(Confirm::new(key, false))),
         ActionId::Details => (model.screen, model.details_top) = (Screen::Details, 0),
+        ActionId::Audit => {
+            let audit = selected.map(Audit::new);
+            let effects = audit.iter().map(Audit::read).collect();
+            model.dialog = audit.map(Dialog::Audit);
+            return effects;
+        }
         ActionId::Filter => (model.screen, model.keys.editing) = (Screen::Keys, true),
         ActionId::Sort => model.dialog = Some(Dialog::Picker(Picker::new(PickerKind::Sort))),
         ActionId::Reverse => {

@@ -12,6 +12,7 @@ use keystile::{
 };
 use zeroize::Zeroizing;
 
+use crate::dialog::MAX_ENTRIES;
 use crate::message::{Effect, Message};
 
 /// How often the worker asks whether anybody wrote: a change must be seen within 100 ms.
@@ -83,7 +84,11 @@ impl Worker<'_> {
         match effect {
             Effect::Open => self.open(),
             Effect::MakeStore => match make(self.settings) {
-                Ok(()) => self.open(),
+                Ok(kek) => {
+                    self.open();
+                    let kek = kek.map(|path| crate::text::printable(&path.to_string_lossy()));
+                    self.send(Message::Made { kek });
+                }
                 Err(problem) => self.send(Message::NotOpened { missing: !self.settings.db.exists(), problem }),
             },
             Effect::WriteSecret { path, secret } => {
@@ -167,6 +172,10 @@ pub(crate) fn call(keystile: &Keystile, effect: Effect) -> Message {
             let page = keys.list(&query).map_err(|error| error.to_string());
             Message::Loaded { request, start, page }
         }
+        Effect::Audit(id) => {
+            let entries = keystile.recent_audit(Some(&id.to_string()), MAX_ENTRIES);
+            Message::Audited { id, entries: entries.map_err(|error| error.to_string()) }
+        }
         Effect::Create(new) => Message::Created(Box::new(keys.create(*new))),
         Effect::Rotate { id, rotation } => Message::Rotated(Box::new(keys.rotate(id, rotation))),
         Effect::Suspend(id) => changed("suspended", keys.suspend(id)),
@@ -198,7 +207,8 @@ fn options(settings: &Settings) -> Result<OpenOptions, KekError> {
 }
 
 /// Makes a store, and the key that seals its signing keys when there is none, as `keystile init` does.
-fn make(settings: &Settings) -> Result<(), String> {
+/// The file of that key, when it was made.
+fn make(settings: &Settings) -> Result<Option<PathBuf>, String> {
     let (kek, made) = match &settings.kek {
         Kek::Text(text) => (KeyEncryptionKey::from_text(text).map_err(|error| error.to_string())?, None),
         Kek::File(path) => match KeyEncryptionKey::read(path) {
@@ -212,7 +222,8 @@ fn make(settings: &Settings) -> Result<(), String> {
         },
     };
     let options = Keystile::options().actor(settings.actor.as_str()).key_encryption_key(kek);
-    options.create(&settings.db, NewStore::default()).map_err(|error| {
+    let created = options.create(&settings.db, NewStore::default());
+    created.map(|()| made.cloned()).map_err(|error| {
         // A key that was made for nothing would be in the way the next time, or be taken for another.
         if let Some(made) = made {
             let _ = std::fs::remove_file(made);

@@ -34,6 +34,7 @@ fn a_key_from_the_first_start_to_its_revocation() {
     pty.wait_for("Press m to make a store here");
     pty.send("m");
     pty.wait_for("There are no keys yet");
+    pty.wait_for("made the store · keep ");
     assert!(folder.path().join("keystile.db.kek").exists());
 
     pty.send("n");

@@ -1,5 +1,6 @@
 //! Dialogs: what they ask, which keys they take, what they lead to.
 
+mod audit;
 mod confirm;
 mod new_key;
 mod picker;
@@ -9,6 +10,7 @@ mod secret;
 
 use crossterm::event::{KeyCode, KeyEvent};
 
+pub(crate) use audit::{Audit, MAX_ENTRIES};
 pub(crate) use confirm::Confirm;
 pub(crate) use new_key::NewKeyForm;
 pub(crate) use picker::{Picker, PickerKind};
@@ -31,6 +33,8 @@ pub(crate) enum Dialog {
     Picker(Picker),
     /// Past errors, from this line on.
     Errors(usize),
+    /// What was done to a key.
+    Audit(Audit),
     /// Suspend or resume a key?
     Confirm(Confirm),
     /// Revoke a key?
@@ -75,6 +79,7 @@ impl Dialog {
                 *top = (*top).min(model.errors.len().saturating_sub(1));
                 Step::Stay
             }
+            Dialog::Audit(audit) => audit.key(key),
             Dialog::Confirm(confirm) => confirm.key(key),
             Dialog::Revoke(revoke) => revoke.key(key),
             Dialog::Rotate(rotate) => rotate.key(key),
@@ -88,7 +93,7 @@ impl Dialog {
     pub(crate) fn text_field(&mut self) -> Option<&mut Input> {
         match self {
             Dialog::Picker(picker) => Some(&mut picker.input),
-            Dialog::Errors(_) | Dialog::Confirm(_) => None,
+            Dialog::Errors(_) | Dialog::Audit(_) | Dialog::Confirm(_) => None,
             Dialog::Revoke(revoke) => revoke.text_field(),
             Dialog::Rotate(rotate) => rotate.text_field(),
             Dialog::NewKey(form) => form.text_field(),
@@ -101,6 +106,7 @@ impl Dialog {
         match self {
             Dialog::Picker(picker) => picker.sheet(model, width),
             Dialog::Errors(top) => errors(*top, model, width),
+            Dialog::Audit(audit) => audit.sheet(model, width),
             Dialog::Confirm(confirm) => confirm.sheet(model, width),
             Dialog::Revoke(revoke) => revoke.sheet(model, width),
             Dialog::Rotate(rotate) => rotate.sheet(model, width),
@@ -116,7 +122,7 @@ impl Dialog {
             Dialog::Revoke(revoke) => revoke.problem = Some(problem),
             Dialog::Rotate(rotate) => rotate.problem = Some(problem),
             Dialog::NewKey(form) => form.problem = Some(problem),
-            Dialog::Picker(_) | Dialog::Errors(_) | Dialog::Secret(_) => {}
+            Dialog::Picker(_) | Dialog::Errors(_) | Dialog::Audit(_) | Dialog::Secret(_) => {}
         }
     }
 }

@@ -64,6 +64,25 @@ fn suspend_resume_and_revoke_hold_at_once() {
 }
 
 #[test]
+fn the_trail_of_a_key_follows_the_store() {
+    let mut harness = Harness::new();
+    let created = harness.keystile.keys().create(NewKey { name: "ci".into(), ..NewKey::default() }).unwrap();
+    harness.keystile.keys().create(NewKey { name: "other".into(), ..NewKey::default() }).unwrap();
+    harness.take(Message::Changed);
+    harness.press("/ci<Enter>a");
+    let shown = harness.text();
+    assert!(shown.contains("Audit: ci") && shown.matches("key.created").count() == 1, "{shown}");
+    assert!(shown.contains("by tui:test"), "{shown}");
+    harness.keystile.keys().suspend(created.key.id).unwrap();
+    harness.take(Message::Changed);
+    assert!(harness.text().contains("key.suspended"), "{}", harness.text());
+    harness.press("<Down>");
+    assert!(!harness.text().contains("key.suspended"), "{}", harness.text());
+    harness.press("<Esc>");
+    assert!(harness.model.dialog.is_none());
+}
+
+#[test]
 fn a_change_that_somebody_else_made_first_is_told() {
     let mut harness = Harness::new();
     let created = harness.keystile.keys().create(NewKey { name: "ci".into(), ..NewKey::default() }).unwrap();
