@@ -217,16 +217,6 @@ pub(crate) const ACTIONS: &[Action] = &[
         available: can_show,
     },
     Action {
-        id: ActionId::Audit,
-        name: "audit",
-        keys: &[letter('a')],
-        description: "List what was done to the key, newest first",
-        mutating: false,
-        place: Place::Keys,
-        in_bar: true,
-        available: can_show,
-    },
-    Action {
         id: ActionId::Filter,
         name: "filter",
         keys: &[letter('/')],
@@ -235,6 +225,16 @@ pub(crate) const ACTIONS: &[Action] = &[
         place: Place::Keys,
         in_bar: true,
         available: open,
+    },
+    Action {
+        id: ActionId::Audit,
+        name: "audit",
+        keys: &[letter('a')],
+        description: "List what was done to the key, newest first",
+        mutating: false,
+        place: Place::Keys,
+        in_bar: true,
+        available: can_show,
     },
     Action {
         id: ActionId::Sort,

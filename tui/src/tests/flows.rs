@@ -66,10 +66,10 @@ fn suspend_resume_and_revoke_hold_at_once() {
 #[test]
 fn the_trail_of_a_key_follows_the_store() {
     let mut harness = Harness::new();
-    let created = harness.keystile.keys().create(NewKey { name: "ci".into(), ..NewKey::default() }).unwrap();
+    let created = harness.keystile.keys().create(NewKey { name: "ci worker".into(), ..NewKey::default() }).unwrap();
     harness.keystile.keys().create(NewKey { name: "other".into(), ..NewKey::default() }).unwrap();
     harness.take(Message::Changed);
-    harness.press("/ci<Enter>a");
+    harness.press("/ci worker<Enter>a");
     let shown = harness.text();
     assert!(shown.contains("Audit: ci") && shown.matches("key.created").count() == 1, "{shown}");
     assert!(shown.contains("by tui:test"), "{shown}");
@@ -192,10 +192,11 @@ fn the_filter_is_live_and_goes_away() {
     let mut harness = Harness::new();
     add(&harness, 30);
     harness.take(Message::Changed);
-    harness.press("/002");
-    assert!(harness.text().contains("[filter: \"002|\"]") && harness.text().contains("1/11"), "{}", harness.text());
+    // With a space, which no id and no random prefix has.
+    harness.press("/key 002");
+    assert!(harness.text().contains("[filter: \"key 002|\"]") && harness.text().contains("1/10"), "{}", harness.text());
     harness.press("<Enter>j");
-    assert!(harness.text().contains("[filter: \"002\"] 2/11"), "{}", harness.text());
+    assert!(harness.text().contains("[filter: \"key 002\"] 2/10"), "{}", harness.text());
     harness.press("<Esc>");
     assert!(harness.text().contains("1/30") && !harness.text().contains("filter:"), "{}", harness.text());
     harness.press("/nothing like it");

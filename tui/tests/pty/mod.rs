@@ -28,7 +28,7 @@ struct Seen {
 impl Pty {
     /// Starts a program as the leader of a session whose terminal this is.
     pub(crate) fn start(program: &str, arguments: &[&str], (columns, rows): (u16, u16)) -> Pty {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
