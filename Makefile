@@ -72,9 +72,10 @@ fuzz-corpus:
 artifacts: wasm-target
 	cargo run --release --quiet --package keystile-artifacts --all-features --bin artifacts -- dist
 
-## The `keystile` command, optimized, into cargo's bin folder.
+## The `keystile` command and the terminal UI, optimized, into cargo's bin folder.
 install: wasm-target
 	cargo install --locked --path host
+	cargo install --locked --path tui
 
 ## Writes tests/vectors/verdicts.json anew.
 vectors:

@@ -1,0 +1,178 @@
+//! Everything the screen shows, and nothing else: the view draws it, `update` changes it.
+
+use keystile::{NamedFormat, Timestamp};
+
+use crate::dialog::{Dialog, SecretDialog};
+use crate::table::KeyTable;
+use crate::theme::Theme;
+use crate::view::layout;
+
+/// The state of the program.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// Columns and rows of the terminal.
+    pub(crate) size: (u16, u16),
+    /// The time, as the store's clock has it.
+    pub(crate) now: Timestamp,
+    /// Which colours are asked for.
+    pub(crate) theme: Theme,
+    /// ASCII only, no borders.
+    pub(crate) plain: bool,
+    /// The path of the store.
+    pub(crate) db: String,
+    /// Why nothing may be changed, when that is so.
+    pub(crate) read_only: Option<&'static str>,
+    /// Whether a store is open.
+    pub(crate) store: StoreState,
+    /// What the main part shows.
+    pub(crate) screen: Screen,
+    /// The first line of the details in view.
+    pub(crate) details_top: usize,
+    /// The keys.
+    pub(crate) keys: KeyTable,
+    /// What is asked right now.
+    pub(crate) dialog: Option<Dialog>,
+    /// Whether a change is on its way: the dialog that asked for it takes no keys until it is done.
+    pub(crate) busy: bool,
+    /// What was just done, or went wrong.
+    pub(crate) toast: Option<Toast>,
+    /// What went wrong since the start.
+    pub(crate) errors: Vec<Problem>,
+    /// When the clipboard is emptied.
+    pub(crate) clear_clipboard_at: Option<Timestamp>,
+    /// Whether the program ends.
+    pub(crate) quit: bool,
+}
+
+/// Whether a store is open.
+#[derive(Debug)]
+pub(crate) enum StoreState {
+    /// It is being opened.
+    Opening,
+    /// It cannot be opened.
+    Failed {
+        /// Whether there is nothing at its path.
+        missing: bool,
+        /// What happened, and what to do.
+        problem: String,
+    },
+    /// It is open.
+    Open {
+        /// Its key formats.
+        formats: Vec<NamedFormat>,
+        /// The longest lifetime of its keys, in seconds.
+        max_lifetime: Option<u64>,
+    },
+}
+
+/// What the main part shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Screen {
+    /// The table of keys, with the details beside it where there is room.
+    Keys,
+    /// The details alone.
+    Details,
+}
+
+/// A message that goes away by itself.
+#[derive(Debug)]
+pub(crate) struct Toast {
+    /// What it says.
+    pub(crate) text: String,
+    /// Whether something went wrong.
+    pub(crate) bad: bool,
+    /// When it goes away.
+    pub(crate) until: Timestamp,
+}
+
+/// Something that went wrong.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// What happened, and what to do.
+    pub(crate) text: String,
+}
+
+impl Model {
+    /// The state at the start: the store is being opened.
+    pub(crate) fn new(db: String, theme: Theme, plain: bool, read_only: bool, now: Timestamp) -> Model {
+        Model {
+            size: (80, 24),
+            now,
+            theme,
+            plain,
+            db,
+            read_only: read_only.then_some(ASKED_FOR),
+            store: StoreState::Opening,
+            screen: Screen::Keys,
+            details_top: 0,
+            keys: KeyTable::default(),
+            dialog: None,
+            busy: false,
+            toast: None,
+            errors: Vec::new(),
+            clear_clipboard_at: None,
+            quit: false,
+        }
+    }
+
+    /// Whether nothing may be changed.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only.is_some()
+    }
+
+    /// Why nothing may be changed, and what to do.
+    pub(crate) fn why_read_only(&self) -> &'static str {
+        self.read_only.unwrap_or_default()
+    }
+
+    /// The dialog that holds a secret.
+    pub(crate) fn secret(&self) -> Option<&SecretDialog> {
+        match &self.dialog {
+            Some(Dialog::Secret(secret)) => Some(secret),
+            _ => None,
+        }
+    }
+
+    /// The same, to change it.
+    pub(crate) fn secret_mut(&mut self) -> Option<&mut SecretDialog> {
+        match &mut self.dialog {
+            Some(Dialog::Secret(secret)) => Some(secret),
+            _ => None,
+        }
+    }
+
+    /// Rows of the table that are in view.
+    pub(crate) fn table_height(&self) -> usize {
+        layout::table_height(self.size, self.plain)
+    }
+
+    /// Says something for a few seconds.
+    pub(crate) fn say(&mut self, text: impl Into<String>) {
+        self.toast = Some(Toast { text: text.into(), bad: false, until: self.now.saturating_add(TOAST_SECONDS) });
+    }
+
+    /// Says why something is refused; that is no error.
+    pub(crate) fn refuse(&mut self, text: impl Into<String>) {
+        self.toast = Some(Toast { text: text.into(), bad: true, until: self.now.saturating_add(TOAST_SECONDS) });
+    }
+
+    /// Says what went wrong, and keeps it.
+    pub(crate) fn fail(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if self.errors.len() >= MAX_ERRORS {
+            self.errors.remove(0);
+        }
+        self.errors.push(Problem { at: self.now, text: text.clone() });
+        self.toast = Some(Toast { text, bad: true, until: self.now.saturating_add(2 * TOAST_SECONDS) });
+    }
+}
+
+/// Why nothing may be changed: it was asked for.
+const ASKED_FOR: &str = "read-only, as asked for · start without --read-only to change anything";
+/// Why nothing may be changed: this user may not.
+pub(crate) const NO_RIGHTS: &str = "read-only: this user can only read the store · start as one who may write it";
+const TOAST_SECONDS: u64 = 4;
+/// Most errors that are kept.
+const MAX_ERRORS: usize = 200;

@@ -1,0 +1,13 @@
+//! Tests of the whole: what keys lead to, what the screen shows.
+
+mod flows;
+mod gate;
+#[cfg(target_os = "linux")]
+#[allow(dead_code, reason = "the end-to-end tests use the rest of it")]
+#[path = "../../tests/pty/mod.rs"]
+mod pty;
+#[cfg(target_os = "linux")]
+mod restores;
+mod screens;
+mod secrets;
+mod support;

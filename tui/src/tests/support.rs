@@ -1,0 +1,229 @@
+//! Models with and without a store.
+
+use std::sync::Arc;
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use keystile::{
+    Digest, Environment, Key, KeyFormat, KeyId, KeyPage, KeyState, Keystile, ManualClock, NamedFormat, NewStore,
+    Origin, Revocation, RevokeReason, Scope, SecretInfo, Timestamp,
+};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+
+use crate::message::{Effect, Message};
+use crate::model::Model;
+use crate::theme::Theme;
+use crate::update::update;
+use crate::{view, worker};
+
+pub(super) const NOW: u64 = 1_780_000_000;
+
+pub(super) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix(seconds).unwrap()
+}
+
+/// An active key that never expires and was never used.
+pub(super) fn key(number: u8, name: &str) -> Key {
+    Key {
+        id: KeyId::from_bytes([number; 16]),
+        name: name.to_owned(),
+        owner: Some("billing".to_owned()),
+        format: Some("hx".to_owned()),
+        environment: Environment::new("live").unwrap(),
+        scopes: vec![Scope::new("invoices:read").unwrap()],
+        addresses: Vec::new(),
+        rate: None,
+        metadata: Default::default(),
+        created_at: at(NOW - 40 * 86_400),
+        created_by: "cli:ada".to_owned(),
+        updated_at: at(NOW - 40 * 86_400),
+        not_before: None,
+        expires_at: None,
+        state: KeyState::Active,
+        suspended_at: None,
+        revocation: None,
+        secrets: vec![secret(1, number)],
+    }
+}
+
+fn secret(number: u32, letter: u8) -> SecretInfo {
+    SecretInfo {
+        number,
+        digest: Digest::of(&[letter]),
+        display: format!("hx_live_b{letter}F{number}…"),
+        origin: Origin::Generated,
+        created_at: at(NOW - 40 * 86_400),
+        retires_at: None,
+        pending_grace: None,
+        uses: 0,
+        first_used_at: None,
+        last_used_at: None,
+    }
+}
+
+/// A key in each state, with a name that a terminal must not obey.
+pub(super) fn keys() -> Vec<Key> {
+    let mut active = key(1, "billing-worker");
+    active.expires_at = Some(at(NOW + 6 * 86_400));
+    active.secrets[0].uses = 1_204;
+    active.secrets[0].last_used_at = Some(at(NOW - 130));
+    let mut rotating = key(2, "ingest");
+    rotating.secrets[0].retires_at = Some(at(NOW + 83_400));
+    rotating.secrets.push(secret(2, 2));
+    let mut revoked = key(3, "old deploy");
+    revoked.state = KeyState::Revoked;
+    revoked.revocation = Some(Revocation {
+        at: at(NOW - 41 * 86_400),
+        reason: RevokeReason::KeyCompromise,
+        note: Some("seen in a log".to_owned()),
+    });
+    let mut suspended = key(4, "Ærøskøbing 日本語");
+    (suspended.state, suspended.suspended_at) = (KeyState::Suspended, Some(at(NOW - 3_600)));
+    let mut expired = key(5, "nightly\u{1b}[31m\u{202e}");
+    expired.expires_at = Some(at(NOW - 86_400));
+    let mut early = key(6, "next quarter, and a name that is much longer than any table has room for");
+    (early.not_before, early.owner) = (Some(at(NOW + 86_400)), None);
+    vec![active, rotating, revoked, suspended, expired, early]
+}
+
+/// A model with an open store that has these keys.
+pub(super) fn model(keys: Vec<Key>, size: (u16, u16), theme: Theme, plain: bool) -> Model {
+    let mut model = Model::new("prod.db".to_owned(), theme, plain, false, at(NOW));
+    model.size = size;
+    let formats = vec![NamedFormat {
+        name: "hx".to_owned(),
+        format: KeyFormat::with_defaults("hx").unwrap(),
+        created_at: at(NOW),
+    }];
+    let effects = update(&mut model, Message::Opened { formats, max_lifetime: None, only_readable: false });
+    let [Effect::Load { request, start, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    let page = Ok(KeyPage { keys, next: None });
+    update(&mut model, Message::Loaded { request: *request, start: *start, page });
+    model
+}
+
+/// Presses keys: characters as they are, the others by name in `<>`.
+pub(super) fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for event in events(keys) {
+        effects.extend(update(model, Message::Terminal(Event::Key(event))));
+    }
+    effects
+}
+
+pub(super) fn events(keys: &str) -> Vec<KeyEvent> {
+    let mut events = Vec::new();
+    let mut rest = keys;
+    while let Some(c) = rest.chars().next() {
+        let named = rest.strip_prefix('<').and_then(|named| named.split_once('>'));
+        let (code, modifiers, after) = match named {
+            Some((name, after)) => {
+                let code = match name {
+                    "Enter" => KeyCode::Enter,
+                    "Esc" => KeyCode::Esc,
+                    "Tab" => KeyCode::Tab,
+                    "BackTab" => KeyCode::BackTab,
+                    "Up" => KeyCode::Up,
+                    "Down" => KeyCode::Down,
+                    "Left" => KeyCode::Left,
+                    "Right" => KeyCode::Right,
+                    "End" => KeyCode::End,
+                    "Home" => KeyCode::Home,
+                    "PageDown" => KeyCode::PageDown,
+                    "PageUp" => KeyCode::PageUp,
+                    "Ctrl-C" => KeyCode::Char('c'),
+                    other => panic!("no key {other}"),
+                };
+                let control = if name.starts_with("Ctrl-") { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
+                (code, control, after)
+            }
+            None => (KeyCode::Char(c), KeyModifiers::NONE, &rest[c.len_utf8()..]),
+        };
+        events.push(KeyEvent::new(code, modifiers));
+        rest = after;
+    }
+    events
+}
+
+/// What the screen shows.
+pub(super) fn screen(model: &Model) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
+    terminal.draw(|frame| view::draw(model, frame)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+/// The same as text.
+pub(super) fn text(model: &Model) -> String {
+    lines(&screen(model))
+}
+
+pub(super) fn lines(buffer: &Buffer) -> String {
+    let area = buffer.area;
+    let mut text = String::new();
+    for y in 0..area.height {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in 0..area.width {
+            let symbol = buffer[(x, y)].symbol();
+            if skip == 0 {
+                line.push_str(symbol);
+                skip = crate::text::width(symbol).saturating_sub(1);
+            } else {
+                skip -= 1;
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A model over a real store, whose effects are carried out at once.
+pub(super) struct Harness {
+    pub(super) model: Model,
+    pub(super) keystile: Keystile,
+    /// Secrets that were sent to the clipboard.
+    pub(super) copied: Vec<String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Harness {
+    pub(super) fn new() -> Harness {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keystile.db");
+        let clock = Arc::new(ManualClock::at(at(NOW)));
+        Keystile::options().clock(clock.clone()).create(&path, NewStore::default()).unwrap();
+        let keystile = Keystile::options().clock(clock).actor("tui:test").on_demand(true).open(&path).unwrap();
+        let model = Model::new("keystile.db".to_owned(), Theme::Default, false, false, at(NOW));
+        let mut harness = Harness { model, keystile, copied: Vec::new(), _folder: folder };
+        let formats = harness.keystile.formats().unwrap();
+        harness.take(Message::Opened { formats, max_lifetime: None, only_readable: false });
+        harness
+    }
+
+    pub(super) fn take(&mut self, message: Message) {
+        let mut effects = update(&mut self.model, message);
+        while !effects.is_empty() {
+            let mut next = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::Copy(secret) => self.copied.push(secret.expose_secret().to_owned()),
+                    Effect::ClearClipboard => self.copied.clear(),
+                    effect => next.extend(update(&mut self.model, worker::call(&self.keystile, effect))),
+                }
+            }
+            effects = next;
+        }
+    }
+
+    pub(super) fn press(&mut self, keys: &str) {
+        for event in events(keys) {
+            self.take(Message::Terminal(Event::Key(event)));
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        text(&self.model)
+    }
+}

@@ -1,0 +1,184 @@
+//! Draws the model. Nothing here changes anything.
+
+mod details;
+mod keys;
+pub(crate) mod layout;
+pub(crate) mod sheet;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::action::{ACTIONS, ActionId, Place};
+use crate::model::{Model, Screen, StoreState};
+use crate::plain;
+use crate::text;
+use crate::theme::{Role, Theme};
+pub(crate) use details::count as count_details;
+use layout::Areas;
+
+/// Draws all of the screen.
+pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let buffer = frame.buffer_mut();
+    match layout::areas(area, model.plain) {
+        None => too_small(model, area, buffer),
+        Some(areas) => all(model, areas, buffer),
+    }
+    if model.plain {
+        plain::flatten(buffer);
+    }
+}
+
+fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let (width, height) = layout::SMALLEST;
+    let text = if model.secret().is_some() {
+        format!("need {width}×{height} · a secret waits")
+    } else {
+        format!("need {width}×{height} · q quits")
+    };
+    if area.height > 0 {
+        buffer.set_stringn(area.x, area.y, text, usize::from(area.width), model.theme.style(Role::Text));
+    }
+}
+
+fn all(model: &Model, areas: Areas, buffer: &mut Buffer) {
+    header(model, areas.header, buffer);
+    match (&model.store, model.screen) {
+        (StoreState::Opening, _) => start(&["Opening the store…".to_owned()], model, areas, buffer),
+        (StoreState::Failed { missing, problem }, _) => {
+            let next = match (*missing, model.is_read_only()) {
+                (true, false) => "Press m to make a store here, r to try again, q to quit.",
+                _ => "Press r to try again, q to quit.",
+            };
+            start(&[text::printable(problem), String::new(), next.to_owned()], model, areas, buffer);
+        }
+        (StoreState::Open { .. }, Screen::Keys) => {
+            keys::draw(model, areas, buffer);
+            if let Some(place) = areas.details {
+                details::draw(model, place, 0, areas.borders, buffer);
+            }
+        }
+        (StoreState::Open { .. }, Screen::Details) => {
+            let place = areas.details.map_or(areas.keys, |details| areas.keys.union(details));
+            details::draw(model, place, model.details_top, areas.borders, buffer);
+        }
+    }
+    bar(model, areas.bar, buffer);
+    if let Some(dialog) = &model.dialog {
+        let room = areas.details.map_or(areas.keys, |details| areas.keys.union(details));
+        let width = layout::dialog_columns(room, areas.borders);
+        dialog.sheet(model, width).draw(room, areas.borders, buffer);
+    }
+}
+
+fn header(model: &Model, place: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let mut x = place.x + 1;
+    let mut put = |text: &str, role: Role| {
+        let room = usize::from(place.right().saturating_sub(x));
+        x = buffer.set_stringn(x, place.y, text, room, theme.style(role)).0;
+    };
+    put("keystile", Role::Title);
+    put("  ", Role::Text);
+    put(&text::cut(&model.db, usize::from(place.width) / 2), Role::Text);
+    if model.is_read_only() {
+        put("  ", Role::Text);
+        put("READ-ONLY", Role::Warning);
+    }
+    let help = "? help ";
+    let at = place.right().saturating_sub(7);
+    if x < at && model.dialog.is_none() {
+        buffer.set_stringn(at, place.y, help, 7, theme.style(Role::Faint));
+    }
+}
+
+fn start(lines: &[String], model: &Model, areas: Areas, buffer: &mut Buffer) {
+    let place = areas.details.map_or(areas.keys, |details| areas.keys.union(details));
+    frame(place, "Store", model.theme, areas.borders, buffer);
+    let inner = layout::inside(place, areas.borders);
+    let width = usize::from(inner.width.saturating_sub(2));
+    let lines = lines.iter().flat_map(|line| text::wrap(line, width));
+    for (y, line) in (inner.y..inner.bottom()).zip(lines) {
+        buffer.set_stringn(inner.x + 1, y, line, width, model.theme.style(Role::Text));
+    }
+}
+
+/// The line at the bottom: what was just said, else what can be done.
+fn bar(model: &Model, place: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let room = usize::from(place.width.saturating_sub(1));
+    if let Some(toast) = &model.toast {
+        let role = if toast.bad { Role::Bad } else { Role::Good };
+        let text = text::printable(&toast.text);
+        let text = if text::width(&text) > room && toast.bad {
+            format!("{} (!)", text::cut(&text, room.saturating_sub(4)))
+        } else {
+            text::cut(&text, room)
+        };
+        buffer.set_stringn(place.x + 1, place.y, text, room, theme.style(role));
+        return;
+    }
+    if model.dialog.is_some() {
+        return;
+    }
+    let here = if matches!(model.store, StoreState::Open { .. }) { Place::Keys } else { Place::Start };
+    // Help and quit are always there; the others as far as there is room for them.
+    let last = [ActionId::Help, ActionId::Quit];
+    let name = |id: ActionId| {
+        let action = id.action();
+        format!("{} {}", action.keys[0], action.name)
+    };
+    let kept: usize = last.iter().map(|id| text::width(&name(*id)) + 2).sum();
+    let mut text = String::new();
+    let named = ACTIONS.iter().filter(|action| {
+        action.in_bar && (action.place == here || action.place == Place::Everywhere) && !last.contains(&action.id)
+    });
+    for action in named.filter(|action| action.check(model).is_ok()) {
+        let name = name(action.id);
+        if text::width(&text) + text::width(&name) + 2 + kept > room {
+            break;
+        }
+        text.push_str(&name);
+        text.push_str("  ");
+    }
+    for id in last {
+        text.push_str(&name(id));
+        text.push_str("  ");
+    }
+    buffer.set_stringn(place.x + 1, place.y, text.trim_end(), room, theme.style(Role::Faint));
+}
+
+/// A frame with its title: borders, or a title line.
+pub(crate) fn frame(place: Rect, title: &str, theme: Theme, borders: bool, buffer: &mut Buffer) {
+    if place.is_empty() {
+        return;
+    }
+    let style = theme.style(Role::Faint);
+    let room = usize::from(place.width.saturating_sub(2));
+    if !borders {
+        buffer.set_stringn(place.x, place.y, text::cut(title, room), room, theme.style(Role::Title));
+        return;
+    }
+    let (left, right, top, bottom) = (place.left(), place.right() - 1, place.top(), place.bottom() - 1);
+    let mut put = |x: u16, y: u16, symbol: &str| {
+        if let Some(cell) = buffer.cell_mut((x, y)) {
+            cell.set_symbol(symbol).set_style(style);
+        }
+    };
+    for x in left..=right {
+        put(x, top, "─");
+        put(x, bottom, "─");
+    }
+    for y in top..=bottom {
+        put(left, y, "│");
+        put(right, y, "│");
+    }
+    for (x, y, symbol) in [(left, top, "┌"), (right, top, "┐"), (left, bottom, "└"), (right, bottom, "┘")] {
+        put(x, y, symbol);
+    }
+    if room > 2 {
+        let title = format!(" {} ", text::cut(title, room - 2));
+        buffer.set_stringn(left + 1, top, title, room, theme.style(Role::Title));
+    }
+}

@@ -1,0 +1,273 @@
+//! Calls the host on a thread of its own, so that the screen never waits for the store.
+
+use std::fs::OpenOptions as FileOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use keystile::{
+    Clock, KekError, KeyEncryptionKey, Keystile, NewStore, OpenError, OpenOptions, Secret, StoreError, SystemClock,
+    Timestamp,
+};
+use zeroize::Zeroizing;
+
+use crate::dialog::MAX_ENTRIES;
+use crate::message::{Effect, Message};
+
+/// How often the worker asks whether anybody wrote: a change must be seen within 100 ms.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(40);
+
+/// How to open the store.
+pub(crate) struct Settings {
+    /// Its path.
+    pub(crate) db: PathBuf,
+    /// Who the audit trail says made the changes.
+    pub(crate) actor: String,
+    /// Where the key-encryption key is.
+    pub(crate) kek: Kek,
+    /// Whether nothing may be changed.
+    pub(crate) read_only: bool,
+}
+
+/// Where the key-encryption key of a store is.
+pub(crate) enum Kek {
+    /// In this file.
+    File(PathBuf),
+    /// In the environment.
+    Text(Zeroizing<String>),
+}
+
+/// Works until nobody asks any more.
+pub(crate) fn work(settings: &Settings, effects: &Receiver<Effect>, messages: &Sender<Message>) {
+    let mut worker = Worker { settings, messages, keystile: None, seen: None, now: None, troubled: None };
+    worker.run(Effect::Open);
+    loop {
+        match effects.recv_timeout(FOLLOW_INTERVAL) {
+            Ok(effect) => {
+                // Of the lists that were asked for meanwhile, only the last one is of use.
+                let mut waiting: Vec<Effect> = std::iter::once(effect).chain(effects.try_iter()).collect();
+                let last = waiting.iter().rposition(|effect| matches!(effect, Effect::Load { .. }));
+                let mut index = 0;
+                waiting.retain(|effect| {
+                    let keep = !matches!(effect, Effect::Load { .. }) || Some(index) == last;
+                    index += 1;
+                    keep
+                });
+                waiting.into_iter().for_each(|effect| worker.run(effect));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        worker.follow();
+    }
+}
+
+struct Worker<'a> {
+    settings: &'a Settings,
+    messages: &'a Sender<Message>,
+    keystile: Option<Keystile>,
+    /// The newest audit entry that was seen: every change writes one.
+    seen: Option<u64>,
+    now: Option<Timestamp>,
+    /// What went wrong last while following, so that it is told once.
+    troubled: Option<String>,
+}
+
+impl Worker<'_> {
+    fn send(&self, message: Message) {
+        // Nobody listens when the program is about to end.
+        let _ = self.messages.send(message);
+    }
+
+    fn run(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open => self.open(),
+            Effect::MakeStore => match make(self.settings) {
+                Ok(kek) => {
+                    self.open();
+                    let kek = kek.map(|path| crate::text::printable(&path.to_string_lossy()));
+                    self.send(Message::Made { kek });
+                }
+                Err(problem) => self.send(Message::NotOpened { missing: !self.settings.db.exists(), problem }),
+            },
+            Effect::WriteSecret { path, secret } => {
+                let result = write_secret(&path, &secret);
+                drop(secret);
+                self.send(Message::SecretWritten(result.map(|()| path)));
+            }
+            // These are for the terminal, which another thread has.
+            Effect::Copy(_) | Effect::ClearClipboard => {}
+            effect => {
+                let Some(keystile) = &self.keystile else { return };
+                self.send(call(keystile, effect));
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        self.keystile = None;
+        match open(self.settings) {
+            Ok((keystile, only_readable)) => {
+                let described = keystile.formats().and_then(|formats| Ok((formats, keystile.settings()?)));
+                match described {
+                    Ok((formats, settings)) => {
+                        self.seen = newest(&keystile).ok();
+                        self.keystile = Some(keystile);
+                        let max_lifetime = settings.max_lifetime;
+                        self.follow();
+                        self.send(Message::Opened { formats, max_lifetime, only_readable });
+                    }
+                    Err(error) => self.send(Message::NotOpened { missing: false, problem: error.to_string() }),
+                }
+            }
+            Err(error) => {
+                let missing = matches!(error, OpenError::Store(StoreError::Missing { .. }));
+                self.send(Message::NotOpened { missing, problem: error.to_string() });
+            }
+        }
+    }
+
+    /// Tells the time, and whether the store has changed.
+    fn follow(&mut self) {
+        let now = SystemClock.now();
+        if self.now != Some(now) {
+            self.now = Some(now);
+            self.send(Message::Now(now));
+        }
+        let Some(keystile) = &self.keystile else { return };
+        match newest(keystile) {
+            Ok(newest) => {
+                if self.seen != Some(newest) {
+                    self.seen = Some(newest);
+                    self.send(Message::Changed);
+                }
+                self.troubled = None;
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                if self.troubled.as_ref() != Some(&problem) {
+                    self.send(Message::Trouble(problem.clone()));
+                    self.troubled = Some(problem);
+                }
+            }
+        }
+    }
+}
+
+/// The sequence of the newest audit entry.
+fn newest(keystile: &Keystile) -> Result<u64, StoreError> {
+    Ok(keystile.recent_audit(None, 1)?.first().map_or(0, |entry| entry.sequence))
+}
+
+/// One call into the host, and its answer.
+pub(crate) fn call(keystile: &Keystile, effect: Effect) -> Message {
+    let keys = keystile.keys();
+    let changed = |done, result: Result<_, keystile::ChangeStateError>| Message::StateChanged {
+        done,
+        result: Box::new(result.map_err(|error| error.to_string())),
+    };
+    match effect {
+        Effect::Load { request, start, query } => {
+            let page = keys.list(&query).map_err(|error| error.to_string());
+            Message::Loaded { request, start, page }
+        }
+        Effect::Audit(id) => {
+            let entries = keystile.recent_audit(Some(&id.to_string()), MAX_ENTRIES);
+            Message::Audited { id, entries: entries.map_err(|error| error.to_string()) }
+        }
+        Effect::Create(new) => Message::Created(Box::new(keys.create(*new))),
+        Effect::Rotate { id, rotation } => Message::Rotated(Box::new(keys.rotate(id, rotation))),
+        Effect::Suspend(id) => changed("suspended", keys.suspend(id)),
+        Effect::Resume(id) => changed("resumed", keys.resume(id)),
+        Effect::Revoke { id, reason, note } => changed("revoked", keys.revoke(id, reason, note.as_deref())),
+        Effect::Open | Effect::MakeStore | Effect::WriteSecret { .. } | Effect::Copy(_) | Effect::ClearClipboard => {
+            Message::Changed
+        }
+    }
+}
+
+/// Opens the store; one that this user can only read, for reading. Whether that was so.
+fn open(settings: &Settings) -> Result<(Keystile, bool), OpenError> {
+    match options(settings)?.read_only(settings.read_only).open(&settings.db) {
+        Err(OpenError::Store(StoreError::ReadOnly | StoreError::Unreadable { .. })) if !settings.read_only => {
+            Ok((options(settings)?.read_only(true).open(&settings.db)?, true))
+        }
+        opened => Ok((opened?, false)),
+    }
+}
+
+fn options(settings: &Settings) -> Result<OpenOptions, KekError> {
+    // Lists and changes need no records in memory.
+    let options = Keystile::options().actor(settings.actor.as_str()).on_demand(true);
+    Ok(match &settings.kek {
+        Kek::File(path) => options.key_encryption_key_file(path),
+        Kek::Text(text) => options.key_encryption_key(KeyEncryptionKey::from_text(text)?),
+    })
+}
+
+/// Makes a store, and the key that seals its signing keys when there is none, as `keystile init` does.
+/// The file of that key, when it was made.
+fn make(settings: &Settings) -> Result<Option<PathBuf>, String> {
+    let (kek, made) = match &settings.kek {
+        Kek::Text(text) => (KeyEncryptionKey::from_text(text).map_err(|error| error.to_string())?, None),
+        Kek::File(path) => match KeyEncryptionKey::read(path) {
+            Ok(kek) => (kek, None),
+            Err(KekError::Missing { .. }) => {
+                let kek = KeyEncryptionKey::generate().map_err(|error| error.to_string())?;
+                kek.write_new(path).map_err(|error| error.to_string())?;
+                (kek, Some(path))
+            }
+            Err(error) => return Err(error.to_string()),
+        },
+    };
+    let options = Keystile::options().actor(settings.actor.as_str()).key_encryption_key(kek);
+    let created = options.create(&settings.db, NewStore::default());
+    created.map(|()| made.cloned()).map_err(|error| {
+        // A key that was made for nothing would be in the way the next time, or be taken for another.
+        if let Some(made) = made {
+            let _ = std::fs::remove_file(made);
+        }
+        error.to_string()
+    })
+}
+
+/// Writes a secret to a new file that only its owner can read.
+fn write_secret(path: &Path, secret: &Secret) -> Result<(), String> {
+    let shown = crate::text::printable(&path.to_string_lossy());
+    let mut options = FileOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            format!("{shown} already exists · nothing is overwritten: give another path")
+        }
+        _ => format!("{shown} cannot be made: {error} · give another path"),
+    })?;
+    let written = file.write_all(secret.expose_secret().as_bytes()).and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        // Half a secret is of no use to anybody.
+        let _ = std::fs::remove_file(path);
+        format!("{shown} cannot be written: {error} · free some space, or give another path")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_written_once_and_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.secret");
+        let secret = Secret::from("ks_live_abc".to_owned());
+        write_secret(&path, &secret).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "ks_live_abc");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let problem = write_secret(&path, &secret).unwrap_err();
+        assert!(problem.contains("already exists ·") && !problem.contains("ks_live"), "{problem}");
+        assert!(write_secret(&folder.path().join("no/such"), &secret).unwrap_err().contains(" · "));
+    }
+}

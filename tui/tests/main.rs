@@ -1,0 +1,5 @@
+//! The real program in a real pseudo-terminal, which Linux and its `setsid` give.
+#![cfg(target_os = "linux")]
+
+mod end_to_end;
+mod pty;
