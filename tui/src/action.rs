@@ -441,7 +441,7 @@ fn open(model: &Model) -> Result<(), String> {
 
 fn can_show(model: &Model) -> Result<(), String> {
     open(model)?;
-    model.keys.selected().map(|_| ()).ok_or_else(|| "no key is selected".to_owned())
+    model.keys.selected().map(|_| ()).ok_or_else(|| model.keys.why_none().to_owned())
 }
 
 fn can_rotate(model: &Model) -> Result<(), String> {

@@ -79,6 +79,13 @@ fn take_messages(
             for effect in update(model, message) {
                 carry_out(effect, screen, effects)?;
             }
+            if model.quit {
+                break;
+            }
+            // Whatever is done with a secret is seen before the next key counts.
+            if model.secret().is_some() {
+                screen.terminal.draw(|frame| view::draw(model, frame))?;
+            }
         }
         if !model.quit {
             screen.terminal.draw(|frame| view::draw(model, frame))?;

@@ -2,7 +2,8 @@
 
 use ratatui::buffer::Buffer;
 
-/// Puts ASCII in place of our own symbols. What people have written stays as it is.
+/// Puts ASCII in place of our own symbols. The same symbols in what people have written
+/// are replaced too.
 pub(crate) fn flatten(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if let Some((_, ascii)) = SYMBOLS.iter().find(|(symbol, _)| *symbol == cell.symbol()) {

@@ -45,6 +45,10 @@ pub(crate) struct KeyTable {
     dirty: bool,
     /// Whether row 0 is the last key, as it was read from there.
     from_end: bool,
+    /// Another filter or order was asked for, and what is shown is from before.
+    stale: bool,
+    /// The key that was selected was not among those that were read again.
+    lost: bool,
 }
 
 impl Default for KeyTable {
@@ -66,6 +70,8 @@ impl Default for KeyTable {
             in_flight: false,
             dirty: false,
             from_end: false,
+            stale: false,
+            lost: false,
         }
     }
 }
@@ -76,9 +82,21 @@ impl KeyTable {
         &self.rows
     }
 
-    /// The selected key.
+    /// The selected key. None while what is shown is not what was asked for, and when the key that was
+    /// selected is no longer where it was: nothing may be done to whatever stands in its place.
     pub(crate) fn selected(&self) -> Option<&Key> {
-        self.rows.get(self.selected)
+        if self.stale || self.lost { None } else { self.rows.get(self.selected) }
+    }
+
+    /// Why no key is selected.
+    pub(crate) fn why_none(&self) -> &'static str {
+        if self.stale {
+            "the list is being read · wait for it"
+        } else if self.lost {
+            "the key that was selected has left its place · select it again"
+        } else {
+            "no key is selected"
+        }
     }
 
     /// The rows in view, from the top of the screen down; whether each is the selected one.
@@ -121,6 +139,7 @@ impl KeyTable {
         (self.top, self.selected, self.selected_id, self.next) = (0, 0, None, None);
         self.starts = vec![(0, None)];
         self.in_flight = false;
+        (self.stale, self.lost) = (true, false);
         self.load(0, PAGE)
     }
 
@@ -151,6 +170,7 @@ impl KeyTable {
     /// Selects a row, and reads what is missing around it.
     pub(crate) fn select(&mut self, row: usize, height: usize) -> Option<Effect> {
         self.selected = row.min(self.rows.len().saturating_sub(1));
+        self.lost = false;
         self.selected_id = self.selected().map(|key| key.id);
         self.scroll(height);
         self.read_around(height)
@@ -180,6 +200,7 @@ impl KeyTable {
         }
         self.in_flight = false;
         self.loaded = true;
+        self.stale = false;
         self.rows.truncate(start);
         self.rows.extend(page.keys);
         self.next = page.next;
@@ -187,6 +208,7 @@ impl KeyTable {
         self.fresh_from = self.fresh_from.min(start);
         // The selection follows its key, wherever it is now.
         let found = self.selected_id.and_then(|id| self.rows.iter().position(|key| key.id == id));
+        self.lost = found.is_none() && (self.lost || self.selected_id.is_some());
         self.selected = found.unwrap_or(self.selected).min(self.rows.len().saturating_sub(1));
         self.selected_id = self.selected().map(|key| key.id);
         self.scroll(height);

@@ -227,7 +227,7 @@ fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let ends = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
     if layout::is_too_small(model.size) {
         // What cannot be seen must not be done, and a secret that waits must not be lost.
-        let quits = (ends || key.code == KeyCode::Char('q')) && model.secret().is_none();
+        let quits = (ends || key.code == KeyCode::Char('q')) && model.secret().is_none() && !model.busy;
         return if quits { quit(model) } else { Vec::new() };
     }
     if model.busy {
@@ -274,6 +274,12 @@ fn dialog_step(model: &mut Model, dialog: Dialog, step: Step) -> Vec<Effect> {
             Vec::new()
         }
         Step::Run(id) => dispatch(model, id),
+        // The list may have moved under the dialog.
+        Step::RunOn(id, key) if model.keys.selected().is_some_and(|selected| selected.id == key) => dispatch(model, id),
+        Step::RunOn(..) => {
+            model.refuse("the key has left its place in the list · select it again");
+            Vec::new()
+        }
         Step::Sort(column) => {
             sort(model, column);
             vec![model.keys.restart()]

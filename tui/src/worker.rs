@@ -224,8 +224,9 @@ fn make(settings: &Settings) -> Result<Option<PathBuf>, String> {
     let options = Keystile::options().actor(settings.actor.as_str()).key_encryption_key(kek);
     let created = options.create(&settings.db, NewStore::default());
     created.map(|()| made.cloned()).map_err(|error| {
-        // A key that was made for nothing would be in the way the next time, or be taken for another.
-        if let Some(made) = made {
+        // A key that was made for nothing would be in the way the next time, or be taken for another. But
+        // where there is a store now, somebody else has made it, and may have sealed with this key.
+        if let Some(made) = made.filter(|_| !settings.db.exists()) {
             let _ = std::fs::remove_file(made);
         }
         error.to_string()

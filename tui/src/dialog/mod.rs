@@ -9,6 +9,7 @@ mod rotate;
 mod secret;
 
 use crossterm::event::{KeyCode, KeyEvent};
+use keystile::KeyId;
 
 pub(crate) use audit::{Audit, MAX_ENTRIES};
 pub(crate) use confirm::Confirm;
@@ -56,6 +57,8 @@ pub(crate) enum Step {
     Close,
     /// The dialog closes, and this action is dispatched.
     Run(ActionId),
+    /// The dialog closes, and this action is dispatched if this key is still the selected one.
+    RunOn(ActionId, KeyId),
     /// The dialog closes, and this column is sorted by.
     Sort(keystile::SortColumn),
     /// The dialog waits for this change.

@@ -79,7 +79,7 @@ impl Revoke {
             (KeyCode::Enter, Field::Note) => self.focus.0 = Field::Prefix,
             (KeyCode::Enter, _) => {}
             (KeyCode::Char('S'), Field::Cancel | Field::Revoke) if !self.suspended => {
-                return Step::Run(ActionId::Suspend);
+                return Step::RunOn(ActionId::Suspend, self.id);
             }
             (KeyCode::Char('X'), Field::Revoke) if self.is_typed() && self.note_problem().is_none() => {
                 return Step::Submit(self.effect());

@@ -131,6 +131,10 @@ impl SecretDialog {
         }
         if let Some((role, note)) = &self.note {
             sheet.text(*role, note);
+            // What became of it, unless the secret itself is looked at.
+            if !self.shown && self.path.is_none() {
+                sheet.look_at_the_last();
+            }
         } else if self.taken && self.path.is_none() {
             sheet.text(Role::Text, "Press y once you have stored it; it is wiped then.");
         }

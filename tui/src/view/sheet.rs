@@ -179,6 +179,12 @@ impl<'a> Sheet<'a> {
             self.lines.push(Line::styled(line, style));
             rest = after;
         }
+        self.look_at_the_last();
+    }
+
+    /// Keeps the last line so far in view, where there is not room for all.
+    pub(crate) fn look_at_the_last(&mut self) {
+        self.focus = self.lines.len().saturating_sub(1);
     }
 
     /// Draws it over whatever is there.
