@@ -9,6 +9,7 @@ use std::fmt;
 use keystile_validator::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
 use crate::store::{ReadTransaction, Store, StoreError, WriteTransaction};
 
 /// One entry of the audit trail.
@@ -65,6 +66,79 @@ impl AuditEntry {
             hasher.update(text.as_bytes());
         }
         AuditHash(hasher.finalize().into())
+    }
+}
+
+/// Which entries of the trail to list, newest first. The default lists all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only entries about this subject, such as the id of a key.
+    pub subject: Option<String>,
+    /// Only entries with this text in actor, action, subject or detail; letter case of ASCII does not
+    /// matter.
+    pub search: Option<String>,
+    /// Most entries to return: 1 to [`MAX_PAGE`](crate::bounds::MAX_PAGE).
+    pub limit: usize,
+    /// Where the page before ended: only entries older than this one.
+    pub before: Option<u64>,
+}
+
+impl Default for AuditQuery {
+    fn default() -> AuditQuery {
+        AuditQuery { subject: None, search: None, limit: DEFAULT_PAGE, before: None }
+    }
+}
+
+/// A page of entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The entries, newest first.
+    pub entries: Vec<AuditEntry>,
+    /// Where the next page starts; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// Why entries were not listed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ListAuditError {
+    /// A page holds 1 to [`MAX_PAGE`](crate::bounds::MAX_PAGE) entries.
+    Limit {
+        /// What was asked for.
+        given: usize,
+    },
+    /// The search text is longer than [`MAX_SEARCH_LEN`](crate::bounds::MAX_SEARCH_LEN) bytes.
+    Search,
+    /// The store refuses.
+    Store(StoreError),
+}
+
+impl fmt::Display for ListAuditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListAuditError::Limit { given } => {
+                write!(f, "{given} entries are no page · ask for 1 to {MAX_PAGE}, then for the next page")
+            }
+            ListAuditError::Search => {
+                write!(f, "the search text is longer than {MAX_SEARCH_LEN} bytes · give a part of it")
+            }
+            ListAuditError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ListAuditError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ListAuditError::Store(error) => error.source(),
+            ListAuditError::Limit { .. } | ListAuditError::Search => None,
+        }
+    }
+}
+
+impl From<StoreError> for ListAuditError {
+    fn from(error: StoreError) -> ListAuditError {
+        ListAuditError::Store(error)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keystile_validator::{Request, Timestamp, Verdict};
 
-use crate::audit::{self, AuditEntry, AuditReport, Checkpoint};
+use crate::audit::{self, AuditEntry, AuditPage, AuditQuery, AuditReport, Checkpoint, ListAuditError};
 use crate::clock::Clock;
 use crate::follower::{Bell, GraceQueue, Workers};
 use crate::issuers::{IssuerState, Issuers};
@@ -14,6 +14,7 @@ use crate::keys::Keys;
 use crate::limits::RateWindows;
 use crate::options::{CreateStoreError, NewStore, OpenError, OpenOptions};
 use crate::password::Hasher;
+use crate::query::{MAX_PAGE, MAX_SEARCH_LEN};
 use crate::records::Records;
 use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::sealing::Sealing;
@@ -145,12 +146,18 @@ impl Keystile {
         self.inner.store.read()?.audit(subject, after, limit)
     }
 
-    /// The newest audit entries, newest first.
+    /// A page of audit entries, newest first.
     ///
     /// # Errors
-    /// [`StoreError`] when the store refuses.
-    pub fn recent_audit(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        self.inner.store.read()?.recent_audit(subject, limit)
+    /// [`ListAuditError`] when the query breaks a bound, or the store refuses.
+    pub fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, ListAuditError> {
+        if query.limit == 0 || query.limit > MAX_PAGE {
+            return Err(ListAuditError::Limit { given: query.limit });
+        }
+        if query.search.as_ref().is_some_and(|search| search.len() > MAX_SEARCH_LEN) {
+            return Err(ListAuditError::Search);
+        }
+        Ok(self.inner.store.read()?.recent_audit(query)?)
     }
 
     /// Walks the whole audit trail; an entry that was noted elsewhere must still be in it.

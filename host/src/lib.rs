@@ -34,14 +34,16 @@ pub use keystile_validator::{
     ScopeError, Separator, Timestamp, TimestampError, Usage, Verdict,
 };
 
+pub use explain::{Check, Explanation, Outcome};
+
 // Keys
 pub use key::{
     Key, KeyStatus, NamedFormat, Origin, Revocation, RevokeReason, SecretInfo, Settings, SortColumn, UnknownName,
 };
 pub use keys::{
-    ChangeStateError, CreateKeyError, CreatedKey, DigestEncoding, Grace, ImportKeysError, ImportedKey, KeyChange,
-    KeyFieldError, KeyReport, Keys, ListKeysError, NewKey, ReportSection, RotateKeyError, RotatedKey, Rotation,
-    ShowKeyError, UpdateKeyError,
+    ChangeStateError, Concern, CreateKeyError, CreatedKey, DigestEncoding, Grace, ImportKeysError, ImportedKey,
+    KeyChange, KeyCounts, KeyFieldError, KeyReport, Keys, ListKeysError, NewKey, ReportSection, RotateKeyError,
+    RotatedKey, Rotation, ShowKeyError, UpdateKeyError,
 };
 pub use query::{Cursor, CursorError, KeyPage, KeyQuery};
 pub use secret::Secret;
@@ -81,7 +83,7 @@ pub use users::{
 };
 
 // The store and what watches over it
-pub use audit::{AuditEntry, AuditHash, AuditProblem, AuditReport, Checkpoint};
+pub use audit::{AuditEntry, AuditHash, AuditPage, AuditProblem, AuditQuery, AuditReport, Checkpoint, ListAuditError};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};
 pub use formats::AddFormatError;
@@ -103,7 +105,7 @@ pub mod bounds {
     };
     pub use crate::keys::{
         DEFAULT_GRACE, EXPIRING_SECONDS, IDLE_SECONDS, MAX_GRACE, MAX_IMPORT, MAX_REPORT_KEYS, MAX_VALID_SECRETS,
-        OLD_SECONDS,
+        OLD_SECONDS, UNMISSED_SECONDS,
     };
     pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
     pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};
@@ -125,6 +127,7 @@ pub mod sandbox;
 mod audit;
 mod clock;
 mod doctor;
+mod explain;
 mod follower;
 mod formats;
 mod ids;

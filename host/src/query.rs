@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::{Environment, KeyId, Scope};
 
 use crate::key::{Key, KeyStatus, SortColumn};
+use crate::keys::Concern;
 
 /// Most keys on one page.
 pub const MAX_PAGE: usize = 1_000;
@@ -30,6 +31,8 @@ pub struct KeyQuery {
     /// Only keys with this text in their name, owner, id, display form or metadata; letter case of
     /// ASCII does not matter.
     pub search: Option<String>,
+    /// Only keys that raise this concern.
+    pub concern: Option<Concern>,
     /// The column to sort by; equal ones by id.
     pub sort: SortColumn,
     /// Whether the largest comes first.
@@ -48,6 +51,7 @@ impl Default for KeyQuery {
             environment: None,
             scope: None,
             search: None,
+            concern: None,
             sort: SortColumn::CreatedAt,
             descending: true,
             limit: DEFAULT_PAGE,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use keystile::{Code, Grace, KeyChange, Keystile, NewKey, NewStore, RevokeReason, Rotation, Scope};
+use keystile::{AuditQuery, Code, Grace, KeyChange, Keystile, NewKey, NewStore, RevokeReason, Rotation, Scope};
 
 struct World {
     _folder: tempfile::TempDir,
@@ -112,7 +112,8 @@ fn the_trail_tells_what_was_replaced() {
     let created = world.create(&[]);
     let keystile::AuditReport::Intact { entries, head } = world.open().verify_audit(None).unwrap() else { panic!() };
     world.restore(&backup);
-    let trail = world.open().recent_audit(None, 2).unwrap();
+    let newest = AuditQuery { limit: 2, ..AuditQuery::default() };
+    let trail = world.open().recent_audit(&newest).unwrap().entries;
     assert_eq!(trail[0].action, "store.restored");
     assert!(trail[0].detail.contains(&format!("{entries}:{head}")), "{}", trail[0].detail);
     assert_eq!(trail[1].action, "key.carried_over");

@@ -9,20 +9,24 @@ use super::people::{NONE, counted};
 use super::session::Session;
 use super::table::{Column, Table};
 use crate::text::rfc3339;
-use crate::{AuditEntry, AuditReport};
+use crate::{AuditEntry, AuditQuery, AuditReport};
 
 /// Lists entries of the trail.
 pub(super) fn list(args: &AuditListArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
     let keystile = session.open_for_reading()?.keystile;
     let subject = args.key.map(|id| id.to_string()).or_else(|| args.subject.clone());
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let entries = match args.after {
-        Some(after) => keystile.audit(subject.as_deref(), after, limit)?,
-        None => keystile.recent_audit(subject.as_deref(), limit)?,
+    let (entries, next) = match args.after {
+        Some(after) => (keystile.audit(subject.as_deref(), after, limit)?, None),
+        None => {
+            let query = AuditQuery { subject, search: args.search.clone(), limit, before: args.before };
+            let page = keystile.recent_audit(&query)?;
+            (page.entries, page.next)
+        }
     };
     if session.output.is_json() {
         let entries = entries.iter().map(EntryJson::from).collect();
-        session.output.json(&EntriesJson { entries })?;
+        session.output.json(&EntriesJson { entries, next })?;
         return Ok(Exit::Done);
     }
     if entries.is_empty() {
@@ -54,6 +58,9 @@ pub(super) fn list(args: &AuditListArgs, session: &mut Session<'_>) -> Result<Ex
 #[derive(Serialize)]
 struct EntriesJson<'a> {
     entries: Vec<EntryJson<'a>>,
+    /// The `--before` of the next page, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
 }
 
 #[derive(Serialize)]

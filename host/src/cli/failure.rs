@@ -7,8 +7,8 @@ use crate::sandbox::SandboxError;
 use crate::{
     AddFormatError, AddIssuerError, ChangeIssuerError, ChangeStateError, ChangeUserStateError, CreateKeyError,
     CreateStoreError, CreateUserError, EndSessionError, ImportKeysError, InspectTokenError, IssueTokenError, KekError,
-    KeyFieldError, KeyFormatError, KeySetProblem, ListKeysError, ListSessionsError, ListUsersError, OpenError,
-    PasswordError, RefreshIssuerError, ResetPasswordError, RestoreError, RevokeTokenError, RotateKeyError,
+    KeyFieldError, KeyFormatError, KeySetProblem, ListAuditError, ListKeysError, ListSessionsError, ListUsersError,
+    OpenError, PasswordError, RefreshIssuerError, ResetPasswordError, RestoreError, RevokeTokenError, RotateKeyError,
     RotateSigningKeyError, SetSettingsError, ShowIssuerError, ShowKeyError, ShowUserError, SigningKeyError, StoreError,
     UpdateKeyError, UpdateUserError,
 };
@@ -99,6 +99,7 @@ failures!(
     KekError,
     KeyFormatError,
     KeySetProblem,
+    ListAuditError,
     ListKeysError,
     ListSessionsError,
     ListUsersError,
@@ -316,6 +317,15 @@ impl Classified for ShowKeyError {
         match self {
             ShowKeyError::NotFound { .. } => UNKNOWN_KEY,
             ShowKeyError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ListAuditError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ListAuditError::Limit { .. } | ListAuditError::Search => USAGE,
+            ListAuditError::Store(error) => error.class(),
         }
     }
 }

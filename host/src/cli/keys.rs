@@ -12,7 +12,7 @@ use super::session::{Session, quoted};
 use super::table::{Cell, Column, Table};
 use super::values::When;
 use crate::text::rfc3339;
-use crate::{Cursor, Key, KeyId, KeyQuery, NewKey, Secret, SortColumn, Timestamp};
+use crate::{Concern, Cursor, Key, KeyId, KeyQuery, NewKey, Secret, SortColumn, Timestamp};
 
 /// Makes a key and prints its secret.
 pub(super) fn create(args: CreateArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -90,6 +90,7 @@ pub(super) fn list(args: ListArgs, session: &mut Session<'_>) -> Result<Exit, Fa
         environment: args.env.clone(),
         scope: args.scope.clone(),
         search: args.search.clone(),
+        concern: args.concern,
         sort: args.sort,
         descending,
         limit: args.limit,
@@ -164,6 +165,7 @@ fn next_page(args: &ListArgs, next: &Cursor) -> String {
     option("owner", args.owner.as_deref());
     option("env", args.env.as_ref().map(|env| env.as_str()));
     option("scope", args.scope.as_ref().map(|scope| scope.as_str()));
+    option("concern", args.concern.map(Concern::as_str));
     option("search", args.search.as_deref());
     option("sort", (args.sort != SortColumn::CreatedAt).then_some(args.sort.as_str()));
     let limit = args.limit.to_string();

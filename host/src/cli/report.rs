@@ -1,5 +1,7 @@
 //! `keystile keys report`: keys that an operator should look at.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::failure::{Exit, Failure};
@@ -16,16 +18,11 @@ pub(super) fn report(session: &mut Session<'_>) -> Result<Exit, Failure> {
     let report = keystile.keys().report()?;
     let now = keystile.request().now;
     if session.output.is_json() {
-        session.output.json(&ReportJson::new(&report, now))?;
+        session.output.json(&json(&report, now))?;
         return Ok(Exit::Done);
     }
-    for (title, section) in [
-        ("Not used for 90 days", &report.idle),
-        ("Secret older than 90 days", &report.old),
-        ("Expiring within 7 days", &report.expiring),
-        ("Never used", &report.never_used),
-        ("Without an expiry", &report.no_expiry),
-    ] {
+    for section in &report.sections {
+        let title = section.concern.title();
         session.output.line(format_args!("{TITLE}{title}: {}{TITLE:#}", section.count))?;
         if !section.keys.is_empty() {
             session.output.table(&table(&section.keys, now))?;
@@ -68,30 +65,16 @@ fn table(keys: &[Key], now: Timestamp) -> Table {
 }
 
 #[derive(Serialize)]
-struct ReportJson<'a> {
-    idle: SectionJson<'a>,
-    old: SectionJson<'a>,
-    expiring: SectionJson<'a>,
-    never_used: SectionJson<'a>,
-    no_expiry: SectionJson<'a>,
-}
-
-#[derive(Serialize)]
 struct SectionJson<'a> {
     count: u64,
     keys: Vec<KeyJson<'a>>,
 }
 
-impl<'a> ReportJson<'a> {
-    fn new(report: &'a KeyReport, now: Timestamp) -> ReportJson<'a> {
-        let section =
-            |section: &'a ReportSection| SectionJson { count: section.count, keys: KeyJson::all(&section.keys, now) };
-        ReportJson {
-            idle: section(&report.idle),
-            old: section(&report.old),
-            expiring: section(&report.expiring),
-            never_used: section(&report.never_used),
-            no_expiry: section(&report.no_expiry),
-        }
-    }
+/// The sections by the names of their concerns.
+fn json<'a>(report: &'a KeyReport, now: Timestamp) -> BTreeMap<&'static str, SectionJson<'a>> {
+    let of = |section: &'a ReportSection| {
+        let keys = KeyJson::all(&section.keys, now);
+        (section.concern.as_str(), SectionJson { count: section.count, keys })
+    };
+    report.sections.iter().map(of).collect()
 }

@@ -1,6 +1,7 @@
 //! Key operations. Each one is a transaction with its audit entry; when it returns, it is on disk
 //! and this process already judges by it.
 
+mod concern;
 mod create;
 mod error;
 mod field;
@@ -13,13 +14,14 @@ mod update;
 
 use keystile_validator::{KeyId, Timestamp};
 
+pub use concern::{Concern, EXPIRING_SECONDS, IDLE_SECONDS, KeyCounts, OLD_SECONDS, UNMISSED_SECONDS};
 pub use create::{CreatedKey, NewKey};
 pub use error::{
     ChangeStateError, CreateKeyError, ImportKeysError, ListKeysError, RotateKeyError, ShowKeyError, UpdateKeyError,
 };
 pub use field::KeyFieldError;
 pub use import::{DigestEncoding, ImportedKey, MAX_IMPORT};
-pub use report::{EXPIRING_SECONDS, IDLE_SECONDS, KeyReport, MAX_REPORT_KEYS, OLD_SECONDS, ReportSection};
+pub use report::{KeyReport, MAX_REPORT_KEYS, ReportSection};
 pub(crate) use rotate::start_grace;
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};
 pub use update::KeyChange;

@@ -3,37 +3,26 @@
 use keystile_validator::Timestamp;
 
 use super::Keys;
+use super::concern::Concern;
 use super::error::ListKeysError;
-use crate::key::{Key, KeyStatus, SortColumn};
+use crate::key::{Key, SortColumn};
 use crate::query::{KeyQuery, MAX_PAGE};
 
-/// Not used for so long: 90 days, in seconds.
-pub const IDLE_SECONDS: u64 = 90 * 86_400;
-/// A secret is old after so long: 90 days, in seconds.
-pub const OLD_SECONDS: u64 = 90 * 86_400;
-/// A key expires soon within so long: 7 days, in seconds.
-pub const EXPIRING_SECONDS: u64 = 7 * 86_400;
 /// Most keys that a section names; it counts all of them.
 pub const MAX_REPORT_KEYS: usize = 100;
 
-/// Keys that an operator should look at. Only keys that are in use or suspended are in it.
-#[derive(Clone, Debug, Default)]
+/// Keys that an operator should look at: one section for each of [`Concern::ALL`], in that order.
+#[derive(Clone, Debug)]
 pub struct KeyReport {
-    /// Used once, but not within the last 90 days.
-    pub idle: ReportSection,
-    /// The secret is older than 90 days.
-    pub old: ReportSection,
-    /// Expires within 7 days.
-    pub expiring: ReportSection,
-    /// Never used.
-    pub never_used: ReportSection,
-    /// Never expires.
-    pub no_expiry: ReportSection,
+    /// The sections.
+    pub sections: Vec<ReportSection>,
 }
 
 /// One section of the report.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ReportSection {
+    /// Why its keys want attention.
+    pub concern: Concern,
     /// How many keys there are.
     pub count: u64,
     /// The first [`MAX_REPORT_KEYS`] of them, oldest first.
@@ -41,6 +30,10 @@ pub struct ReportSection {
 }
 
 impl ReportSection {
+    fn new(concern: Concern) -> ReportSection {
+        ReportSection { concern, count: 0, keys: Vec::new() }
+    }
+
     fn add(&mut self, key: &Key) {
         self.count = self.count.saturating_add(1);
         if self.keys.len() < MAX_REPORT_KEYS {
@@ -56,12 +49,12 @@ impl Keys<'_> {
     /// [`ListKeysError`] when the store refuses.
     pub fn report(&self) -> Result<KeyReport, ListKeysError> {
         let now = self.inner.now();
-        let mut report = KeyReport::default();
+        let mut report = KeyReport { sections: Concern::ALL.iter().copied().map(ReportSection::new).collect() };
         let mut query =
             KeyQuery { sort: SortColumn::CreatedAt, descending: false, limit: MAX_PAGE, ..KeyQuery::default() };
         loop {
             let page = self.list(&query)?;
-            page.keys.iter().for_each(|key| report.add(key, now));
+            report.add(&page.keys, now);
             match page.next {
                 Some(next) => query.after = Some(next),
                 None => return Ok(report),
@@ -71,22 +64,10 @@ impl Keys<'_> {
 }
 
 impl KeyReport {
-    fn add(&mut self, key: &Key, now: Timestamp) {
-        if matches!(key.status(now), KeyStatus::Revoked | KeyStatus::Expired) {
-            return;
-        }
-        match key.last_used_at() {
-            None => self.never_used.add(key),
-            Some(last) if now.seconds_since(last) > IDLE_SECONDS => self.idle.add(key),
-            Some(_) => {}
-        }
-        if key.active_secret().is_some_and(|secret| now.seconds_since(secret.created_at) > OLD_SECONDS) {
-            self.old.add(key);
-        }
-        match key.expires_at {
-            None => self.no_expiry.add(key),
-            Some(at) if at.seconds_since(now) < EXPIRING_SECONDS => self.expiring.add(key),
-            Some(_) => {}
+    fn add(&mut self, keys: &[Key], now: Timestamp) {
+        for section in &mut self.sections {
+            let concern = section.concern;
+            keys.iter().filter(|key| key.raises(concern, now)).for_each(|key| section.add(key));
         }
     }
 }

@@ -19,8 +19,9 @@ pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
 pub(crate) use sqlite::{Mode, SqliteStore};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, AuditPage, AuditQuery};
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
+use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
 
 /// Counts the changes of a store that a verdict can depend on. It only grows.
@@ -100,6 +101,9 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
     /// A page of keys. `now` decides what is expired.
     fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError>;
 
+    /// How many keys there are, and how many raise each concern.
+    fn key_counts(&self, now: Timestamp) -> Result<KeyCounts, StoreError>;
+
     /// The records of all secrets of all keys that changed after this generation, in no particular
     /// order; [`Generation`] 0 means all of them.
     fn records(&self, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError>;
@@ -114,8 +118,8 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
     /// subject when one is given.
     fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 
-    /// The newest audit entries, newest first, at most `limit`; only those of a subject when one is given.
-    fn recent_audit(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
+    /// A page of audit entries, newest first.
+    fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
 }
 
 /// What is remembered of a rotation, to answer a repeated request.

@@ -572,8 +572,8 @@ fn a_token_is_revoked_once_and_only_when_it_is_ours() {
         let refused = tokens.revoke(&forged);
         assert!(matches!(refused, Err(RevokeTokenError::Unknown)), "{refused:?}");
     }
-    let before = keystile.recent_audit(None, 1).unwrap();
-    assert_eq!(before[0].action, "token.issued", "nothing of that was written down");
+    let before = keystile.recent_audit(&crate::AuditQuery { limit: 1, ..Default::default() }).unwrap();
+    assert_eq!(before.entries[0].action, "token.issued", "nothing of that was written down");
     let revoked = tokens.revoke(token).unwrap();
     assert_eq!((revoked.was, revoked.expires_at), (WasToken::Live, issued.expires_at));
     assert_eq!(revoked.token_id, issued.token_id);

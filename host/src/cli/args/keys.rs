@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::duration::parse_duration;
 use crate::cli::values::{When, named, parse_metadata, parse_rate, parse_when};
-use crate::{AddressRange, Cursor, Environment, KeyId, KeyStatus, Rate, RevokeReason, Scope, SortColumn};
+use crate::{AddressRange, Concern, Cursor, Environment, KeyId, KeyStatus, Rate, RevokeReason, Scope, SortColumn};
 
 /// `keystile keys …`
 #[derive(Subcommand)]
@@ -30,7 +30,7 @@ pub(in crate::cli) enum KeysCommand {
     /// Import digests of keys of another system: the keys go on working, and nobody learns a secret
     #[command(after_help = IMPORT_HELP)]
     Import(ImportArgs),
-    /// Keys to look at: idle, old, expiring, never used, without expiry
+    /// Keys to look at: idle, old, expiring, never used, without expiry or scopes, safe to remove
     Report,
 }
 
@@ -129,6 +129,10 @@ pub(in crate::cli) struct ListArgs {
     /// Only keys that hold exactly this scope
     #[arg(long)]
     pub(in crate::cli) scope: Option<Scope>,
+
+    /// Only keys that want attention for this reason; keys report counts them
+    #[arg(long, value_name = "CONCERN", value_parser = named::<Concern>(Concern::ALL.iter().map(|concern| concern.as_str())))]
+    pub(in crate::cli) concern: Option<Concern>,
 
     /// Only keys with this text in name, owner, id, prefix or metadata
     #[arg(long, value_name = "TEXT")]

@@ -242,7 +242,15 @@ pub(super) struct AuditListArgs {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(super) limit: u32,
 
-    /// Only entries after this one
+    /// Only entries with this text in actor, action, subject or detail
+    #[arg(long, value_name = "TEXT", conflicts_with = "after")]
+    pub(super) search: Option<String>,
+
+    /// Only entries before this one, newest first
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "after")]
+    pub(super) before: Option<u64>,
+
+    /// Only entries after this one, oldest first
     #[arg(long, value_name = "SEQUENCE")]
     pub(super) after: Option<u64>,
 }

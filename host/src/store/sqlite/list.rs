@@ -8,8 +8,10 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::checked::Checked as _;
+use super::reader::first;
 use super::rows::{Column, KEY_COLUMN_COUNT, KEY_COLUMNS, read_key, read_secrets, to_integer, to_seconds};
 use crate::key::{KeyStatus, SortColumn};
+use crate::keys::{Concern, EXPIRING_SECONDS, IDLE_SECONDS, KeyCounts, OLD_SECONDS, UNMISSED_SECONDS};
 use crate::query::{Cursor, CursorValue, KeyPage, KeyQuery, MAX_PAGE};
 use crate::store::StoreError;
 
@@ -67,6 +69,9 @@ pub(super) fn select(query: &KeyQuery, now: Timestamp, limit: usize) -> Result<(
         let metadata = if is_plain_json(search) { METADATA_HAS } else { METADATA_IS_THERE };
         let search = parameter(Value::Text(search.to_ascii_lowercase()));
         conditions.push(SEARCH.replace("?metadata", metadata).replace("?search", &search));
+    }
+    if let Some(concern) = query.concern {
+        conditions.push(raises(concern));
     }
     let direction = if query.descending { "DESC" } else { "ASC" };
     let behind = if query.descending { "<" } else { ">" };
@@ -131,6 +136,44 @@ fn order(column: SortColumn) -> Order {
 /// [`Key::status`](crate::key::Key::status) at the time `?1`, as its [`rank`].
 const STATUS: &str = "(CASE k.state WHEN 'revoked' THEN 2 WHEN 'suspended' THEN 1 ELSE \
      CASE WHEN k.expires_at <= ?1 THEN 3 WHEN k.not_before > ?1 THEN 4 ELSE 0 END END)";
+
+/// How many keys there are, and how many raise each concern, in one walk over all of them.
+pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<KeyCounts, StoreError> {
+    let sums: String = Concern::ALL.iter().map(|concern| format!(", coalesce(sum({}), 0)", raises(*concern))).collect();
+    let sql = format!("SELECT count(*){sums} FROM keys AS k");
+    let counted = first(connection, &sql, [to_seconds(now)], |row| {
+        let number = |index| Column(index, "keys").number(row);
+        let concerns = (1..=Concern::ALL.len()).map(number).collect::<Result<_, _>>()?;
+        Ok(KeyCounts { keys: Column(0, "keys").number(row)?, concerns })
+    })?;
+    Ok(counted.unwrap_or_default())
+}
+
+/// [`Key::raises`](crate::key::Key::raises) at the time `?1`.
+fn raises(concern: Concern) -> String {
+    let before = |seconds: u64| format!("?1 - {}", to_integer(seconds));
+    let condition = match concern {
+        Concern::NoExpiry => "k.expires_at IS NULL".to_owned(),
+        Concern::Old => format!("{ACTIVE_SECRET_MADE} < {}", before(OLD_SECONDS)),
+        Concern::Idle => format!("{LAST_USED} < {}", before(IDLE_SECONDS)),
+        Concern::NeverUsed => format!("{LAST_USED} IS NULL"),
+        Concern::Expiring => format!("k.expires_at < ?1 + {}", to_integer(EXPIRING_SECONDS)),
+        Concern::NoScopes => "k.scopes = ''".to_owned(),
+        Concern::SafeToRemove => {
+            let unmissed = before(UNMISSED_SECONDS);
+            return format!(
+                "CASE {STATUS} WHEN 1 THEN coalesce(k.suspended_at < {unmissed}, 0) WHEN 3 THEN k.expires_at < {unmissed} \
+                 WHEN 0 THEN k.created_at < {} AND {LAST_USED} IS NULL ELSE 0 END",
+                before(IDLE_SECONDS)
+            );
+        }
+    };
+    format!("({STATUS} NOT IN (2, 3) AND coalesce({condition}, 0))")
+}
+
+const LAST_USED: &str = "(SELECT max(u.last_used_at) FROM usage AS u WHERE u.key_pk = k.pk)";
+const ACTIVE_SECRET_MADE: &str =
+    "(SELECT s.created_at FROM secrets AS s WHERE s.key_pk = k.pk ORDER BY s.number DESC LIMIT 1)";
 
 /// The place of a status in the order that people see.
 fn rank(status: KeyStatus) -> i64 {

@@ -3,13 +3,15 @@
 use std::str::FromStr;
 
 use keystile_validator::{Digest, KeyId};
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_from_iter};
 
 use super::checked::Checked as _;
 use super::rows::{Column, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
 use super::{tokens, users};
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, AuditPage, AuditQuery};
 use crate::key::{Key, NamedFormat, Settings};
+use crate::query::MAX_PAGE;
 use crate::store::{Generation, Position, RotationRow, StoreError};
 
 /// The setting [`Settings::max_lifetime`]; absent: no limit.
@@ -119,22 +121,33 @@ pub(super) fn audit(
     }
 }
 
-pub(super) fn recent_audit(
-    connection: &Connection,
-    subject: Option<&str>,
-    limit: usize,
-) -> Result<Vec<AuditEntry>, StoreError> {
-    let limit = to_integer(limit as u64);
-    match subject {
-        None => {
-            let query = "SELECT * FROM audit ORDER BY sequence DESC LIMIT ?1";
-            all(connection, query, [limit], read_audit)
-        }
-        Some(subject) => {
-            let query = "SELECT * FROM audit WHERE subject = ?1 ORDER BY sequence DESC LIMIT ?2";
-            all(connection, query, params![subject, limit], read_audit)
-        }
+pub(super) fn recent_audit(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+    let limit = query.limit.clamp(1, MAX_PAGE);
+    let mut parameters = vec![Value::Integer(to_integer(limit.saturating_add(1) as u64))];
+    let mut parameter = |value: Value| {
+        parameters.push(value);
+        format!("?{}", parameters.len())
+    };
+    let mut conditions = vec!["true".to_owned()];
+    if let Some(subject) = &query.subject {
+        conditions.push(format!("subject = {}", parameter(Value::Text(subject.clone()))));
     }
+    if let Some(before) = query.before {
+        conditions.push(format!("sequence < {}", parameter(Value::Integer(to_integer(before)))));
+    }
+    if let Some(search) = &query.search {
+        let search = parameter(Value::Text(search.to_ascii_lowercase()));
+        let places = ["actor", "action", "coalesce(subject, '')", "detail"];
+        let anywhere: Vec<_> = places.iter().map(|place| format!("instr(lower({place}), {search}) > 0")).collect();
+        conditions.push(format!("({})", anywhere.join(" OR ")));
+    }
+    let sql = format!("SELECT * FROM audit WHERE {} ORDER BY sequence DESC LIMIT ?1", conditions.join(" AND "));
+    let mut entries = all(connection, &sql, params_from_iter(parameters), read_audit)?;
+    // One more than fits tells whether there is another page.
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = if more { entries.last().map(|entry| entry.sequence) } else { None };
+    Ok(AuditPage { entries, next })
 }
 
 /// The first row of a query.

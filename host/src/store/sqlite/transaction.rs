@@ -7,8 +7,9 @@ use rusqlite::Connection;
 
 use super::checked::Checked as _;
 use super::{list, reader, records, writer};
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, AuditPage, AuditQuery};
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
+use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
 use crate::store::{Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction};
 
@@ -116,6 +117,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         list::keys(&self.connection, query, now)
     }
 
+    fn key_counts(&self, now: Timestamp) -> Result<KeyCounts, StoreError> {
+        list::counts(&self.connection, now)
+    }
+
     fn records(&self, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError> {
         records::records(&self.connection, after, each)
     }
@@ -125,15 +130,16 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
     }
 
     fn last_audit(&self) -> Result<Option<AuditEntry>, StoreError> {
-        Ok(reader::recent_audit(&self.connection, None, 1)?.pop())
+        let newest = AuditQuery { limit: 1, ..AuditQuery::default() };
+        Ok(reader::recent_audit(&self.connection, &newest)?.entries.pop())
     }
 
     fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         reader::audit(&self.connection, subject, after, limit)
     }
 
-    fn recent_audit(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        reader::recent_audit(&self.connection, subject, limit)
+    fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        reader::recent_audit(&self.connection, query)
     }
 }
 

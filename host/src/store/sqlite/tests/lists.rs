@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::bounds::{EXPIRING_SECONDS, IDLE_SECONDS, OLD_SECONDS, UNMISSED_SECONDS};
 use crate::key::{KeyStatus, Revocation, RevokeReason, SortColumn};
+use crate::keys::Concern;
 use crate::query::{Cursor, CursorValue, KeyQuery};
 use crate::store::UsageDelta;
 
@@ -76,6 +78,7 @@ fn expected(view: &dyn ReadTransaction, count: u32, query: &KeyQuery) -> Vec<Key
         query.owner.as_ref().is_none_or(|owner| key.owner.as_ref() == Some(owner))
             && query.status.is_none_or(|status| key.status(at(NOW)) == status)
             && query.environment.as_ref().is_none_or(|environment| key.environment == *environment)
+            && query.concern.is_none_or(|concern| key.raises(concern, at(NOW)))
             && query.scope.as_ref().is_none_or(|scope| key.scopes.contains(scope))
             && (contains(&key.name)
                 || key.owner.as_deref().is_some_and(contains)
@@ -111,17 +114,19 @@ fn any_query() -> impl Strategy<Value = KeyQuery> {
     (
         (option(&["org_1", "org_3"]), option(&["live", "test"]), option(&["a:read", "a:*", "b"])),
         proptest::option::weighted(0.3, proptest::sample::select(KeyStatus::ALL)),
+        proptest::option::weighted(0.3, proptest::sample::select(Concern::ALL)),
         option(&["", "BILL", "org_", "key_07", "team", "\"pay\\", "%", "_", "'", "ks_live_0003", "0101"]),
         proptest::sample::select(SortColumn::ALL),
         any::<bool>(),
         1_usize..12,
     )
-        .prop_map(|((owner, environment, scope), status, search, sort, descending, limit)| KeyQuery {
+        .prop_map(|((owner, environment, scope), status, concern, search, sort, descending, limit)| KeyQuery {
             owner: owner.map(str::to_owned),
             environment: environment.map(|name| Environment::new(name).unwrap()),
             scope: scope.map(|name| name.parse().unwrap()),
             status,
             search: search.map(str::to_owned),
+            concern,
             sort,
             descending,
             limit,
@@ -149,6 +154,59 @@ fn pages_give_every_key_once_in_order() {
             Ok(())
         })
         .unwrap();
+}
+
+/// A key whose every time lies at, just before or just after an age that a concern asks for.
+fn aged(number: u32) -> Key {
+    let ages = [0, OLD_SECONDS, OLD_SECONDS + 1, UNMISSED_SECONDS, UNMISSED_SECONDS + 1];
+    let ago = |digit: u32| at(LATER - ages[(number / digit) as usize % ages.len()]);
+    let mut key = varied(number);
+    (key.created_at, key.secrets[1].created_at) = (ago(1), ago(5));
+    key.suspended_at = (key.state == KeyState::Suspended).then(|| ago(25));
+    key.not_before = number.is_multiple_of(11).then(|| at(LATER + 1));
+    key.expires_at = match number % 4 {
+        0 => None,
+        1 => Some(ago(25)),
+        2 => Some(at(LATER + EXPIRING_SECONDS - 1)),
+        _ => Some(at(LATER + EXPIRING_SECONDS)),
+    };
+    key
+}
+
+const LATER: u64 = 400 * 86_400;
+
+/// The law: the store finds and counts the keys of a concern as the library does.
+#[test]
+fn concerns_are_found_and_counted() {
+    const COUNT: u32 = 600;
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    insert(&store, (0..COUNT).map(aged));
+    let ages = [0, IDLE_SECONDS, IDLE_SECONDS + 1];
+    let usage: Vec<UsageDelta> = (0..COUNT)
+        .filter(|number| !number.is_multiple_of(7))
+        .map(|number| UsageDelta {
+            digest: secret(number, 1 + number % 2).digest,
+            uses: 1,
+            first: at(0),
+            last: at(LATER - ages[number as usize % ages.len()]),
+        })
+        .collect();
+    write(&store, |transaction| transaction.add_usage(&usage).unwrap());
+    let view = store.read().unwrap();
+    let counts = view.key_counts(at(LATER)).unwrap();
+    assert_eq!(counts.keys, u64::from(COUNT));
+    for concern in Concern::ALL {
+        let query = KeyQuery { concern: Some(*concern), limit: 1_000, ..KeyQuery::default() };
+        let mut found: Vec<_> = view.keys(&query, at(LATER)).unwrap().keys.iter().map(|key| key.id).collect();
+        found.sort();
+        let keys = (0..COUNT).map(|number| view.key(key_id(number)).unwrap().unwrap());
+        let mut expected: Vec<_> = keys.filter(|key| key.raises(*concern, at(LATER))).map(|key| key.id).collect();
+        expected.sort();
+        assert_eq!(found, expected, "{concern}");
+        assert_eq!(counts.of(*concern), expected.len() as u64, "{concern}");
+        assert!(!expected.is_empty() && expected.len() < COUNT as usize, "{concern}: {}", expected.len());
+    }
 }
 
 #[test]

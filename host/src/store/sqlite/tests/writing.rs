@@ -249,8 +249,19 @@ fn the_audit_trail_is_read_from_both_ends() {
     assert_eq!(numbers(view.audit(None, 0, usize::MAX).unwrap()), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(numbers(view.audit(None, 4, 2).unwrap()), [5, 6]);
     assert_eq!(numbers(view.audit(Some("key_1"), 1, 9).unwrap()), [4, 7]);
-    assert_eq!(numbers(view.recent_audit(None, 2).unwrap()), [9, 8]);
-    assert_eq!(numbers(view.recent_audit(Some("key_2"), 2).unwrap()), [8, 5]);
+    let recent = |query: audit::AuditQuery| {
+        let page = view.recent_audit(&query).unwrap();
+        (numbers(page.entries), page.next)
+    };
+    let two = audit::AuditQuery { limit: 2, ..audit::AuditQuery::default() };
+    assert_eq!(recent(two.clone()), (vec![9, 8], Some(8)));
+    let subject = Some("key_2".to_owned());
+    assert_eq!(recent(audit::AuditQuery { subject: subject.clone(), ..two.clone() }), (vec![8, 5], Some(5)));
+    assert_eq!(recent(audit::AuditQuery { subject, before: Some(5), ..two.clone() }).0, [2]);
+    assert_eq!(
+        recent(audit::AuditQuery { search: Some("KEY_2".to_owned()), limit: 9, before: None, ..two }).0,
+        [8, 5, 2]
+    );
     assert_eq!(view.last_audit().unwrap().unwrap().sequence, 9);
     assert!(matches!(audit::verify(&store, None).unwrap(), AuditReport::Intact { entries: 9, .. }));
 }
