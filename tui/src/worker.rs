@@ -271,4 +271,24 @@ mod tests {
         assert!(problem.contains("already exists ·") && !problem.contains("ks_live"), "{problem}");
         assert!(write_secret(&folder.path().join("no/such"), &secret).unwrap_err().contains(" · "));
     }
+    #[test]
+    fn a_key_that_seals_is_kept_where_a_store_has_appeared_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = |db: PathBuf| Settings {
+            kek: Kek::File(db.with_extension("kek")),
+            db,
+            actor: "tui:test".to_owned(),
+            read_only: false,
+        };
+        // Somebody else was faster: their store may be sealed with the key that was made here.
+        let late = settings(folder.path().join("late.db"));
+        Keystile::create(&late.db, NewStore::default()).unwrap();
+        make(&late).unwrap_err();
+        assert!(folder.path().join("late.kek").exists());
+        // Nothing can be made there: a key alone would be in the way.
+        let nowhere =
+            Settings { kek: Kek::File(folder.path().join("alone.kek")), ..settings(folder.path().join("no/such.db")) };
+        make(&nowhere).unwrap_err();
+        assert!(!folder.path().join("alone.kek").exists());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod flows;
 mod gate;
+mod moved;
 #[cfg(target_os = "linux")]
 #[allow(dead_code, reason = "the end-to-end tests use the rest of it")]
 #[path = "../../tests/pty/mod.rs"]
