@@ -12,3 +12,5 @@ mod restores;
 mod screens;
 mod secrets;
 mod support;
+
+pub(crate) use support::{NOW, at, model_with_a_secret};

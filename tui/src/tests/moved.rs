@@ -2,7 +2,7 @@
 
 use keystile::{CreatedKey, KeyPage, RotatedKey, Secret};
 
-use super::support::{key, keys, model, press, screen, text};
+use super::support::{FAKE, key, keys, model, press, screen, text};
 use crate::message::{Effect, Message};
 use crate::model::Model;
 use crate::theme::Theme;
@@ -10,8 +10,6 @@ use crate::update::update;
 
 /// What asks for a key that is selected.
 const NEED_A_KEY: [&str; 6] = ["R", "X", "S", "U", "a", "<Enter>"];
-/// As long as a secret of the default format.
-const FAKE: &str = "hx_live_0123456789abcdefghijklmnopqrst0aBcDe";
 
 /// Another process has changed the store, and these are its keys now.
 fn reload(model: &mut Model, keys: Vec<keystile::Key>) {
@@ -113,6 +111,8 @@ fn a_shown_secret_is_in_view_on_the_smallest_screen() {
             let shown: String = text(&model).split_whitespace().collect();
             assert!(shown.contains(FAKE), "{name} after {pressed}: {}", text(&model));
         }
+        update(&mut model, Message::SecretSeen);
+        insta::assert_snapshot!(format!("secret_{name}_40x10"), text(&model));
     }
 }
 
