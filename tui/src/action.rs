@@ -509,6 +509,7 @@ fn has_secret(model: &Model) -> Result<(), String> {
 fn can_close_secret(model: &Model) -> Result<(), String> {
     match model.secret() {
         None => Err("no new secret is waiting".to_owned()),
+        Some(secret) if secret.waits_to_be_seen() => Err("not so fast · look at it, then press y again".to_owned()),
         Some(secret) if secret.was_taken() => Ok(()),
         Some(_) => Err("show it, copy it or write it first".to_owned()),
     }

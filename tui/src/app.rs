@@ -1,125 +1,213 @@
 //! The program: threads that send messages, and the loop that takes them.
 
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use crossterm::event;
-use keystile::{Clock as _, SystemClock};
+use keystile::{Clock, Secret, SystemClock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use zeroize::Zeroizing;
 
 use crate::args::Args;
+use crate::dialog::SecretDialog;
 use crate::message::{Effect, Message};
 use crate::model::Model;
-use crate::osc52;
 use crate::terminal::Screen;
+use crate::text;
 use crate::theme::Theme;
 use crate::update::update;
 use crate::worker::{self, Kek, Settings};
-use crate::{text, view};
 
 /// Runs the terminal UI until its operator leaves it.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    match run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let message = format!("keystile-tui: {error} · run it in a terminal, or use the keystile command\n");
-            // The last thing the program does: there is nowhere else to say it.
-            let _ = io::Write::write_all(&mut io::stderr(), message.as_bytes());
-            ExitCode::from(4)
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let theme = if no_colour { Theme::Mono } else { args.theme.unwrap_or_default() };
+    let db = text::printable(&args.db.to_string_lossy());
+    let model = Model::new(db, theme, args.plain, args.read_only, SystemClock.now());
+    let settings = settings(args);
+    end(run(model, read_terminal, move |orders, messages| worker::work(&settings, orders, messages)))
+}
+
+/// Tells how it ended: the last thing the program does.
+pub(crate) fn end(ended: Result<(), Failure>) -> ExitCode {
+    let Err(failure) = ended else { return ExitCode::SUCCESS };
+    // There is nowhere else to say it.
+    let _ = io::Write::write_all(&mut io::stderr(), format!("keystile-tui: {failure}\n").as_bytes());
+    ExitCode::from(4)
+}
+
+/// Why the program has ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub(crate) enum Failure {
+    /// The terminal cannot be used.
+    Terminal(io::Error),
+    /// A thread has panicked, which was told when it did.
+    Panicked,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Terminal(error) => write!(f, "{error} · run it in a terminal, or use the keystile command"),
+            Failure::Panicked => f.write_str(
+                "a part of it has failed, as said above · start it again: what it confirmed is in the store; \
+                 and please report the message",
+            ),
         }
     }
 }
 
-fn run(args: Args) -> io::Result<()> {
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let theme = if no_colour { Theme::Mono } else { args.theme.unwrap_or_default() };
-    let db = text::printable(&args.db.to_string_lossy());
-    let mut model = Model::new(db, theme, args.plain, args.read_only, SystemClock.now());
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Failure::Terminal(error) => Some(error),
+            Failure::Panicked => None,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Terminal(error)
+    }
+}
+
+/// Runs the program, with what reads the keyboard and what calls the store on threads of their own.
+///
+/// # Errors
+/// [`Failure`]; the terminal is then as it was.
+pub(crate) fn run(
+    mut model: Model,
+    read_keyboard: impl FnOnce(&Sender<Message>) + Send + 'static,
+    work: impl FnOnce(&Receiver<Effect>, &Sender<Message>) + Send + 'static,
+) -> Result<(), Failure> {
     let (messages, inbox) = mpsc::channel();
     let (effects, orders) = mpsc::channel();
     // Before the terminal is ours, so that no signal finds it taken and nobody to give it back.
     watch_signals(messages.clone())?;
     let mut screen = Screen::take()?;
-    let size = screen.terminal.size()?;
-    model.size = (size.width, size.height);
-    screen.terminal.draw(|frame| view::draw(&model, frame))?;
+    model.size = screen.size()?;
+    screen.draw(&model)?;
+    let panicked = Arc::new(AtomicBool::new(false));
+    let guard = || EndsWithIt { messages: messages.clone(), panicked: Arc::clone(&panicked) };
     spawn("keystile-tui-input", {
-        let messages = messages.clone();
-        move || read_terminal(&messages)
+        let guard = guard();
+        // A terminal that is gone sends nothing more; the program then ends as if it were told to.
+        move || read_keyboard(&guard.messages)
     })?;
-    let worker = spawn("keystile-tui-worker", move || {
-        let _end = EndsWithIt(messages.clone());
-        worker::work(&settings(args), &orders, &messages);
+    let worker = spawn("keystile-tui-worker", {
+        let guard = guard();
+        move || work(&orders, &guard.messages)
     })?;
-    let ended = take_messages(&mut model, &mut screen, &inbox, &effects);
-    // The worker ends with what it is doing when nobody asks any more: a change is done or not begun.
+    let ended = take_messages(&mut model, &mut screen, &SystemClock, &inbox, &effects);
     drop(effects);
     drop(screen);
-    // A worker that has panicked has said so, once the terminal was given back.
-    let _ = worker.join();
-    ended
+    // The worker ends with what it is doing when nobody asks any more: a change is done or not begun. What
+    // only reads is not waited for: a locked store keeps it for a minute.
+    let failed = (model.busy && worker.join().is_err()) || panicked.load(Ordering::SeqCst);
+    ended?;
+    if failed { Err(Failure::Panicked) } else { Ok(()) }
 }
 
+/// Where the loop shows things.
+pub(crate) trait Display {
+    /// Draws the model.
+    fn draw(&mut self, model: &Model) -> io::Result<()>;
+    /// Puts a secret on the clipboard.
+    fn copy(&mut self, secret: &Secret) -> io::Result<()>;
+    /// Takes it off again.
+    fn clear_clipboard(&mut self) -> io::Result<()>;
+}
+
+/// Takes messages until the program is left. The time is told here, not by the worker: a store that keeps it
+/// waiting must not keep a secret on the clipboard.
 fn take_messages(
     model: &mut Model,
-    screen: &mut Screen,
+    display: &mut impl Display,
+    clock: &impl Clock,
     inbox: &Receiver<Message>,
     effects: &Sender<Effect>,
 ) -> io::Result<()> {
+    // Since when the screen has shown that the secret was taken.
+    let mut taken: Option<Instant> = None;
     while !model.quit {
-        // The senders live as long as their threads; without any there is nothing left to show.
-        let Ok(first) = inbox.recv() else { break };
-        for message in std::iter::once(first).chain(inbox.try_iter()) {
+        let until_seen = taken.map_or(TICK, |since| SEEN_AFTER.saturating_sub(since.elapsed()));
+        let first = match inbox.recv_timeout(TICK.min(until_seen)) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            // The senders live as long as their threads; without any there is nothing left to show.
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let now = clock.now();
+        let time = (now != model.now).then_some(Message::Now(now));
+        // Only keys that come after it may close the secret, so it is told last.
+        let seen = taken.take_if(|since| since.elapsed() >= SEEN_AFTER).map(|_| Message::SecretSeen);
+        let mut drawn = true;
+        for message in time.into_iter().chain(first).chain(inbox.try_iter()).chain(seen) {
+            drawn = false;
             for effect in update(model, message) {
-                carry_out(effect, screen, effects)?;
+                carry_out(effect, display, effects)?;
             }
             if model.quit {
-                break;
-            }
-            // Whatever is done with a secret is seen before the next key counts.
-            if model.secret().is_some() {
-                screen.terminal.draw(|frame| view::draw(model, frame))?;
+                return Ok(());
             }
         }
-        if !model.quit {
-            screen.terminal.draw(|frame| view::draw(model, frame))?;
+        if !drawn {
+            display.draw(model)?;
+        }
+        if !model.secret().is_some_and(SecretDialog::waits_to_be_seen) {
+            taken = None;
+        } else if taken.is_none() {
+            taken = Some(Instant::now());
         }
     }
     Ok(())
 }
 
-fn carry_out(effect: Effect, screen: &mut Screen, effects: &Sender<Effect>) -> io::Result<()> {
+fn carry_out(effect: Effect, display: &mut impl Display, effects: &Sender<Effect>) -> io::Result<()> {
     match effect {
-        Effect::Copy(secret) => screen.write(&osc52::copy(secret.expose_secret())),
-        Effect::ClearClipboard => screen.write(osc52::CLEAR),
-        effect => effects.send(effect).map_err(|_| io::Error::other("the thread that calls the store has ended")),
+        Effect::Copy(secret) => display.copy(&secret),
+        Effect::ClearClipboard => display.clear_clipboard(),
+        effect => {
+            // A worker that has ended has told the loop to end too.
+            let _ = effects.send(effect);
+            Ok(())
+        }
     }
 }
 
 /// However a thread ends, the program does not go on without it.
-struct EndsWithIt(Sender<Message>);
+struct EndsWithIt {
+    messages: Sender<Message>,
+    panicked: Arc<AtomicBool>,
+}
 
 impl Drop for EndsWithIt {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.panicked.store(true, Ordering::SeqCst);
+        }
         // Nobody listens when the program ends already.
-        let _ = self.0.send(Message::Terminate);
+        let _ = self.messages.send(Message::Terminate);
     }
 }
 
 fn read_terminal(messages: &Sender<Message>) {
-    // A terminal that is gone sends nothing more; the program then ends as if it were told to.
     while let Ok(event) = event::read() {
         if messages.send(Message::Terminal(event)).is_err() {
             return;
         }
     }
-    let _ = messages.send(Message::Terminate);
 }
 
 fn watch_signals(messages: Sender<Message>) -> io::Result<()> {
@@ -159,4 +247,130 @@ fn actor() -> String {
     let fits = |c: &char| !text::is_treacherous(*c) && !c.is_whitespace();
     let name: String = user.unwrap_or_default().chars().filter(fits).take(32).collect();
     format!("tui:{}", if name.is_empty() { "unknown" } else { &name })
+}
+
+/// How long nothing may happen before the clock is looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// How long the screen shows that a secret was taken before anything may close it: keys that came with one
+/// that took it, in a paste that the terminal did not mark as one, are over by then.
+const SEEN_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Receiver;
+
+    use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+    use keystile::ManualClock;
+
+    use super::*;
+    use crate::osc52::CLEAR_AFTER;
+    use crate::tests::{NOW, at, model_with_a_secret};
+
+    /// What the loop does to the terminal.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Seen {
+        Frame { secret: bool, closes: bool },
+        Copied,
+        Cleared,
+    }
+
+    struct Recorder(Sender<Seen>);
+
+    impl Recorder {
+        fn note(&self, seen: Seen) -> io::Result<()> {
+            self.0.send(seen).map_err(io::Error::other)
+        }
+    }
+
+    impl Display for Recorder {
+        fn draw(&mut self, model: &Model) -> io::Result<()> {
+            let secret = model.secret();
+            let closes = secret.is_some_and(|secret| secret.was_taken() && !secret.waits_to_be_seen());
+            self.note(Seen::Frame { secret: secret.is_some(), closes })
+        }
+
+        fn copy(&mut self, _: &Secret) -> io::Result<()> {
+            self.note(Seen::Copied)
+        }
+
+        fn clear_clipboard(&mut self) -> io::Result<()> {
+            self.note(Seen::Cleared)
+        }
+    }
+
+    /// The loop on a thread of its own, with a secret that waits and a worker that never answers.
+    struct Loop {
+        messages: Sender<Message>,
+        clock: Arc<ManualClock>,
+        seen: Receiver<Seen>,
+        _orders: Receiver<Effect>,
+        ended: thread::JoinHandle<()>,
+    }
+
+    impl Loop {
+        fn start() -> Loop {
+            let (messages, inbox) = mpsc::channel();
+            let (effects, orders) = mpsc::channel();
+            let (sender, seen) = mpsc::channel();
+            let clock = Arc::new(ManualClock::at(at(NOW)));
+            let time = Arc::clone(&clock);
+            let ended = thread::spawn(move || {
+                let mut model = model_with_a_secret();
+                take_messages(&mut model, &mut Recorder(sender), &time, &inbox, &effects).unwrap();
+            });
+            Loop { messages, clock, seen, _orders: orders, ended }
+        }
+
+        fn press(&self, keys: &str) {
+            for key in keys.chars() {
+                let event = Event::Key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
+                self.messages.send(Message::Terminal(event)).unwrap();
+            }
+        }
+
+        /// Waits for it. The bound ends a test that hangs.
+        fn wait_for(&self, wanted: &Seen) {
+            while self.seen.recv_timeout(Duration::from_secs(60)).expect("the loop goes on") != *wanted {}
+        }
+
+        fn end(self) {
+            self.messages.send(Message::Terminate).unwrap();
+            self.ended.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn the_clipboard_is_cleared_in_time_whatever_the_worker_does() {
+        let running = Loop::start();
+        running.press("c");
+        running.wait_for(&Seen::Copied);
+        running.clock.advance(CLEAR_AFTER);
+        running.wait_for(&Seen::Cleared);
+        // A clock that is set back does not keep it there either.
+        running.press("c");
+        running.wait_for(&Seen::Copied);
+        running.clock.set(at(NOW - 3_600));
+        running.wait_for(&Seen::Cleared);
+        running.end();
+    }
+
+    #[test]
+    fn keys_that_come_with_the_one_that_shows_a_secret_do_not_close_it() {
+        let running = Loop::start();
+        // As one paste without its marks, and once more while the secret is on the screen.
+        running.press("syyy");
+        running.wait_for(&Seen::Frame { secret: true, closes: false });
+        running.press("y");
+        running.wait_for(&Seen::Frame { secret: true, closes: true });
+        running.press("y");
+        running.wait_for(&Seen::Frame { secret: false, closes: false });
+        running.end();
+    }
+
+    #[test]
+    fn failures_say_what_to_do() {
+        for failure in [Failure::Panicked, Failure::Terminal(io::Error::other("no terminal"))] {
+            assert!(failure.to_string().contains(" · "), "{failure}");
+        }
+    }
 }

@@ -66,6 +66,8 @@ pub(crate) enum Message {
         /// The entries of the audit trail.
         entries: Result<Vec<AuditEntry>, String>,
     },
+    /// The screen has shown long enough that the secret was taken.
+    SecretSeen,
     /// The secret was written to a file, or not.
     SecretWritten(Result<PathBuf, String>),
     /// Something that nobody asked for went wrong.

@@ -24,6 +24,8 @@ pub(crate) struct Model {
     pub(crate) read_only: Option<&'static str>,
     /// Whether a store is open.
     pub(crate) store: StoreState,
+    /// Since when the store is being opened, while it is.
+    pub(crate) opening_since: Timestamp,
     /// What the main part shows.
     pub(crate) screen: Screen,
     /// The first line of the details in view.
@@ -105,6 +107,7 @@ impl Model {
             db,
             read_only: read_only.then_some(ASKED_FOR),
             store: StoreState::Opening,
+            opening_since: now,
             screen: Screen::Keys,
             details_top: 0,
             keys: KeyTable::default(),

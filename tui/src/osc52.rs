@@ -18,8 +18,13 @@ pub(crate) fn copy(text: &str) -> Zeroizing<Vec<u8>> {
     sequence
 }
 
-/// The sequence that empties the clipboard.
-pub(crate) const CLEAR: &[u8] = b"\x1b]52;c;\x07";
+/// The sequences that take a secret off the clipboard again: one space in its place, then nothing.
+///
+/// xterm clears at whatever is not Base64, and most terminals do at an empty payload. But tmux passes over an
+/// empty payload and over one of less than four characters, and lets no program delete what was copied
+/// (tmux/tmux#3485); kitty stumbles over what is not Base64 (kovidgoyal/kitty#7757). All of them take a
+/// space. So the secret is gone wherever it has arrived, and the clipboard is empty where that can be had.
+pub(crate) const CLEAR: &[u8] = b"\x1b]52;c;IA==\x07\x1b]52;c;\x07";
 /// How long a secret stays on the clipboard, in seconds.
 pub(crate) const CLEAR_AFTER: u64 = 30;
 
@@ -38,6 +43,6 @@ mod tests {
         {
             assert_eq!(copy(text).as_slice(), sequence.as_bytes());
         }
-        assert_eq!(CLEAR, copy("").as_slice());
+        assert_eq!(CLEAR, [copy(" ").as_slice(), copy("").as_slice()].concat());
     }
 }

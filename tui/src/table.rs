@@ -99,10 +99,11 @@ impl KeyTable {
         }
     }
 
-    /// The rows in view, from the top of the screen down; whether each is the selected one.
+    /// The rows in view, from the top of the screen down; whether each is the selected one. A row that has
+    /// only taken the place of the selected key is not.
     pub(crate) fn view(&self, height: usize) -> Vec<(&Key, bool)> {
         let rows = self.rows.iter().enumerate().skip(self.top).take(height);
-        let mut view: Vec<_> = rows.map(|(row, key)| (key, row == self.selected)).collect();
+        let mut view: Vec<_> = rows.map(|(row, key)| (key, row == self.selected && !self.lost)).collect();
         if self.from_end {
             view.reverse();
         }

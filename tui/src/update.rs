@@ -14,6 +14,15 @@ use crate::view::layout;
 
 /// Takes a message.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let was_busy = model.busy;
+    let effects = take(model, message);
+    if was_busy && !model.busy {
+        model.toast.take_if(|toast| toast.text == WORKING);
+    }
+    effects
+}
+
+fn take(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
         Message::Terminal(event) => terminal(model, event),
         Message::Now(now) => tick(model, now),
@@ -104,7 +113,14 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Message::SecretSeen => {
+            if let Some(secret) = model.secret_mut() {
+                secret.seen();
+            }
+            Vec::new()
+        }
         Message::SecretWritten(result) => {
+            model.busy = false;
             if let Err(problem) = &result {
                 model.fail(problem.clone());
                 model.toast = None;
@@ -176,11 +192,12 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
             }
         }
         ActionId::MakeStore => {
-            model.store = StoreState::Opening;
+            (model.store, model.opening_since) = (StoreState::Opening, model.now);
+            model.busy = true;
             return vec![Effect::MakeStore];
         }
         ActionId::Retry => {
-            model.store = StoreState::Opening;
+            (model.store, model.opening_since) = (StoreState::Opening, model.now);
             return vec![Effect::Open];
         }
         ActionId::Palette => model.dialog = Some(Dialog::Picker(Picker::new(PickerKind::Palette))),
@@ -231,6 +248,7 @@ fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         return if quits { quit(model) } else { Vec::new() };
     }
     if model.busy {
+        model.refuse(WORKING);
         return Vec::new();
     }
     if let Some(secret) = model.secret()
@@ -296,6 +314,8 @@ fn dialog_step(model: &mut Model, dialog: Dialog, step: Step) -> Vec<Effect> {
         }
         Step::Do(effect) => {
             model.dialog = Some(dialog);
+            // Twice would fail where once has succeeded: the file is there then.
+            model.busy = matches!(effect, Effect::WriteSecret { .. });
             vec![effect]
         }
     }
@@ -329,7 +349,11 @@ fn clear_filter(model: &mut Model) -> Vec<Effect> {
 
 /// Pasted text goes to text fields only: it must not run as commands.
 fn paste(model: &mut Model, pasted: &str) -> Vec<Effect> {
-    if model.busy || layout::is_too_small(model.size) {
+    if layout::is_too_small(model.size) {
+        return Vec::new();
+    }
+    if model.busy {
+        model.refuse(WORKING);
         return Vec::new();
     }
     let field = match &mut model.dialog {
@@ -374,7 +398,8 @@ fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
     let is_new = now != model.now;
     model.now = now;
     model.toast.take_if(|toast| now >= toast.until);
-    if model.clear_clipboard_at.take_if(|at| now >= *at).is_some() {
+    // A clock that was set back must not keep it there.
+    if model.clear_clipboard_at.take_if(|at| now >= *at || at.seconds_since(now) > CLEAR_AFTER).is_some() {
         effects.push(Effect::ClearClipboard);
     }
     // Uses are written behind, by whoever counts them, and leave no entry in the audit trail.
@@ -432,5 +457,7 @@ fn scopes_in_use(keys: &[Key]) -> Vec<String> {
     scopes
 }
 
+/// Why a key does nothing while a change is under way.
+const WORKING: &str = "working… the key was not taken · press it again when this is done";
 /// How often uses are read again, in seconds.
 const USES_EVERY: u64 = 5;

@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use keystile::{
-    Clock, KekError, KeyEncryptionKey, Keystile, NewStore, OpenError, OpenOptions, Secret, StoreError, SystemClock,
-    Timestamp,
-};
+use keystile::{KekError, KeyEncryptionKey, Keystile, NewStore, OpenError, OpenOptions, Secret, StoreError};
 use zeroize::Zeroizing;
 
 use crate::dialog::MAX_ENTRIES;
@@ -40,7 +37,7 @@ pub(crate) enum Kek {
 
 /// Works until nobody asks any more.
 pub(crate) fn work(settings: &Settings, effects: &Receiver<Effect>, messages: &Sender<Message>) {
-    let mut worker = Worker { settings, messages, keystile: None, seen: None, now: None, troubled: None };
+    let mut worker = Worker { settings, messages, keystile: None, seen: None, troubled: None };
     worker.run(Effect::Open);
     loop {
         match effects.recv_timeout(FOLLOW_INTERVAL) {
@@ -69,7 +66,6 @@ struct Worker<'a> {
     keystile: Option<Keystile>,
     /// The newest audit entry that was seen: every change writes one.
     seen: Option<u64>,
-    now: Option<Timestamp>,
     /// What went wrong last while following, so that it is told once.
     troubled: Option<String>,
 }
@@ -128,13 +124,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Tells the time, and whether the store has changed.
+    /// Tells whether the store has changed.
     fn follow(&mut self) {
-        let now = SystemClock.now();
-        if self.now != Some(now) {
-            self.now = Some(now);
-            self.send(Message::Now(now));
-        }
         let Some(keystile) = &self.keystile else { return };
         match newest(keystile) {
             Ok(newest) => {
@@ -270,5 +261,26 @@ mod tests {
         let problem = write_secret(&path, &secret).unwrap_err();
         assert!(problem.contains("already exists ·") && !problem.contains("ks_live"), "{problem}");
         assert!(write_secret(&folder.path().join("no/such"), &secret).unwrap_err().contains(" · "));
+    }
+
+    #[test]
+    fn a_key_that_seals_is_kept_where_a_store_has_appeared_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = |db: PathBuf| Settings {
+            kek: Kek::File(db.with_extension("kek")),
+            db,
+            actor: "tui:test".to_owned(),
+            read_only: false,
+        };
+        // Somebody else was faster: their store may be sealed with the key that was made here.
+        let late = settings(folder.path().join("late.db"));
+        Keystile::create(&late.db, NewStore::default()).unwrap();
+        make(&late).unwrap_err();
+        assert!(folder.path().join("late.kek").exists());
+        // Nothing can be made there: a key alone would be in the way.
+        let nowhere =
+            Settings { kek: Kek::File(folder.path().join("alone.kek")), ..settings(folder.path().join("no/such.db")) };
+        make(&nowhere).unwrap_err();
+        assert!(!folder.path().join("alone.kek").exists());
     }
 }

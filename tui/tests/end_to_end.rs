@@ -9,17 +9,19 @@ use crate::pty::Pty;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_keystile-tui");
 
-fn start(db: &Path, arguments: &[&str], size: (u16, u16)) -> Pty {
+/// Starts the program on this store.
+pub(crate) fn start(db: &Path, arguments: &[&str], size: (u16, u16)) -> Pty {
     let arguments: Vec<&str> = ["--db", db.to_str().unwrap()].into_iter().chain(arguments.iter().copied()).collect();
     Pty::start(PROGRAM, &arguments, size)
 }
 
-fn open(db: &Path) -> Keystile {
+/// The store, beside the program.
+pub(crate) fn open(db: &Path) -> Keystile {
     Keystile::options().on_demand(true).open(db).unwrap()
 }
 
 /// The secret that the screen shows, put together again from its lines.
-fn secret_on(pty: &Pty) -> String {
+pub(crate) fn secret_on(pty: &Pty) -> String {
     let screen = pty.screen();
     let line = screen.lines().find(|line| line.contains("ks_live_") && !line.contains('…')).unwrap_or_default();
     line.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
@@ -42,7 +44,7 @@ fn a_key_from_the_first_start_to_its_revocation() {
     pty.send("billing worker\x1b[Z\x1b[Z\x1b[Z\r");
     pty.wait_for("(hidden)");
     pty.send("s");
-    pty.wait_for("y I stored it");
+    pty.wait_for("y stored it");
     let secret = secret_on(&pty);
     let keystile = open(&db);
     assert!(keystile.verify(&secret, &keystile.request()).is_allow(), "{}", pty.screen());
@@ -57,7 +59,7 @@ fn a_key_from_the_first_start_to_its_revocation() {
     pty.send("\x1b[A\r");
     pty.wait_for("(hidden)");
     pty.send("s");
-    pty.wait_for("y I stored it");
+    pty.wait_for("y stored it");
     let rotated = secret_on(&pty);
     assert_ne!(secret, rotated);
     for secret in [&secret, &rotated] {
@@ -178,10 +180,12 @@ fn a_secret_goes_to_the_clipboard_in_exact_bytes() {
     let copied = format!("\x1b]52;c;{encoded}\x07");
     let has = |pty: &Pty, bytes: &str| pty.raw().windows(bytes.len()).any(|window| window == bytes.as_bytes());
     pty.wait_until("the clipboard", |pty| has(pty, &copied));
+    let cleared = "\x1b]52;c;IA==\x07\x1b]52;c;\x07";
     assert!(!has(&pty, "\x1b]52;c;\x07"));
+    pty.wait_for("y stored it");
     pty.send("yq");
     assert!(pty.wait().success());
-    pty.wait_until("the empty clipboard", |pty| has(pty, "\x1b]52;c;\x07"));
+    pty.wait_until("the empty clipboard", |pty| has(pty, cleared));
     assert!(!has(&pty, &secret), "it was never shown");
 }
 

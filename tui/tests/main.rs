@@ -2,4 +2,6 @@
 #![cfg(target_os = "linux")]
 
 mod end_to_end;
+mod memory;
 mod pty;
+mod troubles;

@@ -25,6 +25,8 @@ pub(crate) struct SecretDialog {
     old: Option<String>,
     shown: bool,
     taken: bool,
+    /// Whether the screen has shown for a while that it was taken.
+    seen: bool,
     /// The path of a file, while it is typed.
     pub(crate) path: Option<Input>,
     /// What was done with it.
@@ -42,6 +44,7 @@ impl SecretDialog {
             old,
             shown: false,
             taken: false,
+            seen: false,
             path: None,
             note: None,
         }
@@ -50,6 +53,16 @@ impl SecretDialog {
     /// Whether it was shown, copied or written, so that it may be closed.
     pub(crate) fn was_taken(&self) -> bool {
         self.taken
+    }
+
+    /// Whether it was taken, and that was not on the screen for long enough yet.
+    pub(crate) fn waits_to_be_seen(&self) -> bool {
+        self.taken && !self.seen
+    }
+
+    /// The screen has shown for a while that it was taken.
+    pub(crate) fn seen(&mut self) {
+        self.seen = self.taken;
     }
 
     /// Shows or hides it.
@@ -123,8 +136,8 @@ impl SecretDialog {
             sheet.input("file", path, true, None);
             sheet.hint("Enter writes a new file · Esc back");
         } else {
-            sheet.hint(if self.taken {
-                "s show · c copy · w write · y I stored it"
+            sheet.hint(if self.seen {
+                "s show · c copy · w write · y stored it"
             } else {
                 "s show · c copy · w write to a file"
             });

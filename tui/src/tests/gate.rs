@@ -79,6 +79,25 @@ fn suspend_is_offered_instead_and_starts_on_cancel() {
 }
 
 #[test]
+fn a_key_that_is_not_taken_is_answered() {
+    let mut model = model(vec![key(7, "ci")], (80, 24), Theme::Default, false);
+    press(&mut model, "S<BackTab><Enter>");
+    assert!(model.busy && model.toast.is_none());
+    for (what, event) in [
+        ("a key", Event::Key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE))),
+        ("a paste", Event::Paste("abc".to_owned())),
+    ] {
+        model.toast = None;
+        assert!(update(&mut model, Message::Terminal(event)).is_empty());
+        assert!(text(&model).contains("working… the key was not taken"), "{what}: {}", text(&model));
+    }
+    // That goes away with the reason for it.
+    let result = Box::new(Err("the disk is full · free some space and repeat".to_owned()));
+    update(&mut model, Message::StateChanged { done: "suspended", result });
+    assert!(!text(&model).contains("was not taken"), "{}", text(&model));
+}
+
+#[test]
 fn pasted_text_goes_to_text_fields_only() {
     let mut model = model(keys(), (80, 24), Theme::Default, false);
     let paste = |model: &mut Model, text: &str| update(model, Message::Terminal(Event::Paste(text.to_owned())));

@@ -2,6 +2,7 @@
 
 mod flows;
 mod gate;
+mod moved;
 #[cfg(target_os = "linux")]
 #[allow(dead_code, reason = "the end-to-end tests use the rest of it")]
 #[path = "../../tests/pty/mod.rs"]
@@ -11,3 +12,5 @@ mod restores;
 mod screens;
 mod secrets;
 mod support;
+
+pub(crate) use support::{NOW, at, model_with_a_secret};

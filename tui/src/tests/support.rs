@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use keystile::{
-    Digest, Environment, Key, KeyFormat, KeyId, KeyPage, KeyState, Keystile, ManualClock, NamedFormat, NewStore,
-    Origin, Revocation, RevokeReason, Scope, SecretInfo, Timestamp,
+    CreatedKey, Digest, Environment, Key, KeyFormat, KeyId, KeyPage, KeyState, Keystile, ManualClock, NamedFormat,
+    NewStore, Origin, Revocation, RevokeReason, Scope, Secret, SecretInfo, Timestamp,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -17,9 +17,9 @@ use crate::theme::Theme;
 use crate::update::update;
 use crate::{view, worker};
 
-pub(super) const NOW: u64 = 1_780_000_000;
+pub(crate) const NOW: u64 = 1_780_000_000;
 
-pub(super) fn at(seconds: u64) -> Timestamp {
+pub(crate) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_unix(seconds).unwrap()
 }
 
@@ -100,6 +100,17 @@ pub(super) fn model(keys: Vec<Key>, size: (u16, u16), theme: Theme, plain: bool)
     let [Effect::Load { request, start, .. }] = effects.as_slice() else { panic!("{effects:?}") };
     let page = Ok(KeyPage { keys, next: None });
     update(&mut model, Message::Loaded { request: *request, start: *start, page });
+    model
+}
+
+/// As long as a secret of the default format.
+pub(super) const FAKE: &str = "hx_live_0123456789abcdefghijklmnopqrst0aBcDe";
+
+/// A model in which a new secret waits.
+pub(crate) fn model_with_a_secret() -> Model {
+    let mut model = model(keys(), (80, 24), Theme::Default, false);
+    let created = CreatedKey { key: keys().remove(0), secret: Secret::from(FAKE.to_owned()) };
+    update(&mut model, Message::Created(Box::new(Ok(created))));
     model
 }
 
@@ -217,9 +228,11 @@ impl Harness {
         }
     }
 
+    /// Presses keys as people do: they look at a secret before the next one.
     pub(super) fn press(&mut self, keys: &str) {
         for event in events(keys) {
             self.take(Message::Terminal(Event::Key(event)));
+            self.take(Message::SecretSeen);
         }
     }
 

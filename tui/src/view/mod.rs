@@ -17,6 +17,11 @@ use crate::theme::{Role, Theme};
 pub(crate) use details::count as count_details;
 use layout::Areas;
 
+/// Seconds after which opening a store takes long.
+const LONG: u64 = 2;
+const LOCKED: &str = "It takes long: another process seems to keep the store locked. It is waited for up to a \
+                      minute; end that process, or press q to quit.";
+
 /// Draws all of the screen.
 pub(crate) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
@@ -45,7 +50,13 @@ fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
 fn all(model: &Model, areas: Areas, buffer: &mut Buffer) {
     header(model, areas.header, buffer);
     match (&model.store, model.screen) {
-        (StoreState::Opening, _) => start(&["Opening the store…".to_owned()], model, areas, buffer),
+        (StoreState::Opening, _) => {
+            let mut lines = vec!["Opening the store…".to_owned()];
+            if model.now.seconds_since(model.opening_since) >= LONG {
+                lines.extend([String::new(), LOCKED.to_owned()]);
+            }
+            start(&lines, model, areas, buffer);
+        }
         (StoreState::Failed { missing, problem }, _) => {
             let next = match (*missing, model.is_read_only()) {
                 (true, false) => "Press m to make a store here, r to try again, q to quit.",

@@ -72,6 +72,16 @@ impl Pty {
         self.seen.lock().unwrap().parser.screen().contents()
     }
 
+    /// What the screen shows that the program draws on, also after it has left it.
+    pub(crate) fn alternate_screen(&self) -> String {
+        let mut seen = self.seen.lock().unwrap();
+        // Without the mode of xterm that clears it on the way.
+        seen.parser.process(b"\x1b[?47h");
+        let shown = seen.parser.screen().contents();
+        seen.parser.process(b"\x1b[?47l");
+        shown
+    }
+
     /// All bytes that were written to the terminal.
     pub(crate) fn raw(&self) -> Vec<u8> {
         self.seen.lock().unwrap().raw.clone()
@@ -94,6 +104,16 @@ impl Pty {
     /// Types bytes, as a keyboard sends them.
     pub(crate) fn send(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Gives the terminal another size, and tells the program.
+    pub(crate) fn resize(&mut self, (columns, rows): (u16, u16)) {
+        let mut seen = self.seen.lock().unwrap();
+        // It is a new one: what the old one showed must not be taken for an answer.
+        seen.parser.screen_mut().set_size(rows, columns);
+        seen.parser.process(b"\x1b[2J");
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&self.keyboard, size).unwrap();
     }
 
     /// The program, for signals.

@@ -1,0 +1,198 @@
+//! Stores that cannot be opened or changed: each says what it is and how to go on, and goes on once it can.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use keystile::{Keystile, NewKey, NewStore};
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::process::{Signal, kill_process};
+
+use crate::end_to_end::{open, start};
+use crate::pty::Pty;
+
+/// What a store says that this is done to; the store is put back after it.
+fn cannot_be_opened(damage: impl Fn(&Path), what: &str, next: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, kept) = (folder.path().join("keystile.db"), folder.path().join("kept.db"));
+    Keystile::create(&db, NewStore::default()).unwrap();
+    fs::copy(&db, &kept).unwrap();
+    damage(&db);
+    let before = fs::read(&db).unwrap();
+    let mut pty = start(&db, &[], (120, 40));
+    pty.wait_for(what);
+    pty.wait_for(next);
+    pty.wait_for("Press r to try again");
+    // Nothing that needs a store does anything, and nothing is made over what is there.
+    pty.send("mnX");
+    pty.send("r");
+    pty.wait_for(what);
+    assert_eq!(fs::read(&db).unwrap(), before, "it was left as it was");
+    // As a restored backup comes: another file at the same path.
+    fs::rename(&kept, &db).unwrap();
+    pty.send("r");
+    pty.wait_for("There are no keys yet");
+    // What went wrong is still to be read.
+    pty.send("!");
+    pty.wait_for("Errors");
+    pty.wait_for(what);
+    pty.send("\x1b");
+    pty.wait_until("the end of the dialog", |pty| !pty.screen().contains("Errors"));
+    pty.send("q");
+    assert!(pty.wait().success());
+    pty.assert_restored();
+}
+
+/// Writes something into a file.
+fn write_at(path: &Path, offset: usize, bytes: &[u8]) {
+    let mut all = fs::read(path).unwrap();
+    all[offset..offset + bytes.len()].copy_from_slice(bytes);
+    fs::write(path, all).unwrap();
+}
+
+#[test]
+fn a_foreign_file() {
+    let text = "not a store, but a text that somebody wrote";
+    cannot_be_opened(|db| fs::write(db, text).unwrap(), "is not a Keystile store", "check the path, or move it away");
+}
+
+#[test]
+fn a_database_of_another_program() {
+    // The application is at offset 68 of the header (SQLite file format, 1.3).
+    let other = |db: &Path| write_at(db, 68, &7_u32.to_be_bytes());
+    cannot_be_opened(other, "is a database of another program", "check the path, or move it away");
+}
+
+#[test]
+fn a_newer_store() {
+    // The version of the schema is at offset 60.
+    let newer = |db: &Path| write_at(db, 60, &9_999_u32.to_be_bytes());
+    cannot_be_opened(newer, "was written by a newer Keystile", "run that version or");
+}
+
+#[test]
+fn a_damaged_store() {
+    // All but the header, as a disk does it that has lost its blocks.
+    let damage = |db: &Path| {
+        let len = fs::metadata(db).unwrap().len();
+        write_at(db, 100, &vec![0xa5; usize::try_from(len).unwrap() - 100]);
+    };
+    cannot_be_opened(damage, "the store is damaged", "restore the newest backup");
+}
+
+#[test]
+fn a_locked_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("keystile.db");
+    Keystile::create(&db, NewStore::default()).unwrap();
+    // SQLite's locks are locks on parts of the file: this one keeps everybody out.
+    let file = File::options().read(true).write(true).open(&db).unwrap();
+    fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let mut waiting = start(&db, &[], (80, 24));
+    waiting.wait_for("another process seems to keep the store locked");
+    waiting.wait_for("end that process, or press q to quit");
+    // Whoever leaves need not wait for it.
+    let mut left = start(&db, &[], (80, 24));
+    left.wait_for("Opening the store");
+    left.send("q");
+    assert!(left.wait().success());
+    left.assert_restored();
+    assert!(waiting.screen().contains("Opening the store"));
+    fcntl_lock(&file, FlockOperation::Unlock).unwrap();
+    waiting.wait_for("There are no keys yet");
+    waiting.send("q");
+    assert!(waiting.wait().success());
+    waiting.assert_restored();
+}
+
+/// The actions that change a store, with their keys, from the document that is written from their table.
+fn mutating() -> Vec<(String, String)> {
+    let document = include_str!("../../docs/keys.md");
+    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let rows = document.lines().map(cells);
+    let changes = rows.filter(|cells| cells.len() == 6 && cells[4] == "yes");
+    let first = |keys: &str| keys.split(',').next().unwrap_or_default().trim_matches('`').to_owned();
+    changes.map(|cells| (first(&cells[1]), cells[2].clone())).collect()
+}
+
+#[test]
+fn read_only_refuses_every_action_that_changes_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("keystile.db");
+    Keystile::create(&db, NewStore::default()).unwrap();
+    let keystile = open(&db);
+    let created = keystile.keys().create(NewKey { name: "ci".into(), ..NewKey::default() }).unwrap();
+    let newest = |keystile: &Keystile| keystile.recent_audit(None, 1).unwrap().remove(0).sequence;
+    let before = newest(&keystile);
+    let actions = mutating();
+    assert!(actions.len() >= 6, "{actions:?}");
+    let mut pty = start(&db, &["--read-only"], (120, 40));
+    pty.wait_for("READ-ONLY");
+    pty.wait_for("● active");
+    for (key, name) in &actions {
+        // By its name, wherever it has its key: it is listed with the reason, and does not run.
+        pty.send(":");
+        pty.wait_for("Command");
+        pty.send(name);
+        let typed = format!("{:<12}{name}", "name");
+        pty.wait_for(&typed);
+        pty.wait_for("read-only, as asked for");
+        pty.send("\r");
+        pty.send("\x1b");
+        // The whole list again, as the name is deleted and the list is still there.
+        pty.wait_until("the whole list", |pty| !pty.screen().contains(&typed));
+        pty.wait_for("Command");
+        pty.send("\x1b");
+        pty.wait_until("an end of the list", |pty| !pty.screen().contains("Command"));
+        // By its key, where it has one: that says why, and opens nothing.
+        if key.chars().count() == 1 && key != "m" {
+            pty.send(key);
+            pty.wait_for("read-only, as asked for · start without --read-only");
+            pty.send("k");
+            pty.wait_until("an end of the message", |pty| !pty.screen().contains("as asked for"));
+        }
+    }
+    assert_eq!(newest(&keystile), before, "nothing was written");
+    assert!(keystile.preview(created.secret.expose_secret(), &keystile.request()).is_allow());
+    pty.send("q");
+    assert!(pty.wait().success());
+    pty.assert_restored();
+}
+
+#[test]
+fn read_only_makes_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("keystile.db");
+    let mut pty = start(&db, &["--read-only"], (120, 40));
+    pty.wait_for("there is no store at");
+    assert!(!pty.screen().contains("Press m"));
+    pty.send("m");
+    pty.wait_for("read-only, as asked for");
+    pty.send("q");
+    assert!(pty.wait().success());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_signal_takes_the_secret_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("keystile.db");
+    Keystile::create(&db, NewStore::default()).unwrap();
+    let mut pty = start(&db, &[], (80, 24));
+    pty.wait_for("There are no keys yet");
+    pty.send("n");
+    pty.wait_for("New key");
+    pty.send("ci\x1b[Z\x1b[Z\x1b[Z\r");
+    pty.wait_for("(hidden)");
+    pty.send("sc");
+    let has = |pty: &Pty, bytes: &[u8]| pty.raw().windows(bytes.len()).any(|window| window == bytes);
+    pty.wait_until("the clipboard", |pty| has(pty, b"\x1b]52;c;"));
+    pty.wait_for("y stored it");
+    let secret = crate::end_to_end::secret_on(&pty);
+    kill_process(pty.id(), Signal::TERM).unwrap();
+    assert!(pty.wait().success());
+    pty.assert_restored();
+    assert!(has(&pty, b"\x1b]52;c;IA==\x07\x1b]52;c;\x07"), "the clipboard is cleared");
+    for shown in [pty.screen(), pty.alternate_screen()] {
+        assert!(!shown.contains(&secret[12..20]), "{shown}");
+    }
+}
