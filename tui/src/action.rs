@@ -1,9 +1,11 @@
 //! What an operator can do, in ONE table: keys, help, palette, bottom bar and docs/keys.md come from it.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use keystile::{KeyState, KeyStatus};
+use keystile::{KeyId, KeyState, KeyStatus, SessionStatus, UserId};
 
-use crate::model::{Model, Screen, StoreState};
+use crate::model::{Model, Screen, StoreState, with_table};
+use crate::section::Section;
+use crate::table::{Row, Table};
 
 /// The name of an action inside the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,11 +15,29 @@ pub(crate) enum ActionId {
     Revoke,
     Suspend,
     Resume,
-    Details,
     Audit,
-    Filter,
+    Mark,
+    Unmark,
     Sort,
     Reverse,
+    OpenConcern,
+    SuspendUser,
+    ResumeUser,
+    UnlockUser,
+    ResetPassword,
+    SessionsOf,
+    EndSession,
+    EndSessions,
+    AllSessions,
+    RotateSigningKey,
+    RefreshIssuer,
+    EnableIssuer,
+    DisableIssuer,
+    VerifyAudit,
+    Subject,
+    LookAgain,
+    Details,
+    Filter,
     Down,
     Up,
     PageDown,
@@ -25,6 +45,10 @@ pub(crate) enum ActionId {
     Top,
     Bottom,
     Back,
+    Go(Section),
+    NextSection,
+    PreviousSection,
+    Try,
     MakeStore,
     Retry,
     Palette,
@@ -40,8 +64,10 @@ pub(crate) enum ActionId {
 /// Where an action is to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// On the keys, in the table and in the details.
-    Keys,
+    /// In one section, in its table and in the details.
+    In(Section),
+    /// In every section, in its table and in the details.
+    List,
     /// Before a store is open.
     Start,
     /// Wherever no dialog is open.
@@ -53,12 +79,16 @@ pub(crate) enum Place {
 #[cfg(test)]
 impl Place {
     /// Every place, in the order of the documents.
-    pub(crate) const ALL: [Place; 4] = [Place::Keys, Place::Start, Place::Everywhere, Place::Secret];
+    pub(crate) fn all() -> impl Iterator<Item = Place> {
+        let sections = Section::ALL.into_iter().map(Place::In);
+        sections.chain([Place::List, Place::Start, Place::Everywhere, Place::Secret])
+    }
 
     /// The title of its part of the documents.
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Place::Keys => "Keys",
+            Place::In(section) => section.title(),
+            Place::List => "Every section",
             Place::Start => "Before a store is open",
             Place::Everywhere => "Everywhere but in dialogs",
             Place::Secret => "The secret of a new or rotated key",
@@ -84,6 +114,7 @@ impl std::fmt::Display for Binding {
         }
         match self.0 {
             KeyCode::Char(c) if self.1.contains(KeyModifiers::CONTROL) => write!(f, "{}", c.to_ascii_uppercase()),
+            KeyCode::Char(' ') => f.write_str("Space"),
             KeyCode::Char(c) => write!(f, "{c}"),
             KeyCode::Enter => f.write_str("Enter"),
             KeyCode::Esc => f.write_str("Esc"),
@@ -91,6 +122,8 @@ impl std::fmt::Display for Binding {
             KeyCode::Down => f.write_str("Down"),
             KeyCode::PageUp => f.write_str("PageUp"),
             KeyCode::PageDown => f.write_str("PageDown"),
+            KeyCode::Tab => f.write_str("Tab"),
+            KeyCode::BackTab => f.write_str("Shift-Tab"),
             KeyCode::Home => f.write_str("Home"),
             KeyCode::End => f.write_str("End"),
             code => write!(f, "{code:?}"),
@@ -123,6 +156,13 @@ impl Action {
     pub(crate) fn check(&self, model: &Model) -> Result<(), String> {
         if self.mutating && model.is_read_only() {
             return Err(model.why_read_only().to_owned());
+        }
+        // Nothing is done to what is not in view.
+        if let Place::In(section) = self.place
+            && section != model.section
+        {
+            let digit = ActionId::Go(section).action().keys.first().map(ToString::to_string).unwrap_or_default();
+            return Err(format!("this is done in {} · press {digit} first", section.title()));
         }
         (self.available)(model)
     }
@@ -162,7 +202,7 @@ pub(crate) const ACTIONS: &[Action] = &[
         keys: &[letter('n')],
         description: "Create a key and show its secret once",
         mutating: true,
-        place: Place::Keys,
+        place: Place::In(Section::Keys),
         in_bar: true,
         available: open,
     },
@@ -172,7 +212,7 @@ pub(crate) const ACTIONS: &[Action] = &[
         keys: &[letter('R')],
         description: "Give the key a new secret; the old one stays valid for a grace period",
         mutating: true,
-        place: Place::Keys,
+        place: Place::In(Section::Keys),
         in_bar: true,
         available: can_rotate,
     },
@@ -180,9 +220,9 @@ pub(crate) const ACTIONS: &[Action] = &[
         id: ActionId::Revoke,
         name: "revoke",
         keys: &[letter('X')],
-        description: "End the key for good, with all its secrets",
+        description: "End the key for good, or all that are marked",
         mutating: true,
-        place: Place::Keys,
+        place: Place::In(Section::Keys),
         in_bar: true,
         available: can_revoke,
     },
@@ -190,9 +230,9 @@ pub(crate) const ACTIONS: &[Action] = &[
         id: ActionId::Suspend,
         name: "suspend",
         keys: &[letter('S')],
-        description: "Switch the key off; it can be resumed",
+        description: "Switch the key off, or all that are marked; it can be resumed",
         mutating: true,
-        place: Place::Keys,
+        place: Place::In(Section::Keys),
         in_bar: true,
         available: can_suspend,
     },
@@ -202,29 +242,9 @@ pub(crate) const ACTIONS: &[Action] = &[
         keys: &[letter('U')],
         description: "Switch a suspended key on again",
         mutating: true,
-        place: Place::Keys,
+        place: Place::In(Section::Keys),
         in_bar: true,
         available: can_resume,
-    },
-    Action {
-        id: ActionId::Details,
-        name: "details",
-        keys: &[on(KeyCode::Enter)],
-        description: "Show all of the key, on the whole screen",
-        mutating: false,
-        place: Place::Keys,
-        in_bar: true,
-        available: can_show,
-    },
-    Action {
-        id: ActionId::Filter,
-        name: "filter",
-        keys: &[letter('/')],
-        description: "List only keys with a text in name, owner, id, prefix or metadata",
-        mutating: false,
-        place: Place::Keys,
-        in_bar: true,
-        available: open,
     },
     Action {
         id: ActionId::Audit,
@@ -232,9 +252,29 @@ pub(crate) const ACTIONS: &[Action] = &[
         keys: &[letter('a')],
         description: "List what was done to the key, newest first",
         mutating: false,
-        place: Place::Keys,
+        place: Place::In(Section::Keys),
         in_bar: true,
         available: can_show,
+    },
+    Action {
+        id: ActionId::Mark,
+        name: "mark",
+        keys: &[letter(' ')],
+        description: "Mark the key for one change to many, or take its mark away",
+        mutating: false,
+        place: Place::In(Section::Keys),
+        in_bar: false,
+        available: can_show,
+    },
+    Action {
+        id: ActionId::Unmark,
+        name: "unmark",
+        keys: &[letter('u')],
+        description: "Take all marks away",
+        mutating: false,
+        place: Place::In(Section::Keys),
+        in_bar: false,
+        available: can_unmark,
     },
     Action {
         id: ActionId::Sort,
@@ -242,7 +282,7 @@ pub(crate) const ACTIONS: &[Action] = &[
         keys: &[letter('o')],
         description: "Choose the column to sort by",
         mutating: false,
-        place: Place::Keys,
+        place: Place::In(Section::Keys),
         in_bar: true,
         available: open,
     },
@@ -252,17 +292,207 @@ pub(crate) const ACTIONS: &[Action] = &[
         keys: &[letter('O')],
         description: "Turn the order around",
         mutating: false,
-        place: Place::Keys,
+        place: Place::In(Section::Keys),
         in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::OpenConcern,
+        name: "list",
+        keys: &[on(KeyCode::Enter)],
+        description: "List the keys that raise the concern",
+        mutating: false,
+        place: Place::In(Section::Safety),
+        in_bar: true,
+        available: can_open_concern,
+    },
+    Action {
+        id: ActionId::SuspendUser,
+        name: "suspend user",
+        keys: &[letter('S')],
+        description: "Switch the user off and end all sessions; it can be resumed",
+        mutating: true,
+        place: Place::In(Section::Users),
+        in_bar: true,
+        available: can_suspend_user,
+    },
+    Action {
+        id: ActionId::ResumeUser,
+        name: "resume user",
+        keys: &[letter('U')],
+        description: "Switch a suspended user on again",
+        mutating: true,
+        place: Place::In(Section::Users),
+        in_bar: true,
+        available: can_resume_user,
+    },
+    Action {
+        id: ActionId::EndSessions,
+        name: "end sessions",
+        keys: &[letter('X')],
+        description: "End all sessions of the user: it has to log in again",
+        mutating: true,
+        place: Place::In(Section::Users),
+        in_bar: true,
+        available: has_user,
+    },
+    Action {
+        id: ActionId::SessionsOf,
+        name: "sessions of user",
+        keys: &[letter('s')],
+        description: "List the sessions of the user",
+        mutating: false,
+        place: Place::In(Section::Users),
+        in_bar: true,
+        available: has_user,
+    },
+    Action {
+        id: ActionId::ResetPassword,
+        name: "reset password",
+        keys: &[letter('P')],
+        description: "Give the user a new password, shown once, and end all sessions",
+        mutating: true,
+        place: Place::In(Section::Users),
+        in_bar: true,
+        available: has_user,
+    },
+    Action {
+        id: ActionId::UnlockUser,
+        name: "unlock",
+        keys: &[letter('L')],
+        description: "Let the user try to log in again, after too many wrong passwords",
+        mutating: true,
+        place: Place::In(Section::Users),
+        in_bar: false,
+        available: has_user,
+    },
+    Action {
+        id: ActionId::EndSession,
+        name: "end session",
+        keys: &[letter('X')],
+        description: "End the session: its user has to log in again there",
+        mutating: true,
+        place: Place::In(Section::Sessions),
+        in_bar: true,
+        available: can_end_session,
+    },
+    Action {
+        id: ActionId::AllSessions,
+        name: "all sessions",
+        keys: &[letter('A')],
+        description: "List the sessions of everybody",
+        mutating: false,
+        place: Place::In(Section::Sessions),
+        in_bar: true,
+        available: can_list_all_sessions,
+    },
+    Action {
+        id: ActionId::RotateSigningKey,
+        name: "new signing key",
+        keys: &[letter('R')],
+        description: "Make the next signing key; the old one is kept until its last token is dead",
+        mutating: true,
+        place: Place::In(Section::SigningKeys),
+        in_bar: true,
+        available: open,
+    },
+    Action {
+        id: ActionId::RefreshIssuer,
+        name: "fetch",
+        keys: &[letter('F')],
+        description: "Fetch the keys of the issuer now",
+        mutating: true,
+        place: Place::In(Section::Issuers),
+        in_bar: true,
+        available: can_refresh_issuer,
+    },
+    Action {
+        id: ActionId::EnableIssuer,
+        name: "enable",
+        keys: &[letter('E')],
+        description: "Let the tokens of the issuer in",
+        mutating: true,
+        place: Place::In(Section::Issuers),
+        in_bar: true,
+        available: can_enable_issuer,
+    },
+    Action {
+        id: ActionId::DisableIssuer,
+        name: "disable",
+        keys: &[letter('D')],
+        description: "Refuse the tokens of the issuer",
+        mutating: true,
+        place: Place::In(Section::Issuers),
+        in_bar: true,
+        available: can_disable_issuer,
+    },
+    Action {
+        id: ActionId::VerifyAudit,
+        name: "verify",
+        keys: &[letter('v')],
+        description: "Check that no entry of the trail was changed, removed or put in between",
+        mutating: false,
+        place: Place::In(Section::Audit),
+        in_bar: true,
+        available: open,
+    },
+    Action {
+        id: ActionId::Subject,
+        name: "go to subject",
+        keys: &[letter('t')],
+        description: "Go to the key or the user that the entry is about",
+        mutating: false,
+        place: Place::In(Section::Audit),
+        in_bar: true,
+        available: can_go_to_subject,
+    },
+    Action {
+        id: ActionId::LookAgain,
+        name: "look again",
+        keys: &[letter('r')],
+        description: "Look at everything again",
+        mutating: false,
+        place: Place::In(Section::Health),
+        in_bar: true,
+        available: open,
+    },
+    Action {
+        id: ActionId::Details,
+        name: "details",
+        keys: &[on(KeyCode::Enter)],
+        description: "Show all of it, on the whole screen",
+        mutating: false,
+        place: Place::List,
+        in_bar: true,
+        available: can_show_any,
+    },
+    Action {
+        id: ActionId::Filter,
+        name: "filter",
+        keys: &[letter('/')],
+        description: "List only what has a text somewhere",
+        mutating: false,
+        place: Place::List,
+        in_bar: true,
+        available: can_filter,
+    },
+    Action {
+        id: ActionId::Try,
+        name: "try credential",
+        keys: &[letter('T')],
+        description: "Judge a key or a token and say why, step by step, without showing it",
+        mutating: false,
+        place: Place::List,
+        in_bar: true,
         available: open,
     },
     Action {
         id: ActionId::Down,
         name: "down",
         keys: &[on(KeyCode::Down), letter('j')],
-        description: "One key down",
+        description: "One down",
         mutating: false,
-        place: Place::Keys,
+        place: Place::List,
         in_bar: false,
         available: open,
     },
@@ -270,9 +500,9 @@ pub(crate) const ACTIONS: &[Action] = &[
         id: ActionId::Up,
         name: "up",
         keys: &[on(KeyCode::Up), letter('k')],
-        description: "One key up",
+        description: "One up",
         mutating: false,
-        place: Place::Keys,
+        place: Place::List,
         in_bar: false,
         available: open,
     },
@@ -282,7 +512,7 @@ pub(crate) const ACTIONS: &[Action] = &[
         keys: &[on(KeyCode::PageDown), control('f')],
         description: "A page down; in the details, their next page",
         mutating: false,
-        place: Place::Keys,
+        place: Place::List,
         in_bar: false,
         available: open,
     },
@@ -292,7 +522,7 @@ pub(crate) const ACTIONS: &[Action] = &[
         keys: &[on(KeyCode::PageUp), control('b')],
         description: "A page up; in the details, their page before",
         mutating: false,
-        place: Place::Keys,
+        place: Place::List,
         in_bar: false,
         available: open,
     },
@@ -300,9 +530,9 @@ pub(crate) const ACTIONS: &[Action] = &[
         id: ActionId::Top,
         name: "first",
         keys: &[on(KeyCode::Home), letter('g')],
-        description: "To the first key",
+        description: "To the first one",
         mutating: false,
-        place: Place::Keys,
+        place: Place::List,
         in_bar: false,
         available: open,
     },
@@ -310,9 +540,9 @@ pub(crate) const ACTIONS: &[Action] = &[
         id: ActionId::Bottom,
         name: "last",
         keys: &[on(KeyCode::End), letter('G')],
-        description: "To the last key",
+        description: "To the last one",
         mutating: false,
-        place: Place::Keys,
+        place: Place::List,
         in_bar: false,
         available: open,
     },
@@ -320,11 +550,111 @@ pub(crate) const ACTIONS: &[Action] = &[
         id: ActionId::Back,
         name: "back",
         keys: &[on(KeyCode::Esc)],
-        description: "Leave the details, then clear the filter; never quits",
+        description: "Leave the details, clear the filter, take the marks away; never quits",
         mutating: false,
-        place: Place::Keys,
+        place: Place::List,
         in_bar: false,
         available: can_go_back,
+    },
+    Action {
+        id: ActionId::NextSection,
+        name: "next section",
+        keys: &[on(KeyCode::Tab)],
+        description: "To the next section",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::PreviousSection,
+        name: "previous section",
+        keys: &[on(KeyCode::BackTab)],
+        description: "To the section before",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::Go(Section::Keys),
+        name: "keys",
+        keys: &[letter('1')],
+        description: "Go to the section keys",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::Go(Section::Safety),
+        name: "safety",
+        keys: &[letter('2')],
+        description: "Go to the section safety",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::Go(Section::Users),
+        name: "users",
+        keys: &[letter('3')],
+        description: "Go to the section users",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::Go(Section::Sessions),
+        name: "sessions",
+        keys: &[letter('4')],
+        description: "Go to the section sessions",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::Go(Section::SigningKeys),
+        name: "signing keys",
+        keys: &[letter('5')],
+        description: "Go to the section signing keys",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::Go(Section::Issuers),
+        name: "issuers",
+        keys: &[letter('6')],
+        description: "Go to the section issuers",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::Go(Section::Audit),
+        name: "audit trail",
+        keys: &[letter('7')],
+        description: "Go to the section audit trail",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    },
+    Action {
+        id: ActionId::Go(Section::Health),
+        name: "health",
+        keys: &[letter('8')],
+        description: "Go to the section health",
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
     },
     Action {
         id: ActionId::MakeStore,
@@ -441,7 +771,110 @@ fn open(model: &Model) -> Result<(), String> {
 
 fn can_show(model: &Model) -> Result<(), String> {
     open(model)?;
-    model.keys.selected().map(|_| ()).ok_or_else(|| model.keys.why_none().to_owned())
+    one(&model.keys).map(|_| ())
+}
+
+/// What is selected in a table, or why nothing is.
+fn one<R: Row>(table: &Table<R>) -> Result<&R, String> {
+    table.selected().ok_or_else(|| table.why_none().to_owned())
+}
+
+fn can_show_any(model: &Model) -> Result<(), String> {
+    open(model)?;
+    with_table!([&] model, table => one(table).map(|_| ()))
+}
+
+fn can_filter(model: &Model) -> Result<(), String> {
+    fn filter_of<R: Row>(_: &Table<R>) -> Option<&'static str> {
+        R::FILTER
+    }
+    open(model)?;
+    match with_table!([&] model, table => filter_of(table)) {
+        Some(_) => Ok(()),
+        None => Err("this list is short enough to be read".to_owned()),
+    }
+}
+
+fn can_unmark(model: &Model) -> Result<(), String> {
+    if model.keys.marked().is_empty() { Err("nothing is marked · Space marks".to_owned()) } else { Ok(()) }
+}
+
+fn can_open_concern(model: &Model) -> Result<(), String> {
+    one(&model.safety).map(|_| ())
+}
+
+fn has_user(model: &Model) -> Result<(), String> {
+    open(model)?;
+    one(&model.users).map(|_| ())
+}
+
+fn can_suspend_user(model: &Model) -> Result<(), String> {
+    match one(&model.users)?.suspended_at {
+        Some(_) => Err("the user is suspended already".to_owned()),
+        None => Ok(()),
+    }
+}
+
+fn can_resume_user(model: &Model) -> Result<(), String> {
+    match one(&model.users)?.suspended_at {
+        Some(_) => Ok(()),
+        None => Err("only a suspended user can be resumed".to_owned()),
+    }
+}
+
+fn can_end_session(model: &Model) -> Result<(), String> {
+    match one(&model.sessions)?.status(model.now) {
+        SessionStatus::Active => Ok(()),
+        _ => Err("the session is over already".to_owned()),
+    }
+}
+
+fn can_list_all_sessions(model: &Model) -> Result<(), String> {
+    match model.sessions.choice {
+        Some(_) => Ok(()),
+        None => Err("those of everybody are listed".to_owned()),
+    }
+}
+
+fn can_refresh_issuer(model: &Model) -> Result<(), String> {
+    match one(&model.issuers)?.issuer.is_fetched() {
+        true => Ok(()),
+        false => Err("its keys were given, and are not fetched".to_owned()),
+    }
+}
+
+fn can_enable_issuer(model: &Model) -> Result<(), String> {
+    match one(&model.issuers)?.issuer.enabled {
+        true => Err("the issuer is enabled already".to_owned()),
+        false => Ok(()),
+    }
+}
+
+fn can_disable_issuer(model: &Model) -> Result<(), String> {
+    match one(&model.issuers)?.issuer.enabled {
+        true => Ok(()),
+        false => Err("the issuer is disabled already".to_owned()),
+    }
+}
+
+fn can_go_to_subject(model: &Model) -> Result<(), String> {
+    match one(&model.audit)?.subject.as_deref().and_then(subject) {
+        Some(_) => Ok(()),
+        None => Err("the entry is about no key and no user".to_owned()),
+    }
+}
+
+/// What an entry of the audit trail is about, when it has a section of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Key(KeyId),
+    User(UserId),
+}
+
+/// Reads the subject of an entry.
+pub(crate) fn subject(text: &str) -> Option<Subject> {
+    let key = text.parse().map(Subject::Key).ok();
+    key.or_else(|| text.parse().map(Subject::User).ok())
 }
 
 fn can_rotate(model: &Model) -> Result<(), String> {
@@ -454,6 +887,9 @@ fn can_rotate(model: &Model) -> Result<(), String> {
 }
 
 fn can_revoke(model: &Model) -> Result<(), String> {
+    if !model.keys.marked().is_empty() {
+        return Ok(());
+    }
     can_show(model)?;
     match model.keys.selected().map(|key| key.state) {
         Some(KeyState::Revoked) => Err("the key is revoked already".to_owned()),
@@ -462,6 +898,9 @@ fn can_revoke(model: &Model) -> Result<(), String> {
 }
 
 fn can_suspend(model: &Model) -> Result<(), String> {
+    if !model.keys.marked().is_empty() {
+        return Ok(());
+    }
     can_show(model)?;
     match model.keys.selected().map(|key| key.state) {
         Some(KeyState::Revoked) => Err("the key is revoked, for good".to_owned()),
@@ -479,7 +918,15 @@ fn can_resume(model: &Model) -> Result<(), String> {
 }
 
 fn can_go_back(model: &Model) -> Result<(), String> {
-    if model.screen == Screen::Details || !model.keys.filter.text().is_empty() {
+    fn is_narrowed<R: Row>(table: &Table<R>) -> bool {
+        !table.filter.text().is_empty() || !table.marked().is_empty()
+    }
+    let chosen = match model.section {
+        Section::Keys => model.keys.choice.concern.is_some(),
+        Section::Sessions => model.sessions.choice.is_some(),
+        _ => false,
+    };
+    if model.screen == Screen::Details || chosen || with_table!([&] model, table => is_narrowed(table)) {
         Ok(())
     } else {
         Err("there is nothing to leave; q quits".to_owned())
@@ -523,7 +970,7 @@ pub(crate) fn document() -> String {
          Written from the table of actions in `tui/src/action.rs`; a test compares the two. `?` shows the same, \
          filters it as you type, and runs an action with Enter.\n",
     );
-    for place in Place::ALL {
+    for place in Place::all() {
         text.push_str(&format!(
             "\n## {}\n| key | action | what it does | changes the store |\n| --- | --- | --- | --- |\n",
             place.title()
@@ -552,7 +999,7 @@ const DIALOGS: &str = "
 | `Shift-Tab`, `Up` | the field or button before |
 | `Left`, `Right` | another choice; in a text, the cursor |
 | `Enter` | the focused button; never confirms a revoke |
-| `X` | on the focused button `Revoke`, once the prefix is typed: revokes |
+| `X` | on the focused button `Revoke`, once what it asks for is typed: revokes |
 | `Esc` | cancels; a secret that waits is kept |
 | `Ctrl-U`, `Ctrl-W` | in a text: delete to its start, delete a word |
 
@@ -567,15 +1014,14 @@ mod tests {
 
     #[test]
     fn no_key_is_bound_twice() {
-        for place in [Place::Keys, Place::Start, Place::Secret] {
+        let sections = Section::ALL.into_iter().map(|section| vec![Place::In(section), Place::List, Place::Everywhere]);
+        // The dialog of a secret takes all keys itself: nothing from everywhere works in it.
+        let others = [vec![Place::Start, Place::Everywhere], vec![Place::Secret]];
+        for places in sections.chain(others) {
             let mut seen = HashSet::new();
-            for action in ACTIONS.iter().filter(|action| action.place == place || action.place == Place::Everywhere) {
-                // The dialog takes all keys itself: nothing from everywhere works in it.
-                if place == Place::Secret && action.place == Place::Everywhere {
-                    continue;
-                }
+            for action in ACTIONS.iter().filter(|action| places.contains(&action.place)) {
                 for key in action.keys {
-                    assert!(seen.insert(*key), "{key} is bound twice at {place:?}");
+                    assert!(seen.insert(*key), "{key} is bound twice at {places:?}");
                 }
             }
         }
@@ -593,7 +1039,17 @@ mod tests {
 
     #[test]
     fn what_destroys_is_a_capital() {
-        for id in [ActionId::Rotate, ActionId::Revoke, ActionId::Suspend] {
+        for id in [
+            ActionId::Rotate,
+            ActionId::Revoke,
+            ActionId::Suspend,
+            ActionId::SuspendUser,
+            ActionId::ResetPassword,
+            ActionId::EndSession,
+            ActionId::EndSessions,
+            ActionId::RotateSigningKey,
+            ActionId::DisableIssuer,
+        ] {
             assert!(matches!(id.action().keys[0].0, KeyCode::Char(c) if c.is_ascii_uppercase()), "{id:?}");
         }
     }

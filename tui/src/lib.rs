@@ -13,6 +13,7 @@ mod message;
 mod model;
 mod osc52;
 mod plain;
+mod section;
 mod table;
 mod terminal;
 #[cfg(test)]

@@ -1,13 +1,18 @@
 //! What happens to the program, and what it asks for.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossterm::event::Event;
 use keystile::{
-    AuditEntry, CreateKeyError, CreatedKey, Key, KeyId, KeyPage, KeyQuery, NamedFormat, NewKey, RevokeReason,
-    RotateKeyError, RotatedKey, Rotation, Secret, Timestamp,
+    AuditEntry, AuditPage, AuditQuery, AuditReport, CreateKeyError, CreatedKey, Environment, Explanation, Finding,
+    IssuerInfo, KeyCounts, KeyId, KeyPage, KeyQuery, NamedFormat, NewKey, RevokeReason, RotateKeyError, RotatedKey,
+    Rotation, Scope, Secret, SessionId, SessionPage, SessionQuery, SigningKey, SigningKeyRotation, Timestamp, User,
+    UserId, UserPage, UserQuery,
 };
+use zeroize::Zeroizing;
 
 /// What happened.
 #[derive(Debug)]
@@ -39,26 +44,27 @@ pub(crate) enum Message {
     },
     /// Somebody has changed the store.
     Changed,
-    /// Keys that were asked for.
+    /// Rows that were asked for.
     Loaded {
         /// The request.
         request: u64,
         /// The row that the first one goes to.
         start: usize,
-        /// The keys.
-        page: Result<KeyPage, String>,
+        /// The rows.
+        page: Result<Page, String>,
     },
     /// A key was made, or not.
     Created(Box<Result<CreatedKey, CreateKeyError>>),
     /// A key was rotated, or not.
     Rotated(Box<Result<RotatedKey, RotateKeyError>>),
-    /// A key was suspended, resumed or revoked, or not.
-    StateChanged {
-        /// What was done, in the past tense.
-        done: &'static str,
-        /// The key after it.
-        result: Box<Result<Key, String>>,
-    },
+    /// Something was changed, or not: what was done, for people.
+    Done(Result<String, String>),
+    /// A user has a new password, or not.
+    PasswordReset(Box<Result<(User, Secret), String>>),
+    /// A verdict, step by step.
+    Explained(Box<Result<Explanation, String>>),
+    /// The audit trail was walked.
+    AuditVerified(Result<AuditReport, String>),
     /// What was done to a key, newest first.
     Audited {
         /// The key.
@@ -83,14 +89,14 @@ pub(crate) enum Effect {
     Open,
     /// Make a store, then open it.
     MakeStore,
-    /// Read keys.
+    /// Read rows.
     Load {
         /// Comes back with the answer.
         request: u64,
         /// Comes back with the answer.
         start: usize,
-        /// Which keys.
-        query: Box<KeyQuery>,
+        /// Which rows.
+        query: Query,
     },
     /// Read what was done to a key.
     Audit(KeyId),
@@ -103,19 +109,12 @@ pub(crate) enum Effect {
         /// How.
         rotation: Rotation,
     },
-    /// Switch a key off.
-    Suspend(KeyId),
-    /// Switch a key on again.
-    Resume(KeyId),
-    /// End a key.
-    Revoke {
-        /// The key.
-        id: KeyId,
-        /// Why.
-        reason: RevokeReason,
-        /// In the operator's words.
-        note: Option<String>,
-    },
+    /// Change something.
+    Change(Change),
+    /// Judge a credential, and say why.
+    Explain(Box<Trial>),
+    /// Walk the audit trail.
+    VerifyAudit,
     /// Write a secret to a new file.
     WriteSecret {
         /// The path of the file.
@@ -129,20 +128,135 @@ pub(crate) enum Effect {
     ClearClipboard,
 }
 
+/// Which rows to read.
+#[derive(Debug)]
+pub(crate) enum Query {
+    /// Keys.
+    Keys(Box<KeyQuery>),
+    /// How many keys raise which concern.
+    Counts,
+    /// Users.
+    Users(UserQuery),
+    /// Sessions.
+    Sessions(SessionQuery),
+    /// Signing keys.
+    SigningKeys,
+    /// External issuers.
+    Issuers,
+    /// Entries of the audit trail.
+    Audit(AuditQuery),
+    /// What the doctor finds.
+    Health,
+}
+
+impl Query {
+    /// Whether it looks at all of the store, so that lists must not wait for it.
+    pub(crate) fn is_long(&self) -> bool {
+        matches!(self, Query::Counts | Query::Health)
+    }
+}
+
+/// Rows that were read.
+#[derive(Debug)]
+pub(crate) enum Page {
+    /// Keys.
+    Keys(KeyPage),
+    /// How many keys raise which concern.
+    Counts(KeyCounts),
+    /// Users.
+    Users(UserPage),
+    /// Sessions.
+    Sessions(SessionPage),
+    /// Signing keys.
+    SigningKeys(Vec<SigningKey>),
+    /// External issuers.
+    Issuers(Vec<IssuerInfo>),
+    /// Entries of the audit trail.
+    Audit(AuditPage),
+    /// What the doctor finds.
+    Health(Vec<Finding>),
+}
+
+/// A change that needs no more than a yes.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// Switch keys off.
+    SuspendKeys(Vec<KeyId>),
+    /// Switch a key on again.
+    ResumeKey(KeyId),
+    /// End keys.
+    RevokeKeys {
+        /// The keys.
+        ids: Vec<KeyId>,
+        /// Why.
+        reason: RevokeReason,
+        /// In the operator's words.
+        note: Option<String>,
+    },
+    /// Switch a user off, and end the sessions.
+    SuspendUser(UserId),
+    /// Switch a user on again.
+    ResumeUser(UserId),
+    /// Let a user try to log in again.
+    UnlockUser(UserId),
+    /// Give a user a password that nobody knows yet.
+    ResetPassword(UserId),
+    /// End all sessions of a user.
+    EndSessions(UserId),
+    /// End a session.
+    EndSession(SessionId),
+    /// Make a new signing key.
+    RotateSigningKey(SigningKeyRotation),
+    /// Let the tokens of an issuer in.
+    EnableIssuer(String),
+    /// Refuse the tokens of an issuer.
+    DisableIssuer(String),
+    /// Fetch the keys of an issuer.
+    RefreshIssuer(String),
+}
+
+/// A credential to try, and what it is tried for.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    /// The credential.
+    pub(crate) credential: Credential,
+    /// The environment that is asked for.
+    pub(crate) environment: Option<Environment>,
+    /// The scopes that are asked for, all of them.
+    pub(crate) scopes: Vec<Scope>,
+    /// Where the caller is.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// A text that is never shown, and wiped when it is over.
+pub(crate) struct Credential(pub(crate) Zeroizing<String>);
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(…)")
+    }
+}
+
 impl Effect {
+    /// Whether lists must not wait for it: it looks at all of the store, or asks somebody else.
+    pub(crate) fn is_long(&self) -> bool {
+        match self {
+            Effect::Load { query, .. } => query.is_long(),
+            Effect::VerifyAudit | Effect::Change(Change::RefreshIssuer(_)) => true,
+            _ => false,
+        }
+    }
+
     /// Whether it changes the store.
     #[cfg(test)]
     pub(crate) fn is_mutating(&self) -> bool {
         match self {
-            Effect::MakeStore
-            | Effect::Create(_)
-            | Effect::Rotate { .. }
-            | Effect::Suspend(_)
-            | Effect::Resume(_)
-            | Effect::Revoke { .. } => true,
+            Effect::MakeStore | Effect::Create(_) | Effect::Rotate { .. } | Effect::Change(_) => true,
             Effect::Open
             | Effect::Load { .. }
             | Effect::Audit(_)
+            | Effect::Explain(_)
+            | Effect::VerifyAudit
             | Effect::WriteSecret { .. }
             | Effect::Copy(_)
             | Effect::ClearClipboard => false,

@@ -1,9 +1,11 @@
 //! Everything the screen shows, and nothing else: the view draws it, `update` changes it.
 
-use keystile::{NamedFormat, Timestamp};
+use keystile::{AuditEntry, Finding, IssuerInfo, Key, KeyCounts, NamedFormat, Session, SigningKey, Timestamp, User};
 
+use crate::action::Place;
 use crate::dialog::{Dialog, SecretDialog};
-use crate::table::KeyTable;
+use crate::section::{ConcernCount, Section};
+use crate::table::Table;
 use crate::theme::Theme;
 use crate::view::layout;
 
@@ -26,12 +28,32 @@ pub(crate) struct Model {
     pub(crate) store: StoreState,
     /// Since when the store is being opened, while it is.
     pub(crate) opening_since: Timestamp,
-    /// What the main part shows.
+    /// Which things the main part lists.
+    pub(crate) section: Section,
+    /// What the main part shows of them.
     pub(crate) screen: Screen,
     /// The first line of the details in view.
     pub(crate) details_top: usize,
     /// The keys.
-    pub(crate) keys: KeyTable,
+    pub(crate) keys: Table<Key>,
+    /// Why they want attention.
+    pub(crate) safety: Table<ConcernCount>,
+    /// The users.
+    pub(crate) users: Table<User>,
+    /// Their sessions.
+    pub(crate) sessions: Table<Session>,
+    /// What the store's own tokens are signed with.
+    pub(crate) signing_keys: Table<SigningKey>,
+    /// The external issuers.
+    pub(crate) issuers: Table<IssuerInfo>,
+    /// The audit trail.
+    pub(crate) audit: Table<AuditEntry>,
+    /// What the doctor finds.
+    pub(crate) health: Table<Finding>,
+    /// How many keys raise which concern, once they were counted.
+    pub(crate) counts: Option<KeyCounts>,
+    /// Since when the counts are older than the store.
+    pub(crate) uncounted: Option<Timestamp>,
     /// What is asked right now.
     pub(crate) dialog: Option<Dialog>,
     /// Whether a change is on its way: the dialog that asked for it takes no keys until it is done.
@@ -70,8 +92,8 @@ pub(crate) enum StoreState {
 /// What the main part shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Screen {
-    /// The table of keys, with the details beside it where there is room.
-    Keys,
+    /// The table, with the details beside it where there is room.
+    List,
     /// The details alone.
     Details,
 }
@@ -96,6 +118,48 @@ pub(crate) struct Problem {
     pub(crate) text: String,
 }
 
+/// Does something with the table that is in view, whatever it lists: `with_table!([&mut] model, table => …)`.
+macro_rules! with_table {
+    ([$($borrow:tt)+] $model:expr, $table:ident => $do:expr) => {
+        match $model.section {
+            $crate::section::Section::Keys => {
+                let $table = $($borrow)+ $model.keys;
+                $do
+            }
+            $crate::section::Section::Safety => {
+                let $table = $($borrow)+ $model.safety;
+                $do
+            }
+            $crate::section::Section::Users => {
+                let $table = $($borrow)+ $model.users;
+                $do
+            }
+            $crate::section::Section::Sessions => {
+                let $table = $($borrow)+ $model.sessions;
+                $do
+            }
+            $crate::section::Section::SigningKeys => {
+                let $table = $($borrow)+ $model.signing_keys;
+                $do
+            }
+            $crate::section::Section::Issuers => {
+                let $table = $($borrow)+ $model.issuers;
+                $do
+            }
+            $crate::section::Section::Audit => {
+                let $table = $($borrow)+ $model.audit;
+                $do
+            }
+            $crate::section::Section::Health => {
+                let $table = $($borrow)+ $model.health;
+                $do
+            }
+        }
+    };
+}
+
+pub(crate) use with_table;
+
 impl Model {
     /// The state at the start: the store is being opened.
     pub(crate) fn new(db: String, theme: Theme, plain: bool, read_only: bool, now: Timestamp) -> Model {
@@ -108,9 +172,19 @@ impl Model {
             read_only: read_only.then_some(ASKED_FOR),
             store: StoreState::Opening,
             opening_since: now,
-            screen: Screen::Keys,
+            section: Section::default(),
+            screen: Screen::List,
             details_top: 0,
-            keys: KeyTable::default(),
+            keys: Table::default(),
+            safety: Table::default(),
+            users: Table::default(),
+            sessions: Table::default(),
+            signing_keys: Table::default(),
+            issuers: Table::default(),
+            audit: Table::default(),
+            health: Table::default(),
+            counts: None,
+            uncounted: None,
             dialog: None,
             busy: false,
             toast: None,
@@ -128,6 +202,14 @@ impl Model {
     /// Why nothing may be changed, and what to do.
     pub(crate) fn why_read_only(&self) -> &'static str {
         self.read_only.unwrap_or_default()
+    }
+
+    /// Where keys are looked up when no dialog is open.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        match self.store {
+            StoreState::Open { .. } => vec![Place::In(self.section), Place::List, Place::Everywhere],
+            StoreState::Opening | StoreState::Failed { .. } => vec![Place::Start, Place::Everywhere],
+        }
     }
 
     /// The dialog that holds a secret.

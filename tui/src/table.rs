@@ -1,40 +1,85 @@
-//! The keys on the screen: as many pages of them as were looked at, in the order of the store.
+//! The rows on the screen: as many pages of them as were looked at, in the order of the store.
 //!
-//! They are read from the first key on, or from the last one backwards when somebody goes there: neither
-//! end is far, however many keys there are. Rows are counted from the end that was read from.
+//! They are read from the first row on, or, where the store can, from the last one backwards when somebody
+//! goes there: neither end is far, however many rows there are. Rows are counted from the end that was
+//! read from.
 //!
 //! A page knows where it starts. When the store changes, only the pages in view are read again; those
 //! above are read again when somebody scrolls up to them, those below when somebody scrolls down.
 
+use std::fmt::Debug;
+
 use keystile::bounds::{MAX_PAGE, MAX_SEARCH_LEN};
-use keystile::{Cursor, Key, KeyId, KeyPage, KeyQuery, SortColumn};
 
 use crate::input::Input;
-use crate::message::Effect;
+use crate::message::{Effect, Query};
 
-/// Keys that are read at once when somebody scrolls.
+/// Rows that are read at once when somebody scrolls.
 const PAGE: usize = 200;
 
-/// The table of keys.
+/// Most rows that can be marked at once.
+pub(crate) const MAX_MARKED: usize = 1_000;
+
+/// What a table can list.
+pub(crate) trait Row: Sized {
+    /// What a row is known by, wherever it is.
+    type Id: Clone + PartialEq + Debug;
+    /// Where a page starts.
+    type Cursor: Clone + Debug;
+    /// What else decides which rows are read, and in which order.
+    type Choice: Clone + Debug + Default;
+    /// Whether rows can be read from the last one backwards.
+    const BACKWARDS: bool = false;
+    /// What a filter looks at; `None`: it cannot be filtered.
+    const FILTER: Option<&'static str> = None;
+
+    /// What the row is known by.
+    fn id(&self) -> Self::Id;
+
+    /// Asks for rows.
+    fn query(choice: &Self::Choice, wanted: Wanted<Self::Cursor>) -> Query;
+}
+
+/// Which rows are asked for.
 #[derive(Debug)]
-pub(crate) struct KeyTable {
+pub(crate) struct Wanted<C> {
+    /// The text that they must have somewhere.
+    pub(crate) search: Option<String>,
+    /// Where they start.
+    pub(crate) after: Option<C>,
+    /// How many.
+    pub(crate) limit: usize,
+    /// Whether they are read from the last one backwards.
+    pub(crate) backwards: bool,
+}
+
+/// Rows that were asked for.
+#[derive(Debug)]
+pub(crate) struct Page<R: Row> {
+    /// The rows, in order.
+    pub(crate) rows: Vec<R>,
+    /// Where the next page starts.
+    pub(crate) next: Option<R::Cursor>,
+}
+
+/// A table.
+#[derive(Debug)]
+pub(crate) struct Table<R: Row> {
     /// What was read so far.
-    rows: Vec<Key>,
+    rows: Vec<R>,
     /// Where the pages start: an index of `rows` and the cursor that reads on from there.
-    starts: Vec<(usize, Option<Cursor>)>,
-    next: Option<Cursor>,
+    starts: Vec<(usize, Option<R::Cursor>)>,
+    next: Option<R::Cursor>,
     /// Rows in front of this one are older than the store.
     fresh_from: usize,
     /// Whether anything was read yet.
     pub(crate) loaded: bool,
     selected: usize,
-    selected_id: Option<KeyId>,
+    selected_id: Option<R::Id>,
     /// The first row in view.
     pub(crate) top: usize,
-    /// The column that is sorted by.
-    pub(crate) sort: SortColumn,
-    /// Whether the largest comes first.
-    pub(crate) descending: bool,
+    /// What else decides which rows are read, and in which order.
+    pub(crate) choice: R::Choice,
     /// What was typed as a filter.
     pub(crate) filter: Input,
     /// Whether the filter is being typed.
@@ -43,17 +88,19 @@ pub(crate) struct KeyTable {
     request: u64,
     in_flight: bool,
     dirty: bool,
-    /// Whether row 0 is the last key, as it was read from there.
+    /// Whether row 0 is the last one, as it was read from there.
     from_end: bool,
     /// Another filter or order was asked for, and what is shown is from before.
     stale: bool,
-    /// The key that was selected was not among those that were read again.
+    /// The row that was selected was not among those that were read again.
     lost: bool,
+    /// What is marked, for one change to many.
+    marked: Vec<R::Id>,
 }
 
-impl Default for KeyTable {
-    fn default() -> KeyTable {
-        KeyTable {
+impl<R: Row> Default for Table<R> {
+    fn default() -> Table<R> {
+        Table {
             rows: Vec::new(),
             starts: vec![(0, None)],
             next: None,
@@ -62,8 +109,7 @@ impl Default for KeyTable {
             selected: 0,
             selected_id: None,
             top: 0,
-            sort: SortColumn::CreatedAt,
-            descending: true,
+            choice: R::Choice::default(),
             filter: Input::default(),
             editing: false,
             request: 0,
@@ -72,45 +118,46 @@ impl Default for KeyTable {
             from_end: false,
             stale: false,
             lost: false,
+            marked: Vec::new(),
         }
     }
 }
 
-impl KeyTable {
+impl<R: Row> Table<R> {
     /// What was read so far, in order.
-    pub(crate) fn rows(&self) -> &[Key] {
+    pub(crate) fn rows(&self) -> &[R] {
         &self.rows
     }
 
-    /// The selected key. None while what is shown is not what was asked for, and when the key that was
+    /// The selected row. None while what is shown is not what was asked for, and when the row that was
     /// selected is no longer where it was: nothing may be done to whatever stands in its place.
-    pub(crate) fn selected(&self) -> Option<&Key> {
+    pub(crate) fn selected(&self) -> Option<&R> {
         if self.stale || self.lost { None } else { self.rows.get(self.selected) }
     }
 
-    /// Why no key is selected.
+    /// Why no row is selected.
     pub(crate) fn why_none(&self) -> &'static str {
         if self.stale {
             "the list is being read · wait for it"
         } else if self.lost {
-            "the key that was selected has left its place · select it again"
+            "what was selected has left its place · select it again"
         } else {
-            "no key is selected"
+            "nothing is selected"
         }
     }
 
     /// The rows in view, from the top of the screen down; whether each is the selected one. A row that has
-    /// only taken the place of the selected key is not.
-    pub(crate) fn view(&self, height: usize) -> Vec<(&Key, bool)> {
+    /// only taken the place of the selected one is not.
+    pub(crate) fn view(&self, height: usize) -> Vec<(&R, bool)> {
         let rows = self.rows.iter().enumerate().skip(self.top).take(height);
-        let mut view: Vec<_> = rows.map(|(row, key)| (key, row == self.selected && !self.lost)).collect();
+        let mut view: Vec<_> = rows.map(|(index, row)| (row, index == self.selected && !self.lost)).collect();
         if self.from_end {
             view.reverse();
         }
         view
     }
 
-    /// Where the selected key is, for people: its number and how many there are, as far as that is known.
+    /// Where the selected row is, for people: its number and how many there are, as far as that is known.
     pub(crate) fn position(&self) -> String {
         let count = self.rows.len();
         match (count, self.from_end, self.has_more()) {
@@ -122,7 +169,7 @@ impl KeyTable {
         }
     }
 
-    /// Whether there are keys that were not read yet.
+    /// Whether there are rows that were not read yet.
     pub(crate) fn has_more(&self) -> bool {
         self.next.is_some()
     }
@@ -144,8 +191,20 @@ impl KeyTable {
         self.load(0, PAGE)
     }
 
-    /// Selects this key once it is read.
-    pub(crate) fn follow(&mut self, id: KeyId) {
+    /// Whether nothing was read of what is asked for, or nothing fits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Comes into view: what is shown stays until the answer is there. Whatever was asked for before it
+    /// went out of view is not waited for.
+    pub(crate) fn enter(&mut self, height: usize) -> Option<Effect> {
+        self.in_flight = false;
+        if self.loaded { self.refresh(height) } else { Some(self.read_anew()) }
+    }
+
+    /// Selects this row once it is read.
+    pub(crate) fn follow(&mut self, id: R::Id) {
         self.selected_id = Some(id);
     }
 
@@ -162,7 +221,29 @@ impl KeyTable {
         Some(self.load(start, wanted))
     }
 
-    /// Selects the key so many rows further down the screen.
+    /// What is marked.
+    pub(crate) fn marked(&self) -> &[R::Id] {
+        &self.marked
+    }
+
+    /// Marks a row, or takes its mark away; whether there was room for the mark.
+    pub(crate) fn mark(&mut self, id: &R::Id) -> bool {
+        match self.marked.iter().position(|marked| marked == id) {
+            Some(at) => {
+                self.marked.swap_remove(at);
+            }
+            None if self.marked.len() >= MAX_MARKED => return false,
+            None => self.marked.push(id.clone()),
+        }
+        true
+    }
+
+    /// Takes all marks away.
+    pub(crate) fn unmark(&mut self) {
+        self.marked.clear();
+    }
+
+    /// Selects the row so many rows further down the screen.
     pub(crate) fn step(&mut self, by: isize, height: usize) -> Option<Effect> {
         let by = if self.from_end { by.saturating_neg() } else { by };
         self.select(self.selected.saturating_add_signed(by), height)
@@ -172,12 +253,12 @@ impl KeyTable {
     pub(crate) fn select(&mut self, row: usize, height: usize) -> Option<Effect> {
         self.selected = row.min(self.rows.len().saturating_sub(1));
         self.lost = false;
-        self.selected_id = self.selected().map(|key| key.id);
+        self.selected_id = self.selected().map(R::id);
         self.scroll(height);
         self.read_around(height)
     }
 
-    /// Selects the first key.
+    /// Selects the first row.
     pub(crate) fn select_first(&mut self, height: usize) -> Option<Effect> {
         if self.from_end && self.has_more() {
             return Some(self.restart());
@@ -185,9 +266,9 @@ impl KeyTable {
         self.select(if self.from_end { usize::MAX } else { 0 }, height)
     }
 
-    /// Selects the last key.
+    /// Selects the last row.
     pub(crate) fn select_last(&mut self, height: usize) -> Option<Effect> {
-        if !self.from_end && self.has_more() {
+        if R::BACKWARDS && !self.from_end && self.has_more() {
             (self.rows, self.loaded, self.from_end) = (Vec::new(), false, true);
             return Some(self.read_anew());
         }
@@ -195,7 +276,7 @@ impl KeyTable {
     }
 
     /// Takes the answer to a request; late ones are passed over.
-    pub(crate) fn loaded(&mut self, request: u64, start: usize, page: KeyPage, height: usize) -> Option<Effect> {
+    pub(crate) fn loaded(&mut self, request: u64, start: usize, page: Page<R>, height: usize) -> Option<Effect> {
         if request != self.request {
             return None;
         }
@@ -203,15 +284,15 @@ impl KeyTable {
         self.loaded = true;
         self.stale = false;
         self.rows.truncate(start);
-        self.rows.extend(page.keys);
+        self.rows.extend(page.rows);
         self.next = page.next;
         self.starts.retain(|(index, _)| *index <= start);
         self.fresh_from = self.fresh_from.min(start);
-        // The selection follows its key, wherever it is now.
-        let found = self.selected_id.and_then(|id| self.rows.iter().position(|key| key.id == id));
+        // The selection follows its row, wherever it is now.
+        let found = self.selected_id.as_ref().and_then(|id| self.rows.iter().position(|row| row.id() == *id));
         self.lost = found.is_none() && (self.lost || self.selected_id.is_some());
         self.selected = found.unwrap_or(self.selected).min(self.rows.len().saturating_sub(1));
-        self.selected_id = self.selected().map(|key| key.id);
+        self.selected_id = self.selected().map(R::id);
         self.scroll(height);
         if self.dirty { self.refresh(height) } else { self.read_around(height) }
     }
@@ -234,6 +315,10 @@ impl KeyTable {
         if self.in_flight {
             return None;
         }
+        if self.stale {
+            // An answer that was an error is asked for again.
+            return Some(self.load(0, PAGE));
+        }
         if self.top < self.fresh_from {
             return self.refresh(height);
         }
@@ -255,15 +340,13 @@ impl KeyTable {
         self.request = self.request.wrapping_add(1);
         self.in_flight = true;
         let after = self.starts.iter().find(|(index, _)| *index == start).and_then(|(_, cursor)| cursor.clone());
-        let query = KeyQuery {
+        let wanted = Wanted {
             search: self.search(),
-            sort: self.sort,
-            descending: self.descending != self.from_end,
-            limit: wanted.clamp(PAGE.min(MAX_PAGE), MAX_PAGE),
             after,
-            ..KeyQuery::default()
+            limit: wanted.clamp(PAGE.min(MAX_PAGE), MAX_PAGE),
+            backwards: self.from_end,
         };
-        Effect::Load { request: self.request, start, query: Box::new(query) }
+        Effect::Load { request: self.request, start, query: R::query(&self.choice, wanted) }
     }
 
     /// The filter as the store takes it.

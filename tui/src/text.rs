@@ -136,6 +136,13 @@ pub(crate) fn relative(now: Timestamp, at: Timestamp) -> String {
     if ahead > 0 { format!("in {amount}") } else { format!("{amount} ago") }
 }
 
+/// How long ago: `41d`.
+pub(crate) fn age(now: Timestamp, at: Timestamp) -> String {
+    let seconds = now.seconds_since(at);
+    let unit = UNITS.iter().find(|(size, _)| seconds >= *size);
+    unit.map_or_else(|| "0s".to_owned(), |(size, unit)| format!("{}{unit}", seconds / size))
+}
+
 /// What is left until then, in two units: `23h 10m`.
 pub(crate) fn countdown(now: Timestamp, at: Timestamp) -> String {
     let left = at.seconds_since(now);

@@ -1,14 +1,19 @@
 //! What happens next: a model and a message make a new model and effects. Pure; time comes in messages.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use keystile::{Key, KeyState, SortColumn, Timestamp};
+use keystile::{AuditReport, Key, KeyState, SortColumn, Timestamp};
+use zeroize::Zeroizing;
 
-use crate::action::{self, ActionId, Place};
-use crate::dialog::{Audit, Confirm, Dialog, NewKeyForm, Picker, PickerKind, Revoke, Rotate, SecretDialog, Step};
+use crate::action::{self, ActionId, Place, Subject};
+use crate::dialog::{
+    Audit, Confirm, Dialog, NewKeyForm, Picker, PickerKind, Revoke, Rotate, SecretDialog, Signing, Step, TrialForm,
+};
 use crate::input::Input;
-use crate::message::{Effect, Message};
-use crate::model::{Model, NO_RIGHTS, Screen, StoreState};
+use crate::message::{Change, Effect, Message, Page};
+use crate::model::{Model, NO_RIGHTS, Screen, StoreState, with_table};
 use crate::osc52::CLEAR_AFTER;
+use crate::section::{ConcernCount, Section};
+use crate::table::{self, Row, Table};
 use crate::text;
 use crate::view::layout;
 
@@ -32,7 +37,11 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             model.store = StoreState::Open { formats, max_lifetime };
             model.busy = false;
-            vec![model.keys.restart()]
+            let height = model.table_height();
+            let mut effects: Vec<Effect> =
+                with_table!([&mut] model, table => table.enter(height)).into_iter().collect();
+            effects.extend(model.safety.enter(height));
+            effects
         }
         Message::Made { kek } => {
             model.say(match kek {
@@ -51,6 +60,7 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Changed => {
+            model.uncounted.get_or_insert(model.now);
             let mut effects = refresh(model);
             if let Some(Dialog::Audit(audit)) = &model.dialog {
                 effects.push(audit.read());
@@ -58,12 +68,9 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             effects
         }
         Message::Loaded { request, start, page } => match page {
-            Ok(page) => {
-                let height = model.table_height();
-                model.keys.loaded(request, start, page, height).into_iter().collect()
-            }
+            Ok(page) => loaded(model, request, start, page),
             Err(problem) => {
-                model.keys.failed(request);
+                with_table!([&mut] model, table => table.failed(request));
                 model.fail(problem);
                 Vec::new()
             }
@@ -93,16 +100,49 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             refresh(model)
         }
-        Message::StateChanged { done, result } => {
+        Message::Done(result) => {
             model.busy = false;
-            match *result {
-                Ok(key) => {
+            match result {
+                Ok(done) => {
                     model.dialog = None;
-                    model.say(format!("{done} {} ({})", text::printable(&key.name), text::printable(key.display())));
+                    model.keys.unmark();
+                    model.say(done);
                 }
                 Err(problem) => refused(model, problem),
             }
             refresh(model)
+        }
+        Message::PasswordReset(result) => {
+            model.busy = false;
+            match *result {
+                Ok((user, password)) => {
+                    model.dialog = Some(Dialog::Secret(Box::new(SecretDialog::password(&user, password))));
+                }
+                Err(problem) => refused(model, problem),
+            }
+            refresh(model)
+        }
+        Message::Explained(explained) => {
+            // It was closed before the answer came.
+            if let Some(Dialog::Trial(trial)) = &mut model.dialog {
+                trial.take(explained);
+            }
+            Vec::new()
+        }
+        Message::AuditVerified(result) => {
+            match result {
+                Ok(AuditReport::Intact { entries, head }) => {
+                    let head = head.to_string();
+                    model.say(format!("the trail is intact: {entries} entries, head {}…", &head[..16]));
+                }
+                Ok(AuditReport::Broken { sequence, problem }) => model.fail(format!(
+                    "the trail is broken at entry {sequence}: {problem} · find out who wrote to the store, and compare \
+                     with a backup"
+                )),
+                Ok(_) => {}
+                Err(problem) => model.fail(problem),
+            }
+            Vec::new()
         }
         Message::Audited { id, entries } => {
             match (entries, &mut model.dialog) {
@@ -152,6 +192,7 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
     let page = isize::try_from(height.max(1)).unwrap_or(1);
     let details = model.screen == Screen::Details;
     let selected = model.keys.selected();
+    let marked = model.keys.marked().to_vec();
     match id {
         ActionId::New => {
             if let StoreState::Open { formats, max_lifetime } = &model.store {
@@ -160,9 +201,79 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
             }
         }
         ActionId::Rotate => model.dialog = selected.map(|key| Dialog::Rotate(Box::new(Rotate::new(key)))),
+        ActionId::Revoke if !marked.is_empty() => model.dialog = Some(Dialog::Revoke(Box::new(Revoke::all(marked)))),
         ActionId::Revoke => model.dialog = selected.map(|key| Dialog::Revoke(Box::new(Revoke::new(key)))),
-        ActionId::Suspend => model.dialog = selected.map(|key| Dialog::Confirm(Confirm::new(key, true))),
-        ActionId::Resume => model.dialog = selected.map(|key| Dialog::Confirm(Confirm::new(key, false))),
+        ActionId::Suspend if !marked.is_empty() => ask(model, Some(Confirm::suspend_all(marked))),
+        ActionId::Suspend => ask(model, selected.map(|key| Confirm::suspend(key, model))),
+        ActionId::Resume => ask(model, selected.map(|key| Confirm::resume(key, model))),
+        ActionId::Mark => {
+            if let Some(id) = selected.map(|key| key.id)
+                && !model.keys.mark(&id)
+            {
+                model.refuse(format!("{} keys are marked · change these first", table::MAX_MARKED));
+                return Vec::new();
+            }
+            return step(model, 1);
+        }
+        ActionId::Unmark => model.keys.unmark(),
+        ActionId::OpenConcern => {
+            let concern = model.safety.selected().map(|row| row.concern);
+            narrow(&mut model.keys, Input::default());
+            model.keys.choice.concern = concern;
+            return show_anew(model, Section::Keys);
+        }
+        ActionId::SuspendUser => ask(model, model.users.selected().map(Confirm::suspend_user)),
+        ActionId::ResumeUser => ask(model, model.users.selected().map(Confirm::resume_user)),
+        ActionId::UnlockUser => ask(model, model.users.selected().map(Confirm::unlock_user)),
+        ActionId::ResetPassword => ask(model, model.users.selected().map(Confirm::reset_password)),
+        ActionId::EndSessions => ask(model, model.users.selected().map(Confirm::end_sessions)),
+        ActionId::SessionsOf => {
+            let user = model.users.selected().map(|user| (user.id, user.email.to_string()));
+            narrow(&mut model.sessions, Input::default());
+            model.sessions.choice = user;
+            return show_anew(model, Section::Sessions);
+        }
+        ActionId::AllSessions => {
+            model.sessions.choice = None;
+            return show_anew(model, Section::Sessions);
+        }
+        ActionId::EndSession => {
+            ask(model, model.sessions.selected().map(|session| Confirm::end_session(session, model)));
+        }
+        ActionId::RotateSigningKey => model.dialog = Some(Dialog::Signing(Signing::new())),
+        ActionId::EnableIssuer => ask(model, model.issuers.selected().map(Confirm::enable_issuer)),
+        ActionId::DisableIssuer => ask(model, model.issuers.selected().map(Confirm::disable_issuer)),
+        ActionId::RefreshIssuer => {
+            if let Some(info) = model.issuers.selected() {
+                let change = Change::RefreshIssuer(info.issuer.name.clone());
+                model.busy = true;
+                return vec![Effect::Change(change)];
+            }
+        }
+        ActionId::VerifyAudit => {
+            model.say("walking the trail…");
+            return vec![Effect::VerifyAudit];
+        }
+        ActionId::Subject => {
+            let subject = model.audit.selected().and_then(|entry| action::subject(entry.subject.as_deref()?));
+            match subject {
+                Some(Subject::Key(id)) => {
+                    narrow(&mut model.keys, Input::new(id.to_string()));
+                    model.keys.choice.concern = None;
+                    return show_anew(model, Section::Keys);
+                }
+                Some(Subject::User(id)) => {
+                    narrow(&mut model.users, Input::new(id.to_string()));
+                    return show_anew(model, Section::Users);
+                }
+                None => {}
+            }
+        }
+        ActionId::LookAgain => return vec![model.health.restart()],
+        ActionId::Go(section) => return show(model, section),
+        ActionId::NextSection => return show(model, model.section.step(1)),
+        ActionId::PreviousSection => return show(model, model.section.step(Section::ALL.len() - 1)),
+        ActionId::Try => model.dialog = Some(Dialog::Trial(Box::new(TrialForm::new()))),
         ActionId::Details => (model.screen, model.details_top) = (Screen::Details, 0),
         ActionId::Audit => {
             let audit = selected.map(Audit::new);
@@ -170,10 +281,13 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
             model.dialog = audit.map(Dialog::Audit);
             return effects;
         }
-        ActionId::Filter => (model.screen, model.keys.editing) = (Screen::Keys, true),
+        ActionId::Filter => {
+            model.screen = Screen::List;
+            with_table!([&mut] model, table => table.editing = true);
+        }
         ActionId::Sort => model.dialog = Some(Dialog::Picker(Picker::new(PickerKind::Sort))),
         ActionId::Reverse => {
-            model.keys.descending = !model.keys.descending;
+            model.keys.choice.descending = !model.keys.choice.descending;
             return vec![model.keys.restart()];
         }
         ActionId::Down => return step(model, 1),
@@ -182,13 +296,13 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
         ActionId::PageUp if details => scroll_details(model, -page),
         ActionId::PageDown => return step(model, page),
         ActionId::PageUp => return step(model, -page),
-        ActionId::Top => return model.keys.select_first(height).into_iter().collect(),
-        ActionId::Bottom => return model.keys.select_last(height).into_iter().collect(),
+        ActionId::Top => return with_table!([&mut] model, table => table.select_first(height)).into_iter().collect(),
+        ActionId::Bottom => return with_table!([&mut] model, table => table.select_last(height)).into_iter().collect(),
         ActionId::Back => {
             if details {
-                model.screen = Screen::Keys;
+                model.screen = Screen::List;
             } else {
-                return clear_filter(model);
+                return widen(model);
             }
         }
         ActionId::MakeStore => {
@@ -230,11 +344,12 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
 fn terminal(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => press(model, key),
-        Event::Paste(text) => paste(model, &text),
+        // It may be a credential.
+        Event::Paste(text) => paste(model, &Zeroizing::new(text)),
         Event::Resize(width, height) => {
             model.size = (width, height);
             let height = model.table_height();
-            model.keys.step(0, height).into_iter().collect()
+            with_table!([&mut] model, table => table.step(0, height)).into_iter().collect()
         }
         _ => Vec::new(),
     }
@@ -270,11 +385,10 @@ fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         let took = dialog.key(key, model);
         return dialog_step(model, dialog, took);
     }
-    if model.keys.editing {
+    if with_table!([&] model, table => table.editing) {
         return filter_key(model, key);
     }
-    let here = if matches!(model.store, StoreState::Open { .. }) { Place::Keys } else { Place::Start };
-    match action::find(&[here, Place::Everywhere], key) {
+    match action::find(&model.places(), key) {
         Some(action) => {
             // The next key answers whatever was said.
             model.toast = None;
@@ -323,28 +437,100 @@ fn dialog_step(model: &mut Model, dialog: Dialog, step: Step) -> Vec<Effect> {
 
 fn filter_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match key.code {
-        KeyCode::Esc => clear_filter(model),
+        KeyCode::Esc => {
+            with_table!([&mut] model, table => table.editing = false);
+            widen(model)
+        }
         KeyCode::Enter => {
-            model.keys.editing = false;
+            with_table!([&mut] model, table => table.editing = false);
             Vec::new()
         }
         KeyCode::Down => step(model, 1),
         KeyCode::Up => step(model, -1),
         _ => {
-            let before = model.keys.filter.text().to_owned();
-            model.keys.filter.key(key);
-            if model.keys.filter.text() == before { Vec::new() } else { vec![model.keys.restart()] }
+            let changed = with_table!([&mut] model, table => {
+                let before = table.filter.text().to_owned();
+                table.filter.key(key);
+                table.filter.text() != before
+            });
+            if changed { vec![restart(model)] } else { Vec::new() }
         }
     }
 }
 
-fn clear_filter(model: &mut Model) -> Vec<Effect> {
-    model.keys.editing = false;
-    if model.keys.filter.text().is_empty() {
+/// Takes back what narrows the list: the filter first, then what else was chosen, then the marks.
+fn widen(model: &mut Model) -> Vec<Effect> {
+    if with_table!([&] model, table => !table.filter.text().is_empty()) {
+        with_table!([&mut] model, table => table.filter = Input::default());
+    } else if model.section == Section::Keys && model.keys.choice.concern.is_some() {
+        model.keys.choice.concern = None;
+    } else if model.section == Section::Sessions && model.sessions.choice.is_some() {
+        model.sessions.choice = None;
+    } else {
+        model.keys.unmark();
         return Vec::new();
     }
-    model.keys.filter = Input::default();
-    vec![model.keys.restart()]
+    vec![restart(model)]
+}
+
+/// Sets the filter of a table that is about to be shown; marks of other rows would be out of view.
+fn narrow<R: Row>(table: &mut Table<R>, filter: Input) {
+    (table.filter, table.editing) = (filter, false);
+    table.unmark();
+}
+
+/// Shows a section as it was left.
+fn show(model: &mut Model, section: Section) -> Vec<Effect> {
+    with_table!([&mut] model, table => table.editing = false);
+    (model.section, model.screen, model.details_top) = (section, Screen::List, 0);
+    let height = model.table_height();
+    with_table!([&mut] model, table => table.enter(height)).into_iter().collect()
+}
+
+/// Shows a section that is narrowed in another way than before.
+fn show_anew(model: &mut Model, section: Section) -> Vec<Effect> {
+    (model.section, model.screen, model.details_top) = (section, Screen::List, 0);
+    vec![restart(model)]
+}
+
+fn restart(model: &mut Model) -> Effect {
+    with_table!([&mut] model, table => table.restart())
+}
+
+fn ask(model: &mut Model, confirm: Option<Confirm>) {
+    model.dialog = confirm.map(Box::new).map(Dialog::Confirm);
+}
+
+/// Takes rows to their table, whichever is in view by now.
+fn loaded(model: &mut Model, request: u64, start: usize, page: Page) -> Vec<Effect> {
+    let height = model.table_height();
+    let effect = match page {
+        Page::Keys(page) => {
+            let page = table::Page { rows: page.keys, next: page.next };
+            model.keys.loaded(request, start, page, height)
+        }
+        Page::Counts(counts) => {
+            let effect = model.safety.loaded(request, start, ConcernCount::page(&counts), height);
+            model.counts = Some(counts);
+            effect
+        }
+        Page::Users(page) => {
+            let page = table::Page { rows: page.users, next: page.next };
+            model.users.loaded(request, start, page, height)
+        }
+        Page::Sessions(page) => {
+            let page = table::Page { rows: page.sessions, next: page.next };
+            model.sessions.loaded(request, start, page, height)
+        }
+        Page::SigningKeys(rows) => model.signing_keys.loaded(request, start, table::Page { rows, next: None }, height),
+        Page::Issuers(rows) => model.issuers.loaded(request, start, table::Page { rows, next: None }, height),
+        Page::Audit(page) => {
+            let page = table::Page { rows: page.entries, next: page.next };
+            model.audit.loaded(request, start, page, height)
+        }
+        Page::Health(rows) => model.health.loaded(request, start, table::Page { rows, next: None }, height),
+    };
+    effect.into_iter().collect()
 }
 
 /// Pasted text goes to text fields only: it must not run as commands.
@@ -356,28 +542,33 @@ fn paste(model: &mut Model, pasted: &str) -> Vec<Effect> {
         model.refuse(WORKING);
         return Vec::new();
     }
+    if let Some(Dialog::Trial(trial)) = &mut model.dialog
+        && trial.paste(pasted)
+    {
+        return Vec::new();
+    }
+    let filter = with_table!([&mut] model, table => table.editing.then_some(&mut table.filter));
     let field = match &mut model.dialog {
         Some(dialog) => dialog.text_field(),
-        None if model.keys.editing => Some(&mut model.keys.filter),
-        None => None,
+        None => filter,
     };
     let Some(field) = field else {
         model.refuse("pasted text goes to text fields only · nothing was done");
         return Vec::new();
     };
     field.insert(pasted);
-    if model.dialog.is_none() { vec![model.keys.restart()] } else { Vec::new() }
+    if model.dialog.is_none() { vec![restart(model)] } else { Vec::new() }
 }
 
 fn step(model: &mut Model, by: isize) -> Vec<Effect> {
     let height = model.table_height();
     model.details_top = 0;
-    model.keys.step(by, height).into_iter().collect()
+    with_table!([&mut] model, table => table.step(by, height)).into_iter().collect()
 }
 
 fn scroll_details(model: &mut Model, by: isize) {
     let width = usize::from(model.size.0.saturating_sub(4));
-    let lines = model.keys.selected().map_or(0, |key| crate::view::count_details(key, model.now, width));
+    let lines = with_table!([&] model, table => crate::view::count_details(table, model.now, width));
     let last = lines.saturating_sub(model.table_height());
     model.details_top = model.details_top.saturating_add_signed(by).min(last);
 }
@@ -385,12 +576,13 @@ fn scroll_details(model: &mut Model, by: isize) {
 /// Sorts by a column; the same one again turns the order around. Times and numbers start with the
 /// largest, texts with the smallest.
 fn sort(model: &mut Model, column: SortColumn) {
-    model.keys.descending = if model.keys.sort == column {
-        !model.keys.descending
+    let choice = &mut model.keys.choice;
+    choice.descending = if choice.sort == column {
+        !choice.descending
     } else {
         matches!(column, SortColumn::CreatedAt | SortColumn::UpdatedAt | SortColumn::LastUsedAt | SortColumn::Uses)
     };
-    model.keys.sort = column;
+    choice.sort = column;
 }
 
 fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
@@ -401,6 +593,14 @@ fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
     // A clock that was set back must not keep it there.
     if model.clear_clipboard_at.take_if(|at| now >= *at || at.seconds_since(now) > CLEAR_AFTER).is_some() {
         effects.push(Effect::ClearClipboard);
+    }
+    // Counting looks at every key: at most once a second, and now and then because time goes by.
+    if is_new && now.unix().is_multiple_of(COUNT_EVERY) {
+        model.uncounted.get_or_insert(now);
+    }
+    if model.uncounted.take_if(|since| *since < now).is_some() && matches!(model.store, StoreState::Open { .. }) {
+        let height = model.table_height();
+        effects.extend(model.safety.refresh(height));
     }
     // Uses are written behind, by whoever counts them, and leave no entry in the audit trail.
     if is_new && now.unix().is_multiple_of(USES_EVERY) {
@@ -413,8 +613,12 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
     if !matches!(model.store, StoreState::Open { .. }) {
         return Vec::new();
     }
+    // These look at all of the store, and are asked for when somebody wants to know, or now and then.
+    if matches!(model.section, Section::Safety | Section::Health) {
+        return Vec::new();
+    }
     let height = model.table_height();
-    model.keys.refresh(height).into_iter().collect()
+    with_table!([&mut] model, table => table.refresh(height)).into_iter().collect()
 }
 
 fn rotated_key(model: &mut Model, rotated: keystile::RotatedKey) {
@@ -459,5 +663,7 @@ fn scopes_in_use(keys: &[Key]) -> Vec<String> {
 
 /// Why a key does nothing while a change is under way.
 const WORKING: &str = "working… the key was not taken · press it again when this is done";
+/// How often keys are counted again when nothing has changed, in seconds.
+const COUNT_EVERY: u64 = 60;
 /// How often uses are read again, in seconds.
 const USES_EVERY: u64 = 5;

@@ -1,16 +1,24 @@
 //! Calls the host on a thread of its own, so that the screen never waits for the store.
 
+use std::fmt::Display;
 use std::fs::OpenOptions as FileOptions;
 use std::io::Write as _;
+use std::mem::discriminant;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
 use std::time::Duration;
 
-use keystile::{KekError, KeyEncryptionKey, Keystile, NewStore, OpenError, OpenOptions, Secret, StoreError};
+use keystile::{
+    AuditQuery, ChangeIssuerError, ChangeStateError, ChangeUserStateError, ExternalIssuer, KekError, Key,
+    KeyEncryptionKey, KeyId, Keystile, ListAuditError, NewStore, OpenError, OpenOptions, Secret, StoreError, User,
+};
 use zeroize::Zeroizing;
 
 use crate::dialog::MAX_ENTRIES;
-use crate::message::{Effect, Message};
+use crate::message::{Change, Effect, Message, Page, Query};
+use crate::text::printable;
 
 /// How often the worker asks whether anybody wrote: a change must be seen within 100 ms.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(40);
@@ -35,35 +43,55 @@ pub(crate) enum Kek {
     Text(Zeroizing<String>),
 }
 
-/// Works until nobody asks any more.
+/// Works until nobody asks any more. What takes long has a thread of its own: a list is never kept waiting
+/// by a walk over the whole store, or by an issuer that does not answer.
 pub(crate) fn work(settings: &Settings, effects: &Receiver<Effect>, messages: &Sender<Message>) {
-    let mut worker = Worker { settings, messages, keystile: None, seen: None, troubled: None };
-    worker.run(Effect::Open);
-    loop {
-        match effects.recv_timeout(FOLLOW_INTERVAL) {
-            Ok(effect) => {
-                // Of the lists that were asked for meanwhile, only the last one is of use.
-                let mut waiting: Vec<Effect> = std::iter::once(effect).chain(effects.try_iter()).collect();
-                let last = waiting.iter().rposition(|effect| matches!(effect, Effect::Load { .. }));
-                let mut index = 0;
-                waiting.retain(|effect| {
-                    let keep = !matches!(effect, Effect::Load { .. }) || Some(index) == last;
-                    index += 1;
-                    keep
-                });
-                waiting.into_iter().for_each(|effect| worker.run(effect));
+    thread::scope(|scope| {
+        let (long, orders) = mpsc::channel::<(Arc<Keystile>, Effect)>();
+        let walker = scope.spawn(move || {
+            while let Ok((keystile, effect)) = orders.recv() {
+                // Nobody listens when the program is about to end.
+                let _ = messages.send(call(&keystile, &settings.db, effect));
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        });
+        let mut worker = Worker { settings, messages, long, keystile: None, seen: None, troubled: None };
+        worker.run(Effect::Open);
+        // A panic over there is told here, when the threads are joined.
+        while !walker.is_finished() {
+            match effects.recv_timeout(FOLLOW_INTERVAL) {
+                Ok(effect) => {
+                    let waiting = std::iter::once(effect).chain(effects.try_iter()).collect();
+                    only_the_last_lists(waiting).into_iter().for_each(|effect| worker.run(effect));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            worker.follow();
         }
-        worker.follow();
-    }
+    });
+}
+
+/// Of the lists of one kind that were asked for meanwhile, only the last one is of use.
+fn only_the_last_lists(mut waiting: Vec<Effect>) -> Vec<Effect> {
+    let kind = |effect: &Effect| match effect {
+        Effect::Load { query, .. } => Some(discriminant(query)),
+        _ => None,
+    };
+    let kinds: Vec<_> = waiting.iter().map(kind).collect();
+    let mut index = 0;
+    waiting.retain(|effect| {
+        index += 1;
+        kind(effect).is_none_or(|kind| !kinds[index..].contains(&Some(kind)))
+    });
+    waiting
 }
 
 struct Worker<'a> {
     settings: &'a Settings,
     messages: &'a Sender<Message>,
-    keystile: Option<Keystile>,
+    /// What takes long goes there.
+    long: Sender<(Arc<Keystile>, Effect)>,
+    keystile: Option<Arc<Keystile>>,
     /// The newest audit entry that was seen: every change writes one.
     seen: Option<u64>,
     /// What went wrong last while following, so that it is told once.
@@ -82,7 +110,7 @@ impl Worker<'_> {
             Effect::MakeStore => match make(self.settings) {
                 Ok(kek) => {
                     self.open();
-                    let kek = kek.map(|path| crate::text::printable(&path.to_string_lossy()));
+                    let kek = kek.map(|path| printable(&path.to_string_lossy()));
                     self.send(Message::Made { kek });
                 }
                 Err(problem) => self.send(Message::NotOpened { missing: !self.settings.db.exists(), problem }),
@@ -96,7 +124,12 @@ impl Worker<'_> {
             Effect::Copy(_) | Effect::ClearClipboard => {}
             effect => {
                 let Some(keystile) = &self.keystile else { return };
-                self.send(call(keystile, effect));
+                if effect.is_long() {
+                    // When the other thread has panicked, this one ends too.
+                    let _ = self.long.send((Arc::clone(keystile), effect));
+                } else {
+                    self.send(call(keystile, &self.settings.db, effect));
+                }
             }
         }
     }
@@ -109,7 +142,7 @@ impl Worker<'_> {
                 match described {
                     Ok((formats, settings)) => {
                         self.seen = newest(&keystile).ok();
-                        self.keystile = Some(keystile);
+                        self.keystile = Some(Arc::new(keystile));
                         let max_lifetime = settings.max_lifetime;
                         self.follow();
                         self.send(Message::Opened { formats, max_lifetime, only_readable });
@@ -147,35 +180,121 @@ impl Worker<'_> {
 }
 
 /// The sequence of the newest audit entry.
-fn newest(keystile: &Keystile) -> Result<u64, StoreError> {
-    Ok(keystile.recent_audit(None, 1)?.first().map_or(0, |entry| entry.sequence))
+fn newest(keystile: &Keystile) -> Result<u64, ListAuditError> {
+    let query = AuditQuery { limit: 1, ..AuditQuery::default() };
+    Ok(keystile.recent_audit(&query)?.entries.first().map_or(0, |entry| entry.sequence))
 }
 
 /// One call into the host, and its answer.
-pub(crate) fn call(keystile: &Keystile, effect: Effect) -> Message {
+pub(crate) fn call(keystile: &Keystile, db: &Path, effect: Effect) -> Message {
     let keys = keystile.keys();
-    let changed = |done, result: Result<_, keystile::ChangeStateError>| Message::StateChanged {
-        done,
-        result: Box::new(result.map_err(|error| error.to_string())),
-    };
     match effect {
-        Effect::Load { request, start, query } => {
-            let page = keys.list(&query).map_err(|error| error.to_string());
-            Message::Loaded { request, start, page }
-        }
+        Effect::Load { request, start, query } => Message::Loaded { request, start, page: load(keystile, db, query) },
         Effect::Audit(id) => {
-            let entries = keystile.recent_audit(Some(&id.to_string()), MAX_ENTRIES);
-            Message::Audited { id, entries: entries.map_err(|error| error.to_string()) }
+            let query = AuditQuery { subject: Some(id.to_string()), limit: MAX_ENTRIES, ..AuditQuery::default() };
+            let page = keystile.recent_audit(&query).map_err(|error| error.to_string());
+            Message::Audited { id, entries: page.map(|page| page.entries) }
         }
         Effect::Create(new) => Message::Created(Box::new(keys.create(*new))),
         Effect::Rotate { id, rotation } => Message::Rotated(Box::new(keys.rotate(id, rotation))),
-        Effect::Suspend(id) => changed("suspended", keys.suspend(id)),
-        Effect::Resume(id) => changed("resumed", keys.resume(id)),
-        Effect::Revoke { id, reason, note } => changed("revoked", keys.revoke(id, reason, note.as_deref())),
+        Effect::Change(Change::ResetPassword(user)) => {
+            let reset = keystile.users().generate_password(user);
+            Message::PasswordReset(Box::new(reset.map_err(|error| error.to_string())))
+        }
+        Effect::Change(change) => Message::Done(apply(keystile, change)),
+        Effect::Explain(trial) => {
+            let mut request = keystile.request();
+            request.all_of = trial.scopes;
+            request.environment = trial.environment;
+            request.address = trial.address;
+            let explained = keystile.explain(&trial.credential.0, &request);
+            Message::Explained(Box::new(explained.map_err(|error| error.to_string())))
+        }
+        Effect::VerifyAudit => Message::AuditVerified(keystile.verify_audit(None).map_err(|error| error.to_string())),
         Effect::Open | Effect::MakeStore | Effect::WriteSecret { .. } | Effect::Copy(_) | Effect::ClearClipboard => {
             Message::Changed
         }
     }
+}
+
+fn load(keystile: &Keystile, db: &Path, query: Query) -> Result<Page, String> {
+    fn told(error: impl Display) -> String {
+        error.to_string()
+    }
+    Ok(match query {
+        Query::Keys(query) => Page::Keys(keystile.keys().list(&query).map_err(told)?),
+        Query::Counts => Page::Counts(keystile.keys().counts().map_err(told)?),
+        Query::Users(query) => Page::Users(keystile.users().list(&query).map_err(told)?),
+        Query::Sessions(query) => Page::Sessions(keystile.sessions().list(&query).map_err(told)?),
+        Query::SigningKeys => Page::SigningKeys(keystile.signing_keys().list().map_err(told)?),
+        Query::Issuers => Page::Issuers(keystile.issuers().list().map_err(told)?),
+        Query::Audit(query) => Page::Audit(keystile.recent_audit(&query).map_err(told)?),
+        Query::Health => Page::Health(keystile.doctor(db).map_err(told)?.findings),
+    })
+}
+
+/// Makes a change; what was done, for people.
+fn apply(keystile: &Keystile, change: Change) -> Result<String, String> {
+    fn of_key(done: &str, changed: Result<Key, ChangeStateError>) -> Result<String, String> {
+        let key = changed.map_err(|error| error.to_string())?;
+        Ok(format!("{done} {} ({})", printable(&key.name), printable(key.display())))
+    }
+    fn of_user(done: &str, changed: Result<User, ChangeUserStateError>) -> Result<String, String> {
+        let user = changed.map_err(|error| error.to_string())?;
+        Ok(format!("{done} {}", printable(user.email.as_str())))
+    }
+    fn of_issuer(done: &str, changed: Result<ExternalIssuer, ChangeIssuerError>) -> Result<String, String> {
+        let issuer = changed.map_err(|error| error.to_string())?;
+        Ok(format!("{done} {}", printable(&issuer.name)))
+    }
+    let (keys, users, sessions, issuers) = (keystile.keys(), keystile.users(), keystile.sessions(), keystile.issuers());
+    match change {
+        Change::SuspendKeys(ids) => each("suspended", &ids, of_key, |id| keys.suspend(id)),
+        Change::ResumeKey(id) => of_key("resumed", keys.resume(id)),
+        Change::RevokeKeys { ids, reason, note } => {
+            each("revoked", &ids, of_key, |id| keys.revoke(id, reason, note.as_deref()))
+        }
+        Change::SuspendUser(id) => of_user("suspended", users.suspend(id)),
+        Change::ResumeUser(id) => of_user("resumed", users.resume(id)),
+        Change::UnlockUser(id) => of_user("unlocked", users.unlock(id)),
+        // It answers with a secret, and is made by whoever takes that.
+        Change::ResetPassword(id) => Err(format!("the password of {id} was not reset · try again")),
+        Change::EndSessions(user) => {
+            let ended = sessions.end_all(user).map_err(|error| error.to_string())?;
+            Ok(format!("ended {ended} {}", if ended == 1 { "session" } else { "sessions" }))
+        }
+        Change::EndSession(id) => {
+            sessions.end(id).map(|session| format!("ended {}", session.id)).map_err(|error| error.to_string())
+        }
+        Change::RotateSigningKey(rotation) => {
+            let key = keystile.signing_keys().rotate(rotation).map_err(|error| error.to_string())?;
+            Ok(format!("made the signing key {} ({})", printable(&key.kid), key.algorithm))
+        }
+        Change::EnableIssuer(name) => of_issuer("enabled", issuers.enable(&name)),
+        Change::DisableIssuer(name) => of_issuer("disabled", issuers.disable(&name)),
+        Change::RefreshIssuer(name) => {
+            let refreshed = issuers.refresh(&name).map_err(|error| error.to_string())?;
+            let what = if refreshed.changed { "its keys have changed" } else { "its keys are as before" };
+            Ok(format!("fetched {}: {what}", printable(&name)))
+        }
+    }
+}
+
+/// One change to many keys, each for itself: what is refused does not keep the others from being changed.
+fn each(
+    done: &str,
+    ids: &[KeyId],
+    tell: fn(&str, Result<Key, ChangeStateError>) -> Result<String, String>,
+    change: impl Fn(KeyId) -> Result<Key, ChangeStateError>,
+) -> Result<String, String> {
+    if let [id] = ids {
+        return tell(done, change(*id));
+    }
+    let mut problems = ids.iter().filter_map(|id| change(*id).err().map(|error| (id, error)));
+    let Some((id, first)) = problems.next() else { return Ok(format!("{done} {} keys", ids.len())) };
+    let refused = problems.count() + 1;
+    let changed = ids.len() - refused;
+    Err(format!("{done} {changed} keys, but not {refused}, such as {id}: {first}"))
 }
 
 /// Opens the store; one that this user can only read, for reading. Whether that was so.
@@ -226,7 +345,7 @@ fn make(settings: &Settings) -> Result<Option<PathBuf>, String> {
 
 /// Writes a secret to a new file that only its owner can read.
 fn write_secret(path: &Path, secret: &Secret) -> Result<(), String> {
-    let shown = crate::text::printable(&path.to_string_lossy());
+    let shown = printable(&path.to_string_lossy());
     let mut options = FileOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

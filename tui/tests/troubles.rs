@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use keystile::{Keystile, NewKey, NewStore};
+use keystile::{AuditQuery, Keystile, NewKey, NewStore};
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Signal, kill_process};
 
@@ -121,7 +121,7 @@ fn read_only_refuses_every_action_that_changes_anything() {
     Keystile::create(&db, NewStore::default()).unwrap();
     let keystile = open(&db);
     let created = keystile.keys().create(NewKey { name: "ci".into(), ..NewKey::default() }).unwrap();
-    let newest = |keystile: &Keystile| keystile.recent_audit(None, 1).unwrap().remove(0).sequence;
+    let newest = |keystile: &Keystile| keystile.recent_audit(&AuditQuery::default()).unwrap().entries[0].sequence;
     let before = newest(&keystile);
     let actions = mutating();
     assert!(actions.len() >= 6, "{actions:?}");

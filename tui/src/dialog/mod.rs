@@ -7,6 +7,8 @@ mod picker;
 mod revoke;
 mod rotate;
 mod secret;
+mod signing;
+mod trial;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use keystile::KeyId;
@@ -18,6 +20,8 @@ pub(crate) use picker::{Picker, PickerKind};
 pub(crate) use revoke::Revoke;
 pub(crate) use rotate::Rotate;
 pub(crate) use secret::SecretDialog;
+pub(crate) use signing::Signing;
+pub(crate) use trial::TrialForm;
 
 use crate::action::ActionId;
 use crate::input::Input;
@@ -36,12 +40,16 @@ pub(crate) enum Dialog {
     Errors(usize),
     /// What was done to a key.
     Audit(Audit),
-    /// Suspend or resume a key?
-    Confirm(Confirm),
+    /// A change that can be undone?
+    Confirm(Box<Confirm>),
     /// Revoke a key?
     Revoke(Box<Revoke>),
     /// Rotate a key?
     Rotate(Box<Rotate>),
+    /// A new signing key?
+    Signing(Signing),
+    /// What is the verdict on a credential?
+    Trial(Box<TrialForm>),
     /// What should a new key be?
     NewKey(Box<NewKeyForm>),
     /// A secret, this once.
@@ -84,6 +92,8 @@ impl Dialog {
             }
             Dialog::Audit(audit) => audit.key(key),
             Dialog::Confirm(confirm) => confirm.key(key),
+            Dialog::Signing(signing) => signing.key(key),
+            Dialog::Trial(trial) => trial.key(key),
             Dialog::Revoke(revoke) => revoke.key(key),
             Dialog::Rotate(rotate) => rotate.key(key),
             Dialog::NewKey(form) => form.key(key, model),
@@ -96,7 +106,8 @@ impl Dialog {
     pub(crate) fn text_field(&mut self) -> Option<&mut Input> {
         match self {
             Dialog::Picker(picker) => Some(&mut picker.input),
-            Dialog::Errors(_) | Dialog::Audit(_) | Dialog::Confirm(_) => None,
+            Dialog::Errors(_) | Dialog::Audit(_) | Dialog::Confirm(_) | Dialog::Signing(_) => None,
+            Dialog::Trial(trial) => trial.text_field(),
             Dialog::Revoke(revoke) => revoke.text_field(),
             Dialog::Rotate(rotate) => rotate.text_field(),
             Dialog::NewKey(form) => form.text_field(),
@@ -111,6 +122,8 @@ impl Dialog {
             Dialog::Errors(top) => errors(*top, model, width),
             Dialog::Audit(audit) => audit.sheet(model, width),
             Dialog::Confirm(confirm) => confirm.sheet(model, width),
+            Dialog::Signing(signing) => signing.sheet(model, width),
+            Dialog::Trial(trial) => trial.sheet(model, width),
             Dialog::Revoke(revoke) => revoke.sheet(model, width),
             Dialog::Rotate(rotate) => rotate.sheet(model, width),
             Dialog::NewKey(form) => form.sheet(model, width),
@@ -122,10 +135,11 @@ impl Dialog {
     pub(crate) fn refused(&mut self, problem: String) {
         match self {
             Dialog::Confirm(confirm) => confirm.problem = Some(problem),
+            Dialog::Signing(signing) => signing.problem = Some(problem),
             Dialog::Revoke(revoke) => revoke.problem = Some(problem),
             Dialog::Rotate(rotate) => rotate.problem = Some(problem),
             Dialog::NewKey(form) => form.problem = Some(problem),
-            Dialog::Picker(_) | Dialog::Errors(_) | Dialog::Audit(_) | Dialog::Secret(_) => {}
+            Dialog::Picker(_) | Dialog::Errors(_) | Dialog::Audit(_) | Dialog::Trial(_) | Dialog::Secret(_) => {}
         }
     }
 }

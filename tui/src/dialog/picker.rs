@@ -119,7 +119,7 @@ impl Picker {
                     sheet.row(&text, selected, if reason.is_some() { Role::Faint } else { Role::Text });
                 }
                 Item::Column(column) => {
-                    let arrow = match (*column == model.keys.sort, model.keys.descending) {
+                    let arrow = match (*column == model.keys.choice.sort, model.keys.choice.descending) {
                         (false, _) => "",
                         (true, true) => " ▼",
                         (true, false) => " ▲",

@@ -7,7 +7,7 @@ use keystile::{Key, KeyId, KeyState, RevokeReason, Timestamp};
 use super::{Ring, Step, choose};
 use crate::action::ActionId;
 use crate::input::Input;
-use crate::message::Effect;
+use crate::message::{Change, Effect};
 use crate::model::Model;
 use crate::text;
 use crate::theme::Role;
@@ -16,7 +16,7 @@ use crate::view::sheet::Sheet;
 /// The question before a key is ended for good.
 #[derive(Debug)]
 pub(crate) struct Revoke {
-    id: KeyId,
+    ids: Vec<KeyId>,
     name: String,
     /// What must be typed.
     expected: String,
@@ -42,10 +42,27 @@ enum Field {
 const FIELDS: [Field; 5] = [Field::Reason, Field::Note, Field::Prefix, Field::Revoke, Field::Cancel];
 
 impl Revoke {
+    /// Asks whether to revoke all these keys.
+    pub(crate) fn all(ids: Vec<KeyId>) -> Revoke {
+        let name = format!("{} marked keys", ids.len());
+        Revoke {
+            expected: name.clone(),
+            name,
+            last_used: None,
+            suspended: true,
+            reason: 0,
+            note: Input::default(),
+            typed: Input::default(),
+            focus: Ring(Field::Cancel),
+            problem: None,
+            ids,
+        }
+    }
+
     /// Asks whether to revoke this key.
     pub(crate) fn new(key: &Key) -> Revoke {
         Revoke {
-            id: key.id,
+            ids: vec![key.id],
             name: text::printable(&key.name),
             expected: expected(key),
             last_used: key.last_used_at(),
@@ -79,7 +96,9 @@ impl Revoke {
             (KeyCode::Enter, Field::Note) => self.focus.0 = Field::Prefix,
             (KeyCode::Enter, _) => {}
             (KeyCode::Char('S'), Field::Cancel | Field::Revoke) if !self.suspended => {
-                return Step::RunOn(ActionId::Suspend, self.id);
+                if let [id] = self.ids[..] {
+                    return Step::RunOn(ActionId::Suspend, id);
+                }
             }
             (KeyCode::Char('X'), Field::Revoke) if self.is_typed() && self.note_problem().is_none() => {
                 return Step::Submit(self.effect());
@@ -100,7 +119,8 @@ impl Revoke {
     fn effect(&self) -> Effect {
         let reason = RevokeReason::ALL.get(self.reason).copied().unwrap_or(RevokeReason::Unspecified);
         let note = self.note.text();
-        Effect::Revoke { id: self.id, reason, note: (!note.is_empty()).then(|| note.to_owned()) }
+        let note = (!note.is_empty()).then(|| note.to_owned());
+        Effect::Change(Change::RevokeKeys { ids: self.ids.clone(), reason, note })
     }
 
     pub(super) fn text_field(&mut self) -> Option<&mut Input> {
@@ -114,11 +134,15 @@ impl Revoke {
     pub(super) fn sheet<'a>(&'a self, model: &'a Model, width: usize) -> Sheet<'a> {
         // The title stays in view on the smallest terminal.
         let mut sheet = Sheet::new(&format!("Revoke for good: {}", self.name), model, width);
-        let used = self
-            .last_used
-            .map_or_else(|| "never used".to_owned(), |at| format!("last used {}", text::relative(model.now, at)));
-        sheet.text(Role::Faint, &used);
-        sheet.text(Role::Bad, "This ends the key for good, with all its secrets. It cannot be undone.");
+        if self.ids.len() == 1 {
+            let used = self
+                .last_used
+                .map_or_else(|| "never used".to_owned(), |at| format!("last used {}", text::relative(model.now, at)));
+            sheet.text(Role::Faint, &used);
+            sheet.text(Role::Bad, "This ends the key for good, with all its secrets. It cannot be undone.");
+        } else {
+            sheet.text(Role::Bad, "This ends the keys for good, with all their secrets. It cannot be undone.");
+        }
         if !self.suspended {
             sheet.text(Role::Text, "To switch it off for now, press S on a button: suspend can be undone.");
         }
@@ -128,15 +152,15 @@ impl Revoke {
         sheet.choice("reason", reason, focus == Field::Reason);
         sheet.input("note", &self.note, focus == Field::Note, self.note_problem().as_deref());
         let wrong = (!self.typed.text().is_empty() && !self.expected.starts_with(self.typed.text()))
-            .then(|| format!("not the prefix of this key · type {}", text::printable(&self.expected)));
+            .then(|| format!("not what is asked for · type {}", text::printable(&self.expected)));
         sheet.text(Role::Text, &format!("Type {} to confirm:", text::printable(&self.expected)));
-        sheet.input("prefix", &self.typed, focus == Field::Prefix, wrong.as_deref());
+        sheet.input("confirm", &self.typed, focus == Field::Prefix, wrong.as_deref());
         sheet.problem(self.problem.as_deref());
         sheet.blank();
         sheet.buttons(&[("Revoke", focus == Field::Revoke, self.is_typed()), ("Cancel", focus == Field::Cancel, true)]);
         sheet.hint(match focus {
             Field::Revoke if self.is_typed() => "X revokes · Esc cancels",
-            Field::Revoke => "type the prefix first · Esc cancels",
+            Field::Revoke => "type the confirmation first · Esc cancels",
             Field::Reason => "Left and Right choose · Tab moves · Esc cancels",
             _ => "Tab moves · Esc cancels",
         });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent};
-use keystile::{Key, Secret};
+use keystile::{Key, Secret, User};
 
 use super::Step;
 use crate::input::Input;
@@ -36,11 +36,22 @@ pub(crate) struct SecretDialog {
 impl SecretDialog {
     /// Holds the secret of a key, hidden.
     pub(crate) fn new(title: &'static str, key: &Key, secret: Secret, old: Option<String>) -> SecretDialog {
+        SecretDialog::hide(title, &key.name, key.display(), secret, old)
+    }
+
+    /// Holds the new password of a user, hidden.
+    pub(crate) fn password(user: &User, password: Secret) -> SecretDialog {
+        let old = "The old password is refused, and all sessions of the user have ended.".to_owned();
+        let name = user.name.as_deref().unwrap_or("password");
+        SecretDialog::hide("New password", name, user.email.as_str(), password, Some(old))
+    }
+
+    fn hide(title: &'static str, name: &str, prefix: &str, secret: Secret, old: Option<String>) -> SecretDialog {
         SecretDialog {
             secret: Arc::new(secret),
             title,
-            name: text::printable(&key.name),
-            prefix: text::printable(key.display()),
+            name: text::printable(name),
+            prefix: text::printable(prefix),
             old,
             shown: false,
             taken: false,

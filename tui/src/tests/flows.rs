@@ -1,9 +1,9 @@
 //! What operators do, over a real store.
 
-use keystile::{Code, NewKey, RevokeReason, SortColumn};
+use keystile::{Code, KeyPage, NewKey, RevokeReason, SortColumn};
 
 use super::support::{Harness, NOW, at};
-use crate::message::Message;
+use crate::message::{Message, Page};
 
 fn add(harness: &Harness, count: usize) {
     for number in 0..count {
@@ -213,7 +213,7 @@ fn every_column_sorts_both_ways() {
     for column in SortColumn::ALL {
         harness.press(&format!("o{column}<Enter>"));
         // Some names contain others: the first that fits is sorted by.
-        assert!(harness.model.dialog.is_none() && harness.model.keys.sort.as_str().contains(column.as_str()));
+        assert!(harness.model.dialog.is_none() && harness.model.keys.choice.sort.as_str().contains(column.as_str()));
         assert_eq!(harness.model.keys.rows().len(), 5);
     }
     harness.press("oname<Enter>");
@@ -242,7 +242,7 @@ fn a_late_answer_does_not_undo_a_newer_question() {
     let mut harness = Harness::new();
     add(&harness, 3);
     harness.take(Message::Changed);
-    let late = Message::Loaded { request: 1, start: 0, page: Ok(keystile::KeyPage { keys: Vec::new(), next: None }) };
+    let late = Message::Loaded { request: 1, start: 0, page: Ok(Page::Keys(KeyPage { keys: Vec::new(), next: None })) };
     harness.take(late);
     assert_eq!(harness.model.keys.rows().len(), 3);
 }

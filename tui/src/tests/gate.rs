@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::support::{key, keys, model, press, text};
 use crate::action::{ACTIONS, ActionId};
-use crate::message::{Effect, Message};
+use crate::message::{Change, Effect, Message};
 use crate::model::{Model, StoreState};
 use crate::theme::Theme;
 use crate::update::{dispatch, update};
@@ -36,8 +36,29 @@ fn read_only_mode_refuses_every_mutating_action() {
 fn what_leads_to_a_change_is_marked_so() {
     // Whatever opens a dialog that can submit, and whatever makes a store.
     let marked: Vec<ActionId> = ACTIONS.iter().filter(|action| action.mutating).map(|action| action.id).collect();
-    use ActionId::{MakeStore, New, Resume, Revoke, Rotate, Suspend};
-    assert_eq!(marked, [New, Rotate, Revoke, Suspend, Resume, MakeStore]);
+    use ActionId::{
+        DisableIssuer, EnableIssuer, EndSession, EndSessions, MakeStore, New, RefreshIssuer, ResetPassword, Resume,
+        ResumeUser, Revoke, Rotate, RotateSigningKey, Suspend, SuspendUser, UnlockUser,
+    };
+    let expected = [
+        New,
+        Rotate,
+        Revoke,
+        Suspend,
+        Resume,
+        SuspendUser,
+        ResumeUser,
+        EndSessions,
+        ResetPassword,
+        UnlockUser,
+        EndSession,
+        RotateSigningKey,
+        RefreshIssuer,
+        EnableIssuer,
+        DisableIssuer,
+        MakeStore,
+    ];
+    assert_eq!(marked, expected);
 }
 
 #[test]
@@ -74,7 +95,7 @@ fn suspend_is_offered_instead_and_starts_on_cancel() {
     assert!(text(&model).contains("All its secrets are refused"), "{}", text(&model));
     assert!(press(&mut model, "<Enter>").is_empty() && model.dialog.is_none(), "the focus was on Cancel");
     let effects = press(&mut model, "S<BackTab><Enter>");
-    assert!(matches!(effects.as_slice(), [Effect::Suspend(id)] if *id == keys()[0].id));
+    assert!(matches!(effects.as_slice(), [Effect::Change(Change::SuspendKeys(ids))] if *ids == [keys()[0].id]));
     assert!(press(&mut model, "<Enter><Esc>").is_empty(), "one change at a time");
 }
 
@@ -92,8 +113,7 @@ fn a_key_that_is_not_taken_is_answered() {
         assert!(text(&model).contains("working… the key was not taken"), "{what}: {}", text(&model));
     }
     // That goes away with the reason for it.
-    let result = Box::new(Err("the disk is full · free some space and repeat".to_owned()));
-    update(&mut model, Message::StateChanged { done: "suspended", result });
+    update(&mut model, Message::Done(Err("the disk is full · free some space and repeat".to_owned())));
     assert!(!text(&model).contains("was not taken"), "{}", text(&model));
 }
 

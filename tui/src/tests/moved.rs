@@ -3,7 +3,7 @@
 use keystile::{CreatedKey, KeyPage, RotatedKey, Secret};
 
 use super::support::{FAKE, key, keys, model, press, screen, text};
-use crate::message::{Effect, Message};
+use crate::message::{Change, Effect, Message, Page};
 use crate::model::Model;
 use crate::theme::Theme;
 use crate::update::update;
@@ -15,7 +15,7 @@ const NEED_A_KEY: [&str; 6] = ["R", "X", "S", "U", "a", "<Enter>"];
 fn reload(model: &mut Model, keys: Vec<keystile::Key>) {
     let effects = update(model, Message::Changed);
     let [Effect::Load { request, start, .. }] = effects.as_slice() else { panic!("{effects:?}") };
-    let page = Ok(KeyPage { keys, next: None });
+    let page = Ok(Page::Keys(KeyPage { keys, next: None }));
     update(model, Message::Loaded { request: *request, start: *start, page });
 }
 
@@ -34,7 +34,7 @@ fn what_is_typed_ahead_of_the_list_does_nothing_to_any_key() {
         assert!(refused(&model).contains("the list is being read · wait for it"), "{pressed}: {}", refused(&model));
         // Once the list is there, so is the key.
         let Some(Effect::Load { request, start, .. }) = asked.last() else { panic!("{asked:?}") };
-        let page = Ok(KeyPage { keys: vec![key(7, "ci")], next: None });
+        let page = Ok(Page::Keys(KeyPage { keys: vec![key(7, "ci")], next: None }));
         update(&mut model, Message::Loaded { request: *request, start: *start, page });
         press(&mut model, "S");
         assert!(text(&model).contains("Suspend: ci"), "{}", text(&model));
@@ -74,7 +74,10 @@ fn suspending_instead_of_revoking_is_for_the_key_of_the_dialog_only() {
     press(&mut model, "S");
     assert!(text(&model).contains("Suspend: billing-worker"), "{}", text(&model));
     let effects = press(&mut model, "<BackTab><Enter>");
-    assert!(matches!(effects.as_slice(), [Effect::Suspend(id)] if *id == keys()[0].id), "{effects:?}");
+    assert!(
+        matches!(effects.as_slice(), [Effect::Change(Change::SuspendKeys(ids))] if *ids == [keys()[0].id]),
+        "{effects:?}"
+    );
 
     // The key is gone, or another one is selected for whatever reason: nothing is suspended.
     for gone in [true, false] {

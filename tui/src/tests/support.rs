@@ -11,7 +11,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
-use crate::message::{Effect, Message};
+use crate::message::{Effect, Message, Page};
 use crate::model::Model;
 use crate::theme::Theme;
 use crate::update::update;
@@ -97,8 +97,8 @@ pub(super) fn model(keys: Vec<Key>, size: (u16, u16), theme: Theme, plain: bool)
         created_at: at(NOW),
     }];
     let effects = update(&mut model, Message::Opened { formats, max_lifetime: None, only_readable: false });
-    let [Effect::Load { request, start, .. }] = effects.as_slice() else { panic!("{effects:?}") };
-    let page = Ok(KeyPage { keys, next: None });
+    let [Effect::Load { request, start, .. }, _] = effects.as_slice() else { panic!("{effects:?}") };
+    let page = Ok(Page::Keys(KeyPage { keys, next: None }));
     update(&mut model, Message::Loaded { request: *request, start: *start, page });
     model
 }
@@ -196,7 +196,7 @@ pub(super) struct Harness {
     pub(super) keystile: Keystile,
     /// Secrets that were sent to the clipboard.
     pub(super) copied: Vec<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Harness {
@@ -207,7 +207,7 @@ impl Harness {
         Keystile::options().clock(clock.clone()).create(&path, NewStore::default()).unwrap();
         let keystile = Keystile::options().clock(clock).actor("tui:test").on_demand(true).open(&path).unwrap();
         let model = Model::new("keystile.db".to_owned(), Theme::Default, false, false, at(NOW));
-        let mut harness = Harness { model, keystile, copied: Vec::new(), _folder: folder };
+        let mut harness = Harness { model, keystile, copied: Vec::new(), folder };
         let formats = harness.keystile.formats().unwrap();
         harness.take(Message::Opened { formats, max_lifetime: None, only_readable: false });
         harness
@@ -221,7 +221,10 @@ impl Harness {
                 match effect {
                     Effect::Copy(secret) => self.copied.push(secret.expose_secret().to_owned()),
                     Effect::ClearClipboard => self.copied.clear(),
-                    effect => next.extend(update(&mut self.model, worker::call(&self.keystile, effect))),
+                    effect => {
+                        let answer = worker::call(&self.keystile, &self.folder.path().join("keystile.db"), effect);
+                        next.extend(update(&mut self.model, answer));
+                    }
                 }
             }
             effects = next;

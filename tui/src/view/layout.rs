@@ -12,8 +12,8 @@ const WIDE: (u16, u16) = (100, 30);
 pub(crate) struct Areas {
     /// The line at the top.
     pub(crate) header: Rect,
-    /// The table of keys, with its frame.
-    pub(crate) keys: Rect,
+    /// The table, with its frame.
+    pub(crate) list: Rect,
     /// The details beside the table, with their frame.
     pub(crate) details: Option<Rect>,
     /// The line at the bottom.
@@ -37,14 +37,14 @@ pub(crate) fn areas(area: Rect, plain: bool) -> Option<Areas> {
     let header = Rect { height: 1, ..area };
     let bar = Rect { y: area.y + area.height - 1, height: 1, ..area };
     let main = Rect { y: area.y + 1, height: area.height - 2, ..area };
-    let (keys, details) = if fits(WIDE) {
+    let (list, details) = if fits(WIDE) {
         let left = area.width / 5 * 3;
-        let keys = Rect { width: left, ..main };
-        (keys, Some(Rect { x: main.x + left, width: main.width - left, ..main }))
+        let list = Rect { width: left, ..main };
+        (list, Some(Rect { x: main.x + left, width: main.width - left, ..main }))
     } else {
         (main, None)
     };
-    Some(Areas { header, keys, details, bar, borders: fits(TABLE) && !plain })
+    Some(Areas { header, list, details, bar, borders: fits(TABLE) && !plain })
 }
 
 /// What is inside a frame: without its borders, or without its title line.
@@ -64,7 +64,7 @@ pub(crate) fn inside(frame: Rect, borders: bool) -> Rect {
 /// Rows of the table that are in view: what is inside its frame, but for the names of the columns.
 pub(crate) fn table_height((width, height): (u16, u16), plain: bool) -> usize {
     areas(Rect::new(0, 0, width, height), plain)
-        .map_or(1, |areas| usize::from(inside(areas.keys, areas.borders).height.saturating_sub(1)))
+        .map_or(1, |areas| usize::from(inside(areas.list, areas.borders).height.saturating_sub(1)))
 }
 
 /// Where a dialog of so many lines goes: in the middle, or everywhere when there is little room.
@@ -95,7 +95,7 @@ mod tests {
                 None => prop_assert!(width < 40 || height < 10),
                 Some(areas) => {
                     let parts: Vec<Rect> =
-                        [Some(areas.header), Some(areas.keys), areas.details, Some(areas.bar)].into_iter().flatten().collect();
+                        [Some(areas.header), Some(areas.list), areas.details, Some(areas.bar)].into_iter().flatten().collect();
                     let cells: u32 = parts.iter().map(|part| part.area()).sum();
                     prop_assert_eq!(cells, area.area(), "together they are the screen");
                     for (index, part) in parts.iter().enumerate() {

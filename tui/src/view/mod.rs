@@ -1,16 +1,17 @@
 //! Draws the model. Nothing here changes anything.
 
 mod details;
-mod keys;
 pub(crate) mod layout;
+mod list;
 pub(crate) mod sheet;
 
+use keystile::Concern;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::action::{ACTIONS, ActionId, Place};
-use crate::model::{Model, Screen, StoreState};
+use crate::action::{ACTIONS, ActionId};
+use crate::model::{Model, Screen, StoreState, with_table};
 use crate::plain;
 use crate::text;
 use crate::theme::{Role, Theme};
@@ -64,20 +65,22 @@ fn all(model: &Model, areas: Areas, buffer: &mut Buffer) {
             };
             start(&[text::printable(problem), String::new(), next.to_owned()], model, areas, buffer);
         }
-        (StoreState::Open { .. }, Screen::Keys) => {
-            keys::draw(model, areas, buffer);
+        (StoreState::Open { .. }, Screen::List) => with_table!([&] model, table => {
+            list::draw(table, model, areas, buffer);
             if let Some(place) = areas.details {
-                details::draw(model, place, 0, areas.borders, buffer);
+                details::draw(table, model, place, 0, areas.borders, buffer);
             }
-        }
+        }),
         (StoreState::Open { .. }, Screen::Details) => {
-            let place = areas.details.map_or(areas.keys, |details| areas.keys.union(details));
-            details::draw(model, place, model.details_top, areas.borders, buffer);
+            let place = areas.details.map_or(areas.list, |details| areas.list.union(details));
+            with_table!([&] model, table => {
+                details::draw(table, model, place, model.details_top, areas.borders, buffer);
+            });
         }
     }
     bar(model, areas.bar, buffer);
     if let Some(dialog) = &model.dialog {
-        let room = areas.details.map_or(areas.keys, |details| areas.keys.union(details));
+        let room = areas.details.map_or(areas.list, |details| areas.list.union(details));
         let width = layout::dialog_columns(room, areas.borders);
         dialog.sheet(model, width).draw(room, areas.borders, buffer);
     }
@@ -92,10 +95,24 @@ fn header(model: &Model, place: Rect, buffer: &mut Buffer) {
     };
     put("keystile", Role::Title);
     put("  ", Role::Text);
-    put(&text::cut(&model.db, usize::from(place.width) / 2), Role::Text);
+    put(&text::cut(&model.db, usize::from(place.width) / 3), Role::Text);
     if model.is_read_only() {
         put("  ", Role::Text);
         put("READ-ONLY", Role::Warning);
+    }
+    // What cannot wait comes first, as far as there is room.
+    if let Some(counts) = &model.counts {
+        let warnings = [
+            (Concern::Expiring, "expire < 7d", Role::Bad),
+            (Concern::Idle, "idle > 90d", Role::Warning),
+            (Concern::Old, "secrets > 90d", Role::Warning),
+        ];
+        for (concern, words, role) in warnings.into_iter().filter(|(concern, ..)| counts.of(*concern) > 0) {
+            let warning = format!("   {} {words}", counts.of(concern));
+            if usize::from(x) + text::width(&warning) + 8 <= usize::from(place.right()) {
+                x = buffer.set_stringn(x, place.y, warning, usize::from(place.width), theme.style(role)).0;
+            }
+        }
     }
     let help = "? help ";
     let at = place.right().saturating_sub(7);
@@ -105,7 +122,7 @@ fn header(model: &Model, place: Rect, buffer: &mut Buffer) {
 }
 
 fn start(lines: &[String], model: &Model, areas: Areas, buffer: &mut Buffer) {
-    let place = areas.details.map_or(areas.keys, |details| areas.keys.union(details));
+    let place = areas.details.map_or(areas.list, |details| areas.list.union(details));
     frame(place, "Store", model.theme, areas.borders, buffer);
     let inner = layout::inside(place, areas.borders);
     let width = usize::from(inner.width.saturating_sub(2));
@@ -133,7 +150,7 @@ fn bar(model: &Model, place: Rect, buffer: &mut Buffer) {
     if model.dialog.is_some() {
         return;
     }
-    let here = if matches!(model.store, StoreState::Open { .. }) { Place::Keys } else { Place::Start };
+    let here = model.places();
     // Help and quit are always there; the others as far as there is room for them.
     let last = [ActionId::Help, ActionId::Quit];
     let name = |id: ActionId| {
@@ -142,9 +159,8 @@ fn bar(model: &Model, place: Rect, buffer: &mut Buffer) {
     };
     let kept: usize = last.iter().map(|id| text::width(&name(*id)) + 2).sum();
     let mut text = String::new();
-    let named = ACTIONS.iter().filter(|action| {
-        action.in_bar && (action.place == here || action.place == Place::Everywhere) && !last.contains(&action.id)
-    });
+    let named =
+        ACTIONS.iter().filter(|action| action.in_bar && here.contains(&action.place) && !last.contains(&action.id));
     for action in named.filter(|action| action.check(model).is_ok()) {
         let name = name(action.id);
         if text::width(&text) + text::width(&name) + 2 + kept > room {

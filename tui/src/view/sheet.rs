@@ -99,6 +99,12 @@ impl<'a> Sheet<'a> {
         self.field(label, spans, focused, problem);
     }
 
+    /// A line that is typed and not shown.
+    pub(crate) fn hidden(&mut self, label: &str, shown: &str, focused: bool) {
+        let style = self.theme.style(if focused { Role::Selected } else { Role::Faint });
+        self.field(label, vec![Span::styled(shown.to_owned(), style)], focused, None);
+    }
+
     /// A line of text that is typed, above a list.
     pub(crate) fn head(&mut self, label: &str, input: &Input) {
         let mut spans = vec![Span::styled(format!("{label:<LABEL$}"), self.theme.style(Role::Title))];
