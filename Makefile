@@ -11,7 +11,7 @@ endif
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: demo test check advisories bench crash fuzz fuzz-corpus artifacts install vectors wasm-target
+.PHONY: demo test check advisories bench crash screenshots fuzz fuzz-corpus artifacts install vectors wasm-target
 
 ## The main job, told step by step, in a temporary store.
 demo: wasm-target
@@ -38,14 +38,20 @@ check: wasm-target
 advisories:
 	cargo deny --log-level error check advisories
 
-## Speed, as ratios: keys to native SHA-256, tokens to native `jsonwebtoken`, each in the same run.
+## Speed, as ratios: keys to native SHA-256, tokens to native `jsonwebtoken`, each in the same run; then the
+## terminal UI over 100,000 keys, in milliseconds.
 bench: wasm-target
 	cargo bench --package keystile-tests --bench verify
 	cargo bench --package keystile-tests --bench tokens
+	cargo bench --package keystile-tui --bench keys
 
 ## kill -9 at a random moment, 1,000 times.
 crash: wasm-target
 	KEYSTILE_CRASH_ROUNDS=1000 cargo test --package keystile-tests --test main -- crash::an_acknowledged_change_survives_kill_9 --exact --nocapture
+
+## Records docs/walk.cast and draws docs/*.svg, with the real terminal UI over a store that is thrown away.
+screenshots: wasm-target
+	cargo test --package keystile-tui --test main -- walk::a_walk_for_the_documents --exact --ignored
 
 ## Every parser of the validator, FUZZ_SECONDS each, one after the other; FUZZ_TARGETS=token for one.
 FUZZ_SECONDS ?= 300

@@ -7,6 +7,8 @@
 mod action;
 mod app;
 mod args;
+#[doc(hidden)]
+pub mod bench;
 mod dialog;
 mod input;
 mod message;

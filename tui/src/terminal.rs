@@ -172,8 +172,8 @@ impl<B: Backend> Frames<B> {
     }
 }
 
-/// Puts spaces in place of all characters. Resetting a cell would only mark it as empty, with its character
-/// still in it.
+/// Puts spaces in place of all characters. Resetting a cell marks it as empty, which need not overwrite the
+/// character in it.
 fn overwrite(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         cell.set_symbol(" ");

@@ -7,7 +7,8 @@ use keystile::{Code, Keystile, NewKey, NewStore};
 
 use crate::pty::Pty;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_keystile-tui");
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_keystile-tui");
 
 /// Starts the program on this store.
 pub(crate) fn start(db: &Path, arguments: &[&str], size: (u16, u16)) -> Pty {

@@ -4,4 +4,6 @@
 mod end_to_end;
 mod memory;
 mod pty;
+mod svg;
 mod troubles;
+mod walk;

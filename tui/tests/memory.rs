@@ -49,6 +49,7 @@ fn places(pty: &Pty, text: &str) -> io::Result<Vec<String>> {
 /// Larger than a cell of a frame.
 const STRIDE: usize = 96;
 
+#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn drive(leave: impl Fn(&mut Pty)) {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("keystile.db");

@@ -24,8 +24,11 @@ fn cannot_be_opened(damage: impl Fn(&Path), what: &str, next: &str) {
     pty.wait_for("Press r to try again");
     // Nothing that needs a store does anything, and nothing is made over what is there.
     pty.send("mnX");
-    pty.send("r");
-    pty.wait_for(what);
+    pty.send("r!");
+    // On the screen behind the list of errors, and twice in it.
+    pty.wait_until("another try", |pty| pty.screen().matches(what).count() == 3);
+    pty.send("\x1b");
+    pty.wait_until("the end of the dialog", |pty| !pty.screen().contains("Errors"));
     assert_eq!(fs::read(&db).unwrap(), before, "it was left as it was");
     // As a restored backup comes: another file at the same path.
     fs::rename(&kept, &db).unwrap();

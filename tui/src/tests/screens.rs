@@ -3,7 +3,7 @@
 use clap::ValueEnum as _;
 use ratatui::style::{Color, Modifier};
 
-use super::support::{keys, model, press, screen, text};
+use super::support::{FAKE, keys, model, press, screen, styled, text};
 use crate::message::Message;
 use crate::theme::Theme;
 use crate::update::update;
@@ -79,6 +79,19 @@ fn themes_color_the_state_and_mark_the_selection() {
     }
     let mono = screen(&model(keys(), (120, 40), Theme::Mono, false));
     assert!(mono.content.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
+}
+
+#[test]
+fn styles_of_every_theme() {
+    for theme in Theme::value_variants() {
+        let name = theme.to_possible_value().unwrap();
+        let mut model = model(keys(), (80, 24), *theme, false);
+        insta::assert_snapshot!(format!("styled_keys_{}", name.get_name()), styled(&model));
+        let created = keystile::CreatedKey { key: keys().remove(0), secret: keystile::Secret::from(FAKE.to_owned()) };
+        update(&mut model, Message::Created(Box::new(Ok(created))));
+        press(&mut model, "s");
+        insta::assert_snapshot!(format!("styled_secret_{}", name.get_name()), styled(&model));
+    }
 }
 
 #[test]

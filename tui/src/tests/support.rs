@@ -10,6 +10,7 @@ use keystile::{
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
+use ratatui::style::Color;
 
 use crate::message::{Effect, Message, Page};
 use crate::model::Model;
@@ -186,6 +187,37 @@ pub(super) fn lines(buffer: &Buffer) -> String {
         }
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+    text
+}
+
+/// What the screen shows, with its styles: under each line that has any, from which column to which, and how.
+pub(super) fn styled(model: &Model) -> String {
+    let buffer = screen(model);
+    let plain = lines(&buffer);
+    let mut text = String::new();
+    for (y, line) in (0..buffer.area.height).zip(plain.lines()) {
+        text.push_str(line);
+        text.push('\n');
+        let mut runs: Vec<(u16, u16, String)> = Vec::new();
+        for x in 0..buffer.area.width {
+            let cell = &buffer[(x, y)];
+            let style = match (cell.fg, cell.bg, cell.modifier) {
+                (Color::Reset, Color::Reset, modifier) if modifier.is_empty() => continue,
+                (fg, Color::Reset, modifier) if modifier.is_empty() => format!("{fg:?}"),
+                (Color::Reset, Color::Reset, modifier) => format!("{modifier:?}"),
+                (fg, Color::Reset, modifier) => format!("{fg:?} {modifier:?}"),
+                (fg, bg, modifier) => format!("{fg:?} on {bg:?} {modifier:?}"),
+            };
+            match runs.last_mut() {
+                Some((_, end, last)) if *end + 1 == x && *last == style => *end = x,
+                _ => runs.push((x, x, style)),
+            }
+        }
+        if !runs.is_empty() {
+            let runs: Vec<String> = runs.iter().map(|(from, to, style)| format!("{from}-{to} {style}")).collect();
+            text.push_str(&format!("    ^ {}\n", runs.join(", ")));
+        }
     }
     text
 }

@@ -9,6 +9,7 @@ use keystile::Concern;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 
 use crate::action::{ACTIONS, ActionId};
 use crate::model::{Model, Screen, StoreState, with_table};
@@ -206,6 +207,8 @@ pub(crate) fn frame(place: Rect, title: &str, theme: Theme, borders: bool, buffe
     }
     if room > 2 {
         let title = format!(" {} ", text::cut(title, room - 2));
-        buffer.set_stringn(left + 1, top, title, room, theme.style(Role::Title));
+        // Over the line of the frame, which is faint.
+        let style = theme.style(Role::Title).remove_modifier(Modifier::DIM);
+        buffer.set_stringn(left + 1, top, title, room, style);
     }
 }

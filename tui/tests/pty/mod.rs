@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -27,7 +28,12 @@ struct Seen {
 
 impl Pty {
     /// Starts a program as the leader of a session whose terminal this is.
-    pub(crate) fn start(program: &str, arguments: &[&str], (columns, rows): (u16, u16)) -> Pty {
+    pub(crate) fn start(program: &str, arguments: &[&str], size: (u16, u16)) -> Pty {
+        Pty::start_in(Path::new("."), program, arguments, size)
+    }
+
+    /// The same, in this folder.
+    pub(crate) fn start_in(folder: &Path, program: &str, arguments: &[&str], (columns, rows): (u16, u16)) -> Pty {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -40,6 +46,7 @@ impl Pty {
             .arg("--ctty")
             .arg(program)
             .args(arguments)
+            .current_dir(folder)
             .env_remove("NO_COLOR")
             .env_remove("KEYSTILE_DB")
             .env_remove("KEYSTILE_KEK")
@@ -70,6 +77,11 @@ impl Pty {
     /// What the screen shows.
     pub(crate) fn screen(&self) -> String {
         self.seen.lock().unwrap().parser.screen().contents()
+    }
+
+    /// What the screen shows, with its styles.
+    pub(crate) fn with_screen<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+        look(self.seen.lock().unwrap().parser.screen())
     }
 
     /// What the screen shows that the program draws on, also after it has left it.
