@@ -76,7 +76,7 @@ pub use sessions::{
 };
 pub use user::{Email, EmailError, User, UserPage, UserQuery, UserRef, UserRefError, UserStatus};
 pub use users::{
-    ChangePasswordError, ChangeUserStateError, CreateUserError, ListUsersError, NewUser, PasswordChange,
+    ChangePasswordError, ChangeUserStateError, ChangedUser, CreateUserError, ListUsersError, NewUser, PasswordChange,
     ResetPasswordError, ShowUserError, UpdateUserError, UserChange, UserFieldError, Users,
 };
 

@@ -11,7 +11,10 @@ use super::session::{Session, quoted};
 use super::table::{Cell, Column, Table};
 use super::update::cleared_or;
 use crate::text::rfc3339;
-use crate::{Keystile, NewUser, Password, PasswordError, Timestamp, User, UserChange, UserId, UserQuery, UserStatus};
+use crate::{
+    ChangedUser, Email, KeyId, Keystile, NewUser, Password, PasswordError, Timestamp, User, UserChange, UserId,
+    UserQuery, UserStatus,
+};
 
 /// Runs a command on users.
 pub(super) fn run(command: UsersCommand, session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -30,9 +33,7 @@ pub(super) fn run(command: UsersCommand, session: &mut Session<'_>) -> Result<Ex
             change(&args, session, "unlocked", |keystile, id| Ok(keystile.users().unlock(id)?))
         }
         UsersCommand::ResetPassword(args) => reset_password(&args, session),
-        UsersCommand::Delete(args) => {
-            change(&args, session, "deleted", |keystile, id| Ok(keystile.users().delete(id)?))
-        }
+        UsersCommand::Delete(args) => delete(&args, session),
     }
 }
 
@@ -182,8 +183,16 @@ fn update(args: UserUpdateArgs, session: &mut Session<'_>) -> Result<Exit, Failu
         organization: cleared_or(args.no_org, args.org),
         admin: if args.admin { Some(true) } else { args.no_admin.then_some(false) },
     };
-    let user = keystile.users().update(id, change)?;
-    done(session, "updated", &user)
+    let old = keystile.users().show(id)?.email;
+    let changed = keystile.users().update(id, change)?;
+    done_with_keys(session, "updated", &changed, &old)
+}
+
+fn delete(args: &UserArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+    let keystile = session.open()?;
+    let id = keystile.users().find(&args.user)?.id;
+    let changed = keystile.users().delete(id)?;
+    done_with_keys(session, "deleted", &changed, &changed.user.email)
 }
 
 fn reset_password(args: &ResetPasswordArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
@@ -230,6 +239,31 @@ fn done(session: &mut Session<'_>, what: &str, user: &User) -> Result<Exit, Fail
         session.output.json(&OneUser { user: UserJson::from(user) })?;
     } else {
         session.output.line(describe(what, user))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Says what was done to a user who has this address no longer, and to the keys that acted for it.
+fn done_with_keys(
+    session: &mut Session<'_>,
+    what: &str,
+    changed: &ChangedUser,
+    address: &Email,
+) -> Result<Exit, Failure> {
+    if session.output.is_json() {
+        let keys_suspended = changed.keys_suspended.iter().map(KeyId::to_string).collect();
+        session.output.json(&ChangedJson { user: UserJson::from(&changed.user), keys_suspended })?;
+        return Ok(Exit::Done);
+    }
+    session.output.line(describe(what, &changed.user))?;
+    for key in &changed.keys_suspended {
+        session.output.line(format_args!("suspended {key}, whose owner is {}", printable(address.as_str())))?;
+    }
+    if !changed.keys_suspended.is_empty() {
+        let (update, resume) = (session.command("keys update KEY --owner OWNER"), session.command("keys resume KEY"));
+        session.output.hint(format_args!(
+            "it would log in to whoever has that address next; give it another owner with `{update}`, then `{resume}`"
+        ));
     }
     Ok(Exit::Done)
 }
@@ -311,6 +345,12 @@ impl<'a> From<&'a User> for UserJson<'a> {
 #[derive(Serialize)]
 struct OneUser<'a> {
     user: UserJson<'a>,
+}
+
+#[derive(Serialize)]
+struct ChangedJson<'a> {
+    user: UserJson<'a>,
+    keys_suspended: Vec<String>,
 }
 
 #[derive(Serialize)]

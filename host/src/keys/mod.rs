@@ -22,6 +22,7 @@ pub use import::{DigestEncoding, ImportedKey, MAX_IMPORT};
 pub use report::{EXPIRING_SECONDS, IDLE_SECONDS, KeyReport, MAX_REPORT_KEYS, OLD_SECONDS, ReportSection};
 pub(crate) use rotate::start_grace;
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};
+pub(crate) use state::{suspend_keys_of, suspended};
 pub use update::KeyChange;
 
 use crate::key::Key;

@@ -1,14 +1,17 @@
 //! What becomes of users, sessions and locks when a backup is restored.
 
+use std::collections::BTreeSet;
+
 use keystile_validator::Timestamp;
 use serde_json::json;
 
 use crate::audit;
+use crate::keys::suspended;
 use crate::session::{EndReason, SessionEnd};
 use crate::store::users::{SessionRow, UserRow};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
 use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE};
-use crate::user::User;
+use crate::user::{Email, User};
 
 /// Keeps users, sessions and locks as the current store has them; says how many users that changed.
 pub(super) fn keep(
@@ -18,11 +21,14 @@ pub(super) fn keep(
     actor: &str,
 ) -> Result<u64, StoreError> {
     let mut kept = 0_u64;
+    let mut addresses = BTreeSet::new();
     current.each_user(&mut |current| {
         let id = current.id();
-        let Some((what, row)) = kept_user(restored.user(id)?, current, now) else { return Ok(()) };
+        let old = restored.user(id)?;
+        let Some((what, row)) = kept_user(old.clone(), current, now) else { return Ok(()) };
         kept = kept.saturating_add(1);
         restored.carry_user(&row)?;
+        addresses.extend([old.as_ref(), Some(&row)].into_iter().flatten().filter_map(address).cloned());
         if matches!(&row, UserRow::Live { user, .. } if user.suspended_at == Some(now)) {
             refuse_tokens(restored, now, RevocationKind::Subject, id.to_string())?;
         }
@@ -31,9 +37,39 @@ pub(super) fn keep(
     })?;
     // Whoever has lost the address to another, and is not known to the current store.
     restored.delete_users_without_email(now)?;
+    suspend_keys(restored, current, &addresses, now, actor)?;
     keep_sessions(restored, current, now)?;
     keep_locks(restored, current)?;
     Ok(kept)
+}
+
+/// Suspends the keys that act for whoever has one of these addresses and that the current store does not
+/// know: it has not decided whether they are those of whoever has the address now. Of the keys that it
+/// knows it has, when the address changed hands.
+fn suspend_keys(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    addresses: &BTreeSet<Email>,
+    now: Timestamp,
+    actor: &str,
+) -> Result<(), StoreError> {
+    for address in addresses {
+        for id in restored.active_keys_of(address)? {
+            if let (Some(key), None) = (restored.key(id)?, current.key(id)?) {
+                restored.update_key(&suspended(key, now))?;
+                let detail = json!({ "kept": "suspended, its owner is another in the replaced store" });
+                audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn address(row: &UserRow) -> Option<&Email> {
+    match row {
+        UserRow::Live { user, .. } => Some(&user.email),
+        UserRow::Deleted { .. } => None,
+    }
 }
 
 /// What a user of the current store is in the restored one; `None`: what it is there already.

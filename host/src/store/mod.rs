@@ -22,6 +22,7 @@ pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow
 use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::query::{KeyPage, KeyQuery};
+use crate::user::Email;
 
 /// Counts the changes of a store that a verdict can depend on. It only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +97,9 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
 
     /// The key that has a secret with this digest.
     fn key_by_digest(&self, digest: &Digest) -> Result<Option<Key>, StoreError>;
+
+    /// The active keys whose owner is this address, in whatever letter case it was written.
+    fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError>;
 
     /// A page of keys. `now` decides what is expired.
     fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError>;

@@ -96,7 +96,7 @@ fn users_are_changed_field_by_field() {
     let users = world.keystile.users();
     users.create(NewUser::new(email("taken@example.com"))).unwrap();
     world.clock.advance(1);
-    let change = |change: UserChange| users.update(world.user.id, change);
+    let change = |change: UserChange| users.update(world.user.id, change).map(|changed| changed.user);
     let changed = change(UserChange { name: Some(Some("Ada".to_owned())), admin: Some(true), ..UserChange::default() });
     let changed = changed.unwrap();
     assert_eq!((changed.name.as_deref(), changed.admin, changed.updated_at), (Some("Ada"), true, at(1)));

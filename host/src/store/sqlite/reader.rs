@@ -11,6 +11,7 @@ use super::{tokens, users};
 use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, Settings};
 use crate::store::{Generation, Position, RotationRow, StoreError};
+use crate::user::Email;
 
 /// The setting [`Settings::max_lifetime`]; absent: no limit.
 pub(super) const MAX_LIFETIME: &str = "max_lifetime";
@@ -70,6 +71,12 @@ pub(super) fn key(connection: &Connection, id: KeyId) -> Result<Option<Key>, Sto
 pub(super) fn key_by_digest(connection: &Connection, digest: &Digest) -> Result<Option<Key>, StoreError> {
     let query = format!("SELECT {KEY_COLUMNS} FROM secrets AS s JOIN keys AS k ON k.pk = s.key_pk WHERE s.digest = ?1");
     key_where(connection, &query, digest.as_bytes())
+}
+
+pub(super) fn active_keys_of(connection: &Connection, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
+    // Addresses are ASCII, which is all that `lower` folds, and an owner has no spaces at its ends.
+    let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' ORDER BY pk";
+    all(connection, query, [owner.as_str()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
 }
 
 fn key_where(connection: &Connection, query: &str, bytes: &[u8]) -> Result<Option<Key>, StoreError> {

@@ -11,6 +11,7 @@ use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::query::{KeyPage, KeyQuery};
 use crate::store::{Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction};
+use crate::user::Email;
 
 /// What a transaction may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
 
     fn key_by_digest(&self, digest: &Digest) -> Result<Option<Key>, StoreError> {
         reader::key_by_digest(&self.connection, digest)
+    }
+
+    fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
+        reader::active_keys_of(&self.connection, owner)
     }
 
     fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError> {
