@@ -79,6 +79,7 @@ impl Inner {
             }
             None => self.tell_issuers().is_ok(),
         }
+            self.prepare_bell.ring();
     }
 
     /// This store as an issuer, with the keys whose tokens can be valid now, and the time at which the
