@@ -235,6 +235,7 @@ impl Classified for RevokeTokenError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
             RevokeTokenError::Unknown => (Exit::Conflict, "unknown_token"),
+            RevokeTokenError::ClosedKey => (Exit::CannotSay, "no_kek"),
             RevokeTokenError::NoTokenId => CONFLICT,
             RevokeTokenError::TokenId => FIELD,
             RevokeTokenError::Issuer => UNKNOWN_ISSUER,

@@ -87,6 +87,8 @@ pub enum RevokeTokenError {
     /// It is no token that a known issuer has signed. The caller learns no more.
     Unknown,
     /// It has no id to be revoked by.
+    /// The key that it names is one of this store, and does not open without the key-encryption key.
+    ClosedKey,
     NoTokenId,
     /// This is not the id of a token.
     TokenId,
@@ -112,6 +114,9 @@ impl fmt::Display for RevokeTokenError {
             }
             RevokeTokenError::Issuer => {
                 f.write_str("the store knows no such issuer · give its name, as `keystile issuers list` shows it")
+            RevokeTokenError::ClosedKey => f.write_str(
+                "the key that the token names does not open here · give the key-encryption key, or revoke it by its id with --jti",
+            ),
             }
             RevokeTokenError::Sandbox(error) => error.fmt(f),
             RevokeTokenError::Store(error) => error.fmt(f),

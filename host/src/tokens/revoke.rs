@@ -106,10 +106,12 @@ impl Inner {
         let jwt = UnverifiedJwt::parse(token.as_bytes()).map_err(|_| RevokeTokenError::Unknown)?;
         let claims: Claims = serde_json::from_str(jwt.dangerous_claims()).map_err(|_| RevokeTokenError::Unknown)?;
         self.tell_issuers()?;
-        self.sandbox
-            .check_jws(&claims.iss, token.as_bytes())
-            .map_err(RevokeTokenError::Sandbox)?
-            .map_err(|_| RevokeTokenError::Unknown)?;
+        self.sandbox.check_jws(&claims.iss, token.as_bytes()).map_err(RevokeTokenError::Sandbox)?.map_err(|_| {
+            match self.has_closed_key_of(&jwt) {
+                true => RevokeTokenError::ClosedKey,
+                false => RevokeTokenError::Unknown,
+            }
+        })?;
         let token_id = claims.jti.filter(|id| is_line(id, MAX_CLAIM_LEN)).ok_or(RevokeTokenError::NoTokenId)?;
         // A time may have a fraction (RFC 7519, section 2); one out of range is the last there is.
         let expires_at = Timestamp::from_unix(claims.exp.ceil() as u64).unwrap_or(Timestamp::MAX);

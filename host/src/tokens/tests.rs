@@ -408,6 +408,42 @@ fn without_a_key_encryption_key_all_but_signing_works() {
     assert!(matches!(error, IssueTokenError::Key(SigningKeyError::Kek(KekError::NotGiven))), "{error}");
 }
 
+/// An HMAC key that does not open is one that nobody can look at: `unknown` would be a lie.
+#[test]
+fn without_a_key_encryption_key_nothing_is_said_of_hmac_tokens() {
+    let world = World::new();
+    let keystile = world.open();
+    keystile.change_settings(|settings| settings.tokens.signing_algorithm = SigningAlgorithm::Hs256).unwrap();
+    let hmac = issue(&keystile);
+    let code = |keystile: &Keystile, token: &str| keystile.verify(token, &keystile.request()).code();
+    let open = [world.open(), world.options().open(world.db()).unwrap()];
+    for keystile in &open {
+        assert_eq!(code(keystile, hmac.token.expose_secret()), None);
+    }
+    let without = || Keystile::options().clock(Arc::clone(&world.clock));
+    let closed = [true, false].map(|on_demand| without().on_demand(on_demand).open(world.db()).unwrap());
+    // As `alg`, `kid` and `iss` are, with a signature that is none.
+    let (message, _) = hmac.token.expose_secret().rsplit_once('.').unwrap();
+    let forged = format!("{message}.AAAA");
+    for step in ["the only key", "one of two"] {
+        for keystile in &closed {
+            for token in [hmac.token.expose_secret(), &forged] {
+                assert_eq!(code(keystile, token), Some(crate::Code::Unavailable), "{step}");
+                let error = keystile.tokens().revoke(token).unwrap_err();
+                assert!(matches!(error, RevokeTokenError::ClosedKey), "{error}");
+            }
+        }
+        let rotation = SigningKeyRotation { algorithm: Some(SigningAlgorithm::EdDsa), ..AT_ONCE };
+        keystile.signing_keys().rotate(rotation).unwrap();
+    }
+    let eddsa = issue(&keystile);
+    let nobody = issue(&World::new().open());
+    for keystile in &closed {
+        assert_eq!(code(keystile, eddsa.token.expose_secret()), None, "a public key is no secret");
+        assert_eq!(code(keystile, nobody.token.expose_secret()), Some(crate::Code::UnknownIssuer));
+    }
+}
+
 /// What was made without a key is sealed under the first one that comes, and no other is taken then.
 #[test]
 fn the_first_key_that_seals_is_the_key_of_the_store() {
