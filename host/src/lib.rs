@@ -54,7 +54,7 @@ pub use signing_keys::{
 };
 pub use tokens::{
     InspectTokenError, IssueTokenError, IssuedToken, NewToken, OwnIssuer, RevokeTokenError, RevokedToken,
-    TokenSettings, Tokens, UnverifiedToken, WasToken,
+    RevokedTokens, TokenSettings, Tokens, TokensOf, UnverifiedToken, WasToken,
 };
 // External issuers
 pub use issuers::{

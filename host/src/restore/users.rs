@@ -10,7 +10,7 @@ use crate::keys::suspended;
 use crate::session::{EndReason, SessionEnd};
 use crate::store::users::{SessionRow, UserRow};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
-use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE};
+use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE, latest_issue};
 use crate::user::{Email, User};
 
 /// Keeps users, sessions and locks as the current store has them; says how many users that changed.
@@ -22,6 +22,7 @@ pub(super) fn keep(
 ) -> Result<u64, StoreError> {
     let mut kept = 0_u64;
     let mut addresses = BTreeSet::new();
+    let view = current;
     current.each_user(&mut |current| {
         let id = current.id();
         let old = restored.user(id)?;
@@ -30,7 +31,8 @@ pub(super) fn keep(
         restored.carry_user(&row)?;
         addresses.extend([old.as_ref(), Some(&row)].into_iter().flatten().filter_map(address).cloned());
         if matches!(&row, UserRow::Live { user, .. } if user.suspended_at == Some(now)) {
-            refuse_tokens(restored, now, RevocationKind::Subject, id.to_string())?;
+            let latest = latest_issue(view, &id.to_string(), now)?;
+            refuse_tokens(restored, now, latest, RevocationKind::Subject, id.to_string())?;
         }
         let detail = json!({ "kept": what });
         audit::append(restored, now, actor, "user.carried_over", Some(id.to_string()), &detail)
@@ -113,27 +115,40 @@ fn keep_sessions(
             Some(UserRow::Live { user, .. }) => {
                 if user.suspended_at.is_some() && row.session.end.is_none() {
                     row.session.end = Some(SessionEnd { at: now, reason: EndReason::Suspended });
-                    refuse_tokens(restored, now, RevocationKind::Session, row.session.id.to_string())?;
+                    refuse_tokens(
+                        restored,
+                        now,
+                        row.session.last_used_at,
+                        RevocationKind::Session,
+                        row.session.id.to_string(),
+                    )?;
                 }
                 restored.insert_session(&row)
             }
             // Its refresh tokens are those of no session, which are refused; so are its access tokens.
-            Some(UserRow::Deleted { .. }) | None => {
-                refuse_tokens(restored, now, RevocationKind::Session, row.session.id.to_string())
-            }
+            Some(UserRow::Deleted { .. }) | None => refuse_tokens(
+                restored,
+                now,
+                row.session.last_used_at,
+                RevocationKind::Session,
+                row.session.id.to_string(),
+            ),
         }
     })
 }
 
-/// Refuses the access tokens of a subject, or of a session, for as long as one of them can be valid.
+/// Refuses the access tokens of a subject, or of a session, for as long as one of them can be valid. The
+/// last one was made now, or at `latest` while the clock was ahead.
 fn refuse_tokens(
     restored: &mut dyn WriteTransaction,
     now: Timestamp,
+    latest: Timestamp,
     kind: RevocationKind,
     value: String,
 ) -> Result<(), StoreError> {
-    let issued_before = (kind == RevocationKind::Subject).then(|| now.saturating_add(1));
-    let expires_at = now.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end());
+    let latest = latest.max(now);
+    let issued_before = (kind == RevocationKind::Subject).then(|| latest.saturating_add(1));
+    let expires_at = latest.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end());
     let issuer = THIS_STORE.to_owned();
     restored.put_revocation(&RevocationRow { issuer, kind, value, revoked_at: now, issued_before, expires_at })
 }
@@ -152,10 +167,12 @@ fn keep_locks(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction
 pub(super) fn end_sessions(restored: &mut dyn WriteTransaction, now: Timestamp) -> Result<u64, StoreError> {
     let mut ended = 0_u64;
     for id in restored.open_sessions(None)? {
-        let expired = restored.session(id)?.is_some_and(|row: SessionRow| now >= row.session.expires_at);
+        let row = restored.session(id)?;
+        let expired = row.as_ref().is_some_and(|row: &SessionRow| now >= row.session.expires_at);
         let reason = if expired { EndReason::Expired } else { EndReason::Restored };
         restored.end_session(id, now, reason)?;
-        refuse_tokens(restored, now, RevocationKind::Session, id.to_string())?;
+        let latest = row.map_or(now, |row| row.session.last_used_at);
+        refuse_tokens(restored, now, latest, RevocationKind::Session, id.to_string())?;
         ended = ended.saturating_add(u64::from(!expired));
     }
     Ok(ended)

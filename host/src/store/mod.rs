@@ -118,6 +118,10 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
     /// subject when one is given.
     fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 
+    /// The latest time in the audit entries of a subject, which the newest one need not have: the clock may
+    /// have gone back.
+    fn latest_audit_time(&self, subject: &str) -> Result<Option<Timestamp>, StoreError>;
+
     /// The newest audit entries, newest first, at most `limit`; only those of a subject when one is given.
     fn recent_audit(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 }

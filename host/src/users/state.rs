@@ -10,6 +10,7 @@ use crate::login::attempts;
 use crate::session::EndReason;
 use crate::sessions::end_sessions;
 use crate::store::{StoreError, WriteTransaction};
+use crate::tokens::latest_issue;
 use crate::user::{User, UserStatus};
 
 impl Users<'_> {
@@ -89,8 +90,9 @@ impl Users<'_> {
         reason: EndReason,
     ) -> Result<u64, StoreError> {
         let sessions = end_sessions(self.inner, transaction, now, id, None, reason)?;
-        // Those of this second too.
-        self.inner.revoke_subject_tokens(transaction, now, &id.to_string(), now.saturating_add(1))?;
+        // Those of that second too.
+        let issued_before = latest_issue(&*transaction, &id.to_string(), now)?.saturating_add(1);
+        self.inner.revoke_subject_tokens(transaction, now, &id.to_string(), issued_before)?;
         Ok(sessions)
     }
 }

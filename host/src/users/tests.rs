@@ -134,6 +134,35 @@ fn a_suspended_user_is_out_until_it_is_resumed() {
     assert_eq!(world.audited("user.suspended"), [r#"{"sessions_ended":1}"#]);
 }
 
+/// They are refused when the clock gets there again, whatever was revoked and forgotten meanwhile.
+#[test]
+fn tokens_that_were_made_while_the_clock_was_ahead_fall_with_their_user() {
+    let world = world();
+    let keystile = &world.keystile;
+    let ahead = 4 * 86_400;
+    let other = keystile.users().create(NewUser::new(email("other@example.com"))).unwrap();
+    world.clock.set(at(ahead));
+    let sent = crate::NewToken { user: EMAIL.to_owned(), scopes: Vec::new(), ttl: None };
+    let sent = keystile.tokens().issue(sent).unwrap().token;
+    let [ended, open] = [world.login(), world.login()];
+    world.clock.set(at(0));
+    keystile.sessions().end(ended.session_id).unwrap();
+    world.clock.set(at(2 * 86_400 + 3_600));
+    // What is revoked now makes room of what was revoked long ago.
+    keystile.users().suspend(other.id).unwrap();
+    world.clock.set(at(ahead + 1));
+    let code = |token: &crate::Secret| keystile.verify(token.expose_secret(), &keystile.request()).code();
+    assert_eq!((code(&sent), code(&open.access_token)), (None, None));
+    assert_eq!(code(&ended.access_token), Some(crate::Code::Revoked), "its session has ended");
+    world.clock.set(at(10));
+    keystile.users().suspend(world.user.id).unwrap();
+    keystile.users().resume(world.user.id).unwrap();
+    world.clock.set(at(ahead + 1));
+    assert_eq!((code(&sent), code(&open.access_token)), (Some(crate::Code::Revoked), Some(crate::Code::Revoked)));
+    // Whatever is issued after that is good.
+    assert_eq!(code(&world.login().access_token), None);
+}
+
 #[test]
 fn a_deleted_user_leaves_its_id_and_nothing_else() {
     let world = world();

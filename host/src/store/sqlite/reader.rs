@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use keystile_validator::{Digest, KeyId};
+use keystile_validator::{Digest, KeyId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::checked::Checked as _;
@@ -124,6 +124,13 @@ pub(super) fn audit(
             all(connection, query, params![subject, after, limit], read_audit)
         }
     }
+}
+
+pub(super) fn latest_audit_time(connection: &Connection, subject: &str) -> Result<Option<Timestamp>, StoreError> {
+    let latest = first(connection, "SELECT max(at) FROM audit WHERE subject = ?1", [subject], |row| {
+        Column(0, "audit.at").optional_time(row)
+    })?;
+    Ok(latest.flatten())
 }
 
 pub(super) fn recent_audit(

@@ -137,6 +137,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         reader::audit(&self.connection, subject, after, limit)
     }
 
+    fn latest_audit_time(&self, subject: &str) -> Result<Option<Timestamp>, StoreError> {
+        reader::latest_audit_time(&self.connection, subject)
+    }
+
     fn recent_audit(&self, subject: Option<&str>, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         reader::recent_audit(&self.connection, subject, limit)
     }
