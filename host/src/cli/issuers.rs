@@ -48,7 +48,7 @@ pub(super) fn add(args: AddIssuerArgs, session: &mut Session<'_>) -> Result<Exit
     } else {
         let keys = counted(info.key_set.keys.len() as u64, "key", "keys");
         session.output.line(format_args!("added {} with {keys}", printable(&added.name)))?;
-        if added.audiences.is_empty() && added.token_type.is_none() {
+        if added.takes_any_token() {
             // An ID token for another client looks like this, and so may its access tokens.
             session.output.hint("its tokens for any audience are let in; give --audience or --typ when they have one");
         }

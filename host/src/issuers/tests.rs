@@ -615,3 +615,27 @@ fn the_doctor_looks_at_keys() {
     keystile.issuers().disable("a").unwrap();
     assert_eq!(finding()[0].severity, Severity::Ok, "a disabled issuer needs no keys");
 }
+
+/// As the command that adds it does, once; the doctor tells it as long as it is so.
+#[test]
+fn the_doctor_tells_of_issuers_that_take_any_token() {
+    let place = Place::new();
+    let keystile = place.command();
+    let typed = NewIssuer { token_type: Some(TokenType::AccessToken), audiences: Vec::new(), ..given("typed", &[EC]) };
+    let bound = NewIssuer { token_type: None, audiences: vec!["web".to_owned()], ..given("bound", &[EC]) };
+    let open = NewIssuer { token_type: None, audiences: Vec::new(), ..given("open", &[EC]) };
+    let warnings = || {
+        let health = keystile.doctor(&place.path()).unwrap();
+        let warnings = health.findings.into_iter().filter(|finding| finding.severity == Severity::Warning);
+        warnings.filter(|finding| finding.check == "issuers").map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    for new in [typed, bound] {
+        keystile.issuers().add(new).unwrap();
+    }
+    assert_eq!(warnings(), [""; 0]);
+    keystile.issuers().add(open).unwrap();
+    let [warning] = &warnings()[..] else { panic!("{:?}", warnings()) };
+    assert!(warning.starts_with("ID tokens of open") && warning.contains("--audience or --typ"), "{warning}");
+    keystile.issuers().disable("open").unwrap();
+    assert_eq!(warnings(), [""; 0]);
+}

@@ -16,7 +16,7 @@ use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
 pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
-pub(crate) use sqlite::{Mode, SqliteStore};
+pub(crate) use sqlite::{Mode, SqliteStore, leftovers_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
 use crate::audit::AuditEntry;
