@@ -121,6 +121,7 @@ pub mod bounds {
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod sandbox;
+pub mod text;
 
 mod audit;
 mod clock;
@@ -147,7 +148,6 @@ mod settings;
 mod signing_keys;
 mod store;
 mod systems;
-mod text;
 mod tokens;
 mod usage;
 mod user;

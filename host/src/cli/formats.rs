@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::args::FormatsAddArgs;
 use super::failure::{Exit, Failure};
 use super::json::FormatJson;
-use super::people::{joined, printable};
+use super::people::joined;
 use super::session::Session;
 use super::table::{Column, Table};
+use crate::text::printable;
 use crate::{Environment, KeyFormat};
 
 /// Lists the formats.

@@ -6,10 +6,10 @@ use super::args::{AddIssuerArgs, IssuerArgs, RefreshIssuerArgs};
 use super::failure::{Exit, Failure};
 use super::key_files::read_keys;
 use super::output::{BAD, GOOD, TITLE, WARNING};
-use super::people::{NONE, counted, exact, joined, printable, relative};
+use super::people::{NONE, counted, joined};
 use super::session::{Session, quoted};
 use super::table::{Cell, Column, Table};
-use crate::text::rfc3339;
+use crate::text::{exact, printable, relative, rfc3339};
 use crate::{
     AddIssuerError, ClaimMapping, ExternalIssuer, IssuerInfo, IssuerKeys, JwksUrl, KeySetKey, KeySource, NewIssuer,
     ScopeClaim, Timestamp, TokenType,
@@ -142,7 +142,7 @@ pub(super) fn show(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit,
         ("fetched", keys.fetched_at.map_or_else(|| "never".to_owned(), |at| exact(now, at))),
     ];
     if issuer.is_fetched() {
-        fields.push(("fresh for", super::duration::format_duration(keys.max_age.into())));
+        fields.push(("fresh for", crate::text::format_duration(keys.max_age.into())));
     }
     if let Some(problem) = keys.problem {
         let failures = counted(keys.failures.into(), "time", "times");

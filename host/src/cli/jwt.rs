@@ -15,12 +15,12 @@ use super::json::VerdictJson;
 use super::key_files::read_keys;
 use super::lines::Lines;
 use super::output::{GOOD, HINT, Output};
-use super::people::printable;
 use super::session::Session;
 use super::verify::{Presented, Source, exit_of, tell, unreadable};
 use crate::bounds::MAX_CREDENTIAL_LEN;
 use crate::issuers::is_hmac;
 use crate::sandbox::{IssuerDocument, Sandbox, SandboxOptions};
+use crate::text::printable;
 use crate::verify::NO_FORMATS;
 use crate::{Clock as _, Code, Request, SystemClock, Timestamp, Verdict};
 

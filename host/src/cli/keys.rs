@@ -3,15 +3,14 @@
 use serde::Serialize;
 
 use super::args::{CreateArgs, IdArgs, ListArgs, RevokeArgs};
-use super::duration::format_duration;
 use super::failure::{Exit, Failure};
 use super::json::{KeyJson, OneKey, origin};
 use super::output::TITLE;
-use super::people::{NONE, counted, exact, joined, printable, relative, relative_or, state_style};
+use super::people::{NONE, counted, joined, relative_or, state_style};
 use super::session::{Session, quoted};
 use super::table::{Cell, Column, Table};
 use super::values::When;
-use crate::text::rfc3339;
+use crate::text::{exact, format_duration, printable, relative, rfc3339};
 use crate::{Cursor, Key, KeyId, KeyQuery, NewKey, Secret, SortColumn, Timestamp};
 
 /// Makes a key and prints its secret.

@@ -7,7 +7,6 @@
 mod args;
 mod audit;
 mod demo;
-mod duration;
 mod failure;
 mod formats;
 mod import;

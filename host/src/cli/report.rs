@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::failure::{Exit, Failure};
 use super::json::KeyJson;
 use super::output::TITLE;
-use super::people::{NONE, relative, relative_or, state_style};
+use super::people::{NONE, relative_or, state_style};
 use super::session::Session;
 use super::table::{Cell, Column, Table};
+use crate::text::relative;
 use crate::{Key, KeyReport, ReportSection, Timestamp};
 
 /// Shows the report.

@@ -3,12 +3,11 @@
 use serde::Serialize;
 
 use super::args::RotateArgs;
-use super::duration::format_duration;
 use super::failure::{Exit, Failure};
 use super::json::KeyJson;
 use super::keys::show_secret;
-use super::people::{exact, printable};
 use super::session::Session;
+use crate::text::{exact, format_duration, printable};
 use crate::{Grace, Rotation, Secret};
 
 /// Gives a key a new secret and prints it.

@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::args::{SessionEndArgs, SessionListArgs, SessionsCommand};
 use super::failure::{Exit, Failure};
 use super::output::{BAD, GOOD, WARNING};
-use super::people::{NONE, counted, joined, relative};
+use super::people::{NONE, counted, joined};
 use super::session::{Session as Context, quoted};
 use super::table::{Cell, Column, Table};
-use crate::text::rfc3339;
+use crate::text::{relative, rfc3339};
 use crate::{Session, SessionId, SessionQuery, SessionStatus, Timestamp};
 
 /// Runs a command on sessions.

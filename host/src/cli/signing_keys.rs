@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::args::RotateSigningKeyArgs;
 use super::failure::{Exit, Failure};
 use super::output::{GOOD, PLAIN, WAITING, WARNING};
-use super::people::{exact, relative, relative_or};
+use super::people::relative_or;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
-use crate::text::rfc3339;
+use crate::text::{exact, relative, rfc3339};
 use crate::{SigningKey, SigningKeyRotation, SigningKeyState};
 
 /// Lists the signing keys.

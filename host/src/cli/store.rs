@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use super::args::{BackupArgs, InitArgs, RestoreArgs, SetSettingsArgs};
-use super::duration::format_duration;
 use super::failure::{Exit, Failure, PAIR};
 use super::formats::looks_like;
 use super::output::{BAD, GOOD, WARNING};
-use super::people::{counted, printable};
+use super::people::counted;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
+use crate::text::{format_duration, printable};
 use crate::{
     Finding, KeyFormat, KeyFormatError, Keystile, NewStore, OwnIssuer, RestoreError, SYSTEMS, Settings, Severity,
     StoreError,

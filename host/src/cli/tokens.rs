@@ -11,10 +11,9 @@ use super::args::{InspectArgs, IssueArgs, RevokeTokenArgs};
 use super::failure::{Exit, Failure, PAIR};
 use super::lines::Lines;
 use super::output::{TITLE, WARNING};
-use super::people::{exact, printable};
 use super::session::Session;
 use crate::bounds::MAX_INSPECTED_LEN;
-use crate::text::rfc3339;
+use crate::text::{exact, printable, rfc3339};
 use crate::{Clock as _, InspectTokenError, NewToken, SystemClock, Timestamp, UnverifiedToken, WasToken};
 
 /// Makes a token and prints it.

@@ -6,11 +6,11 @@ use super::args::{ResetPasswordArgs, UserArgs, UserCreateArgs, UserListArgs, Use
 use super::failure::{Exit, Failure};
 use super::lines::Lines;
 use super::output::{GOOD, TITLE, WARNING};
-use super::people::{NONE, exact, printable, relative_or};
+use super::people::{NONE, relative_or};
 use super::session::{Session, quoted};
 use super::table::{Cell, Column, Table};
 use super::update::cleared_or;
-use crate::text::rfc3339;
+use crate::text::{exact, printable, rfc3339};
 use crate::{
     ChangedUser, Email, KeyId, Keystile, NewUser, Password, PasswordError, Timestamp, User, UserChange, UserId,
     UserQuery, UserStatus,

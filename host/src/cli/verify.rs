@@ -11,9 +11,10 @@ use super::failure::{Exit, Failure, PAIR};
 use super::json::VerdictJson;
 use super::lines::Lines;
 use super::output::{BAD, GOOD, Output};
-use super::people::{joined, printable};
+use super::people::joined;
 use super::session::Session;
 use crate::bounds::MAX_CREDENTIAL_LEN;
+use crate::text::printable;
 use crate::{Code, Keystile, Principal, Request, Verdict};
 
 /// Judges one credential, or one after the other.

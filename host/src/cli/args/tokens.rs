@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::duration::parse_duration;
 use crate::cli::values::named;
+use crate::text::parse_duration;
 use crate::{Scope, SigningAlgorithm};
 
 /// `keystile tokens …`
