@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::own_issuer::{OwnIssuer, OwnKeyMaterial};
-use crate::issuers::IssuerDocuments;
+use crate::issuers::FollowedIssuers;
 use crate::keystile::Inner;
 use crate::sandbox::IssuerDocument;
 use crate::store::{Position, ReadTransaction, StoreError};
@@ -30,7 +30,7 @@ struct Told {
     own: Option<IssuerDocument>,
     /// The keys of the store that did not open.
     closed: ClosedKeys,
-    external: IssuerDocuments,
+    external: FollowedIssuers,
 }
 
 /// Keys of the store that tokens verify with and that do not open here, because the key-encryption key is
