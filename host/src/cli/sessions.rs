@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::args::{SessionEndArgs, SessionListArgs, SessionsCommand};
+use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
 use super::output::{BAD, GOOD, WARNING};
 use super::people::{NONE, counted, joined};
-use super::session::{Session as Context, quoted};
 use super::table::{Cell, Column, Table};
 use crate::text::{relative, rfc3339};
 use crate::{Session, SessionId, SessionQuery, SessionStatus, Timestamp};
