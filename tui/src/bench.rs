@@ -1,6 +1,6 @@
 //! The program without its threads and its terminal, for the benchmark.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use keystile::{Clock as _, Keystile, OpenError, SystemClock};
@@ -19,6 +19,7 @@ pub struct Session {
     model: Model,
     frames: Frames<TestBackend>,
     keystile: Keystile,
+    store: PathBuf,
     waiting: Vec<Effect>,
 }
 
@@ -34,7 +35,8 @@ impl Session {
         model.size = (columns, rows);
         let Ok(terminal) = Terminal::new(TestBackend::new(columns, rows));
         let formats = keystile.formats().map_err(OpenError::Store)?;
-        let mut session = Session { model, frames: Frames::new(terminal), keystile, waiting: Vec::new() };
+        let frames = Frames::new(terminal);
+        let mut session = Session { model, frames, keystile, store: store.to_owned(), waiting: Vec::new() };
         session.take(Message::Opened { formats, max_lifetime: None, only_readable: false });
         session.answer();
         Ok(session)
@@ -51,7 +53,7 @@ impl Session {
         while !self.waiting.is_empty() {
             asked = true;
             for effect in std::mem::take(&mut self.waiting) {
-                let answer = worker::call(&self.keystile, effect);
+                let answer = worker::call(&self.keystile, &self.store, effect);
                 self.take(answer);
             }
         }
