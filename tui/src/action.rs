@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use keystile::{KeyId, KeyState, KeyStatus, SessionStatus, UserId};
 
+use crate::keymap;
 use crate::model::{Model, Screen, StoreState, with_table};
 use crate::section::Section;
 use crate::table::{Row, Table};
@@ -125,6 +126,7 @@ impl std::fmt::Display for Binding {
             KeyCode::BackTab => f.write_str("Shift-Tab"),
             KeyCode::Home => f.write_str("Home"),
             KeyCode::End => f.write_str("End"),
+            KeyCode::F(number) => write!(f, "F{number}"),
             code => write!(f, "{code:?}"),
         }
     }
@@ -136,7 +138,7 @@ pub(crate) struct Action {
     pub(crate) id: ActionId,
     /// Its name for people; those of the command line where there is one.
     pub(crate) name: &'static str,
-    /// The keys that do it; the first one is shown.
+    /// The keys that do it, unless a file gives it others.
     pub(crate) keys: &'static [Binding],
     /// What it does, in a line.
     pub(crate) description: &'static str,
@@ -151,6 +153,16 @@ pub(crate) struct Action {
 }
 
 impl Action {
+    /// The keys that do it in this run; the first one is shown.
+    pub(crate) fn bindings(&self) -> &'static [Binding] {
+        keymap::bindings(self.id).unwrap_or(self.keys)
+    }
+
+    /// The key that is shown for it.
+    pub(crate) fn key(&self) -> String {
+        self.bindings().first().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// Whether it can be done now; if not, why: read-only mode comes first.
     pub(crate) fn check(&self, model: &Model) -> Result<(), String> {
         if self.mutating && model.is_read_only() {
@@ -160,7 +172,7 @@ impl Action {
         if let Place::In(section) = self.place
             && section != model.section
         {
-            let digit = ActionId::Go(section).action().keys.first().map(ToString::to_string).unwrap_or_default();
+            let digit = ActionId::Go(section).action().key();
             return Err(format!("this is done in {} · press {digit} first", section.title()));
         }
         (self.available)(model)
@@ -178,7 +190,7 @@ impl ActionId {
 /// The action of this key at one of these places.
 pub(crate) fn find(places: &[Place], key: KeyEvent) -> Option<&'static Action> {
     let here = ACTIONS.iter().filter(|action| places.contains(&action.place));
-    here.into_iter().find(|action| action.keys.iter().any(|binding| binding.is(key)))
+    here.into_iter().find(|action| action.bindings().iter().any(|binding| binding.is(key)))
 }
 
 const fn on(code: KeyCode) -> Binding {
@@ -941,7 +953,9 @@ fn has_secret(model: &Model) -> Result<(), String> {
 fn can_close_secret(model: &Model) -> Result<(), String> {
     match model.secret() {
         None => Err("no new secret is waiting".to_owned()),
-        Some(secret) if secret.waits_to_be_seen() => Err("not so fast · look at it, then press y again".to_owned()),
+        Some(secret) if secret.waits_to_be_seen() => {
+            Err(format!("not so fast · look at it, then press {} again", ActionId::StoredSecret.action().key()))
+        }
         Some(secret) if secret.was_taken() => Ok(()),
         Some(_) => Err("show it, copy it or write it first".to_owned()),
     }
@@ -989,6 +1003,19 @@ const DIALOGS: &str = "
 | `Ctrl-U`, `Ctrl-W` | in a text: delete to its start, delete a word |
 
 Pasted text goes to text fields only.
+
+## Other keys
+`keystile-tui --keymap FILE` reads other keys from a file, and without it from `keystile/keymap.toml` in \
+`$XDG_CONFIG_HOME` (or else in `~/.config`) when it is there. Each line names an action of the tables above, with \
+hyphens for spaces, and all of its keys, by the names that the tables give them, or `F1` to `F12`:
+```toml
+page-down = [\"PageDown\", \"Ctrl-D\"]
+revoke = \"F9\"
+```
+A line that makes no sense, a key that two actions would have at one place, and a key that is pressed by mistake too \
+easily for what it does (a capital of the tables must be a capital, a key with `Ctrl`, or `F1` to `F12`) are told at \
+the start, each with its line, and the program does not start. `Ctrl-C` always leaves it. Keys in dialogs stay as \
+they are.
 ";
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::args::Args;
 use crate::dialog::SecretDialog;
+use crate::keymap;
 use crate::message::{Effect, Message};
 use crate::model::Model;
 use crate::terminal::Screen;
@@ -29,6 +30,11 @@ use crate::worker::{self, Kek, Settings};
 /// Runs the terminal UI until its operator leaves it.
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    if let Err(problems) = keymap::install(args.keymap.as_deref()) {
+        let told: String = problems.iter().map(|problem| format!("keystile-tui: {problem}\n")).collect();
+        let _ = io::Write::write_all(&mut io::stderr(), told.as_bytes());
+        return ExitCode::from(2);
+    }
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let theme = if no_colour { Theme::Mono } else { args.theme.unwrap_or_default() };
     let db = text::printable(&args.db.to_string_lossy());

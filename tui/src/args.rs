@@ -39,6 +39,11 @@ pub(crate) struct Args {
     /// The colours; NO_COLOR chooses mono
     #[arg(long, value_enum)]
     pub(crate) theme: Option<Theme>,
+
+    /// Other keys, as docs/keys.md describes [default: keystile/keymap.toml in the user's configuration, if
+    /// there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keymap: Option<PathBuf>,
 }
 
 #[cfg(test)]

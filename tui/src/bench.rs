@@ -19,7 +19,7 @@ pub struct Session {
     model: Model,
     frames: Frames<TestBackend>,
     keystile: Keystile,
-    db: PathBuf,
+    store: PathBuf,
     waiting: Vec<Effect>,
 }
 
@@ -35,8 +35,8 @@ impl Session {
         model.size = (columns, rows);
         let Ok(terminal) = Terminal::new(TestBackend::new(columns, rows));
         let formats = keystile.formats().map_err(OpenError::Store)?;
-        let mut session =
-            Session { model, frames: Frames::new(terminal), keystile, db: store.to_owned(), waiting: Vec::new() };
+        let frames = Frames::new(terminal);
+        let mut session = Session { model, frames, keystile, store: store.to_owned(), waiting: Vec::new() };
         session.take(Message::Opened { formats, max_lifetime: None, only_readable: false });
         session.answer();
         Ok(session)
@@ -53,7 +53,7 @@ impl Session {
         while !self.waiting.is_empty() {
             asked = true;
             for effect in std::mem::take(&mut self.waiting) {
-                let answer = worker::call(&self.keystile, &self.db, effect);
+                let answer = worker::call(&self.keystile, &self.store, effect);
                 self.take(answer);
             }
         }

@@ -11,6 +11,7 @@ mod args;
 pub mod bench;
 mod dialog;
 mod input;
+mod keymap;
 mod message;
 mod model;
 mod osc52;

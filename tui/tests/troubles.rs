@@ -107,14 +107,32 @@ fn a_locked_store() {
     waiting.assert_restored();
 }
 
-/// The actions that change a store, with their keys, from the document that is written from their table.
-fn mutating() -> Vec<(String, String)> {
+/// An action that changes a store.
+struct Mutating {
+    /// The key that leads to its section; none where it is in no section.
+    section: Option<String>,
+    key: String,
+    name: String,
+}
+
+/// All of them, from the document that is written from their table: its first parts are the sections, in order.
+fn mutating() -> Vec<Mutating> {
     let document = include_str!("../../docs/keys.md");
-    let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-    let rows = document.lines().map(cells);
-    let changes = rows.filter(|cells| cells.len() == 6 && cells[4] == "yes");
-    let first = |keys: &str| keys.split(',').next().unwrap_or_default().trim_matches('`').to_owned();
-    changes.map(|cells| (first(&cells[1]), cells[2].clone())).collect()
+    let mut found = Vec::new();
+    let (mut part, mut is_section) = (0, true);
+    for line in document.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            is_section &= title != "Every section" && title != "Before a store is open";
+            part += 1;
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if cells.len() == 6 && cells[4] == "yes" {
+            let key = cells[1].split(',').next().unwrap_or_default().trim_matches('`');
+            let section = is_section.then(|| part.to_string());
+            found.push(Mutating { section, key: key.to_owned(), name: cells[2].to_owned() });
+        }
+    }
+    found
 }
 
 #[test]
@@ -127,11 +145,11 @@ fn read_only_refuses_every_action_that_changes_anything() {
     let newest = |keystile: &Keystile| keystile.recent_audit(&AuditQuery::default()).unwrap().entries[0].sequence;
     let before = newest(&keystile);
     let actions = mutating();
-    assert!(actions.len() >= 6, "{actions:?}");
+    assert!(actions.len() >= 6);
     let mut pty = start(&db, &["--read-only"], (120, 40));
     pty.wait_for("READ-ONLY");
     pty.wait_for("● active");
-    for (key, name) in &actions {
+    for Mutating { section, key, name } in &actions {
         // By its name, wherever it has its key: it is listed with the reason, and does not run.
         pty.send(":");
         pty.wait_for("Command");
@@ -146,8 +164,9 @@ fn read_only_refuses_every_action_that_changes_anything() {
         pty.wait_for("Command");
         pty.send("\x1b");
         pty.wait_until("an end of the list", |pty| !pty.screen().contains("Command"));
-        // By its key, where it has one: that says why, and opens nothing.
-        if key.chars().count() == 1 && key != "m" {
+        // By its key, where that does it: it says why, and opens nothing.
+        if let Some(section) = section {
+            pty.send(section);
             pty.send(key);
             pty.wait_for("read-only, as asked for · start without --read-only");
             pty.send("k");
@@ -198,4 +217,38 @@ fn a_signal_takes_the_secret_with_it() {
     for shown in [pty.screen(), pty.alternate_screen()] {
         assert!(!shown.contains(&secret[12..20]), "{shown}");
     }
+}
+
+#[test]
+fn other_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, keymap) = (folder.path().join("keystile.db"), folder.path().join("keymap.toml"));
+    fs::write(&keymap, "make-store = \"F2\"\nnew = \"Ctrl-N\"\nhelp = \"h\"\n").unwrap();
+    let mut pty = start(&db, &["--keymap", keymap.to_str().unwrap()], (80, 24));
+    pty.wait_for("Press F2 to make a store here");
+    pty.send("\x1bOQ");
+    pty.wait_for("There are no keys yet");
+    pty.wait_for("h help");
+    pty.send("n\x0e");
+    pty.wait_for("New key");
+    pty.send("\x1b");
+    pty.wait_until("the end of the dialog", |pty| !pty.screen().contains("New key"));
+    pty.send("q");
+    assert!(pty.wait().success());
+
+    // What makes no sense is told before anything else happens, line by line.
+    fs::write(&keymap, "help = \"h\"\ndance = \"d\"\nrevoke = \"x\"\ndown = \"q\"\n").unwrap();
+    let mut pty = start(&db, &["--keymap", keymap.to_str().unwrap()], (200, 24));
+    assert_eq!(pty.wait().code(), Some(2));
+    for told in [
+        "keymap.toml, line 2: there is no action `dance` · ",
+        "keymap.toml, line 3: `revoke` must not be on x, ",
+        "keymap.toml, line 4: q is the key of `quit` at the same place · ",
+    ] {
+        pty.wait_for(told);
+    }
+    assert!(!pty.raw().windows(8).any(|bytes| bytes == b"\x1b[?1049h"), "the terminal was not taken");
+    let mut pty = start(&db, &["--keymap", "/no/such/file"], (80, 24));
+    assert_eq!(pty.wait().code(), Some(2));
+    pty.wait_for("cannot be read");
 }

@@ -111,7 +111,7 @@ impl Picker {
             match item {
                 Item::Action(action) => {
                     let reason = action.check(model).err();
-                    let key = action.keys.first().map(ToString::to_string).unwrap_or_default();
+                    let key = action.key();
                     let text = match &reason {
                         Some(reason) => format!("{key:<9}{:<17}{reason}", action.name),
                         None => format!("{key:<9}{:<17}{}", action.name, action.description),
@@ -137,7 +137,7 @@ impl Picker {
 }
 
 fn is_in_help(action: &Action, typed: &str) -> bool {
-    let key = action.keys.iter().any(|key| key.to_string().to_lowercase() == typed);
+    let key = action.bindings().iter().any(|key| key.to_string().to_lowercase() == typed);
     key || action.name.to_lowercase().contains(typed) || action.description.to_lowercase().contains(typed)
 }
 

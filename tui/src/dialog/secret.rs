@@ -7,6 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use keystile::{Key, Secret, User};
 
 use super::Step;
+use crate::action::ActionId;
 use crate::input::Input;
 use crate::message::Effect;
 use crate::model::Model;
@@ -143,14 +144,17 @@ impl SecretDialog {
             sheet.text(Role::Faint, "•••••••••••••••• (hidden)");
         }
         sheet.blank();
+        let keys = [ActionId::ShowSecret, ActionId::CopySecret, ActionId::WriteSecret, ActionId::StoredSecret]
+            .map(|id| id.action().key());
         if let Some(path) = &self.path {
             sheet.input("file", path, true, None);
             sheet.hint("Enter writes a new file · Esc back");
         } else {
+            let [show, copy, write, stored] = &keys;
             sheet.hint(if self.seen {
-                "s show · c copy · w write · y stored it"
+                format!("{show} show · {copy} copy · {write} write · {stored} stored it")
             } else {
-                "s show · c copy · w write to a file"
+                format!("{show} show · {copy} copy · {write} write to a file")
             });
         }
         if let Some((role, note)) = &self.note {
@@ -160,7 +164,7 @@ impl SecretDialog {
                 sheet.look_at_the_last();
             }
         } else if self.taken && self.path.is_none() {
-            sheet.text(Role::Text, "Press y once you have stored it; it is wiped then.");
+            sheet.text(Role::Text, &format!("Press {} once you have stored it; it is wiped then.", keys[3]));
         }
         sheet
     }

@@ -60,9 +60,11 @@ fn all(model: &Model, areas: Areas, buffer: &mut Buffer) {
             start(&lines, model, areas, buffer);
         }
         (StoreState::Failed { missing, problem }, _) => {
+            let [make, retry, quit] =
+                [ActionId::MakeStore, ActionId::Retry, ActionId::Quit].map(|id| id.action().key());
             let next = match (*missing, model.is_read_only()) {
-                (true, false) => "Press m to make a store here, r to try again, q to quit.",
-                _ => "Press r to try again, q to quit.",
+                (true, false) => format!("Press {make} to make a store here, {retry} to try again, {quit} to quit."),
+                _ => format!("Press {retry} to try again, {quit} to quit."),
             };
             start(&[text::printable(problem), String::new(), next.to_owned()], model, areas, buffer);
         }
@@ -159,7 +161,7 @@ fn bar(model: &Model, place: Rect, buffer: &mut Buffer) {
     let last = [ActionId::Help, ActionId::Quit];
     let name = |id: ActionId| {
         let action = id.action();
-        format!("{} {}", action.keys[0], action.name)
+        format!("{} {}", action.key(), action.name)
     };
     let kept: usize = last.iter().map(|id| text::width(&name(*id)) + 2).sum();
     let mut text = String::new();

@@ -1,5 +1,7 @@
 //! What a dialog shows, line by line, and how it is drawn.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -17,7 +19,7 @@ pub(crate) struct Sheet<'a> {
     /// Stays in view however long the rest is.
     head: Option<Line<'a>>,
     lines: Vec<Line<'a>>,
-    hint: &'static str,
+    hint: Cow<'static, str>,
     /// The line that must be in view.
     focus: usize,
     theme: Theme,
@@ -31,12 +33,20 @@ impl<'a> Sheet<'a> {
     /// A sheet without lines.
     pub(crate) fn new(title: &str, model: &Model, width: usize) -> Sheet<'a> {
         let title = if model.busy { format!("working… {title}") } else { title.to_owned() };
-        Sheet { title, head: None, lines: Vec::new(), hint: "", focus: 0, theme: model.theme, width: width.max(1) }
+        Sheet {
+            title,
+            head: None,
+            lines: Vec::new(),
+            hint: Cow::Borrowed(""),
+            focus: 0,
+            theme: model.theme,
+            width: width.max(1),
+        }
     }
 
     /// What the keys do here.
-    pub(crate) fn hint(&mut self, hint: &'static str) {
-        self.hint = hint;
+    pub(crate) fn hint(&mut self, hint: impl Into<Cow<'static, str>>) {
+        self.hint = hint.into();
     }
 
     /// An empty line.
@@ -216,7 +226,7 @@ impl<'a> Sheet<'a> {
         }
         // The last line is for the keys.
         inner.height -= 1;
-        buffer.set_stringn(inner.x, bottom - 1, self.hint, usize::from(inner.width), self.theme.style(Role::Faint));
+        buffer.set_stringn(inner.x, bottom - 1, &self.hint, usize::from(inner.width), self.theme.style(Role::Faint));
         if let Some(line) = &self.head
             && inner.height > 0
         {

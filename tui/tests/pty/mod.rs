@@ -52,6 +52,8 @@ impl Pty {
             .env_remove("KEYSTILE_KEK")
             .env_remove("KEYSTILE_KEK_FILE")
             .env("TERM", "xterm-256color")
+            // No keymap of whoever runs the tests.
+            .env("XDG_CONFIG_HOME", folder.join("no-configuration"))
             .env("USER", "ada")
             .env_remove("SUDO_USER")
             .stdin(end())
