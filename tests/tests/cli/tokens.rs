@@ -140,6 +140,19 @@ fn revoke() {
 }
 
 #[test]
+fn settings_that_refuse_tokens() {
+    let place = place_with_user();
+    golden_token(
+        "settings_that_refuse_tokens_of_before_say_so",
+        &[
+            &place.run(&["settings", "set", "--audience", "https://api.example.com"]),
+            &place.run(&["settings", "set", "--issuer", "https://id.example.com"]),
+            &place.run(&["settings", "set", "--audience", "https://api.example.com"]),
+        ],
+    );
+}
+
+#[test]
 fn signing_keys() {
     let place = place_with_user();
     golden_token(
