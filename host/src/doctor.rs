@@ -70,7 +70,12 @@ impl Keystile {
     pub fn doctor(&self, path: &Path) -> Result<Health, StoreError> {
         let mut health = Health { findings: Vec::new() };
         let facts = self.inner.store().inspect()?;
-        health.add(Severity::Ok, "engine", format!("{}, schema {}", facts.engine, facts.schema));
+        let generation = self.inner.store().read()?.position()?.generation.0;
+        health.add(
+            Severity::Ok,
+            "engine",
+            format!("{}, schema {}, generation {generation}", facts.engine, facts.schema),
+        );
         let size = format!("{} keys, {} secrets, {} bytes on disk", facts.keys, facts.secrets, facts.bytes);
         health.add(Severity::Ok, "size", size);
         match facts.integrity.first() {
@@ -165,6 +170,9 @@ fn check_sandbox(keystile: &Keystile, health: &mut Health) {
             let digest = keystile_validator::Digest::from_bytes(EMBEDDED.sha256).to_hex();
             let message = format!("the validator answers, {} bytes of wasm, SHA-256 {digest}", EMBEDDED.size);
             health.add(Severity::Ok, "sandbox", message);
+            let counters = keystile.inner.sandbox().counters();
+            let limits = keystile.inner.sandbox().limits();
+            health.add(Severity::Ok, "limits", format!("{limits}; {} failures since the start", counters.failures()));
         }
         _ => {
             let counters = keystile.inner.sandbox().counters();

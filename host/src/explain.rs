@@ -48,16 +48,16 @@ names! {
     }
 }
 
-/// What came of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// As it must be.
-    Passed,
-    /// The verdict is a deny because of this.
-    Failed,
-    /// It was not looked at any more, or nobody could look.
-    NotReached,
+names! {
+    /// What came of a check.
+    Outcome {
+        /// As it must be.
+        Passed = "passed",
+        /// The verdict is a deny because of this.
+        Failed = "failed",
+        /// It was not looked at any more.
+        NotReached = "not_reached",
+    }
 }
 
 /// A verdict, step by step.
@@ -65,7 +65,7 @@ pub enum Outcome {
 pub struct Explanation {
     /// The verdict, as the sandbox gave it.
     pub verdict: Verdict,
-    /// The checks in the order in which they are made.
+    /// The checks in the order in which they are made; none when nobody could look (`unavailable`).
     pub steps: Vec<(Check, Outcome)>,
     /// The key that the credential proves, whatever its state.
     pub key: Option<Key>,
@@ -121,11 +121,11 @@ impl Keystile {
     ///
     /// # Errors
     /// [`StoreError`] when the store refuses.
-    pub fn explain(&self, credential: &str, request: &Request) -> Result<Explanation, StoreError> {
+    pub fn explain(&self, credential: impl AsRef<[u8]>, request: &Request) -> Result<Explanation, StoreError> {
+        let credential = credential.as_ref();
         let verdict = self.preview(credential, request);
-        let key = self.inner.store().read()?.key_by_digest(&Digest::of(credential.as_bytes()))?;
-        let is_token =
-            key.is_none() && looks_like_jws(credential.as_bytes()) && verdict.code() != Some(Code::UnknownKey);
+        let key = self.inner.store().read()?.key_by_digest(&Digest::of(credential))?;
+        let is_token = key.is_none() && looks_like_jws(credential) && verdict.code() != Some(Code::UnknownKey);
         let failed = match verdict.code() {
             // Anything may have been checked before the sandbox or the store failed, or nothing.
             Some(Code::Unavailable | Code::StaleBundle) => return Ok(Explanation { verdict, steps: Vec::new(), key }),
@@ -150,8 +150,8 @@ impl Keystile {
         Ok(Explanation { verdict, steps, key })
     }
 
-    fn has_wrong_checksum(&self, credential: &str) -> Result<bool, StoreError> {
-        let mut read = self.formats()?.into_iter().map(|named| named.format.read(credential.as_bytes()));
+    fn has_wrong_checksum(&self, credential: &[u8]) -> Result<bool, StoreError> {
+        let mut read = self.formats()?.into_iter().map(|named| named.format.read(credential));
         let mut wrong = false;
         Ok(read.all(|read| {
             wrong |= read == FormatMatch::WrongChecksum;
@@ -164,8 +164,8 @@ fn check_of(checks: &[(Check, &[Code])], code: Code) -> Option<Check> {
     checks.iter().find(|(_, codes)| codes.contains(&code)).map(|(check, _)| *check)
 }
 
-fn names_issuer(token: &str) -> bool {
-    let claims = UnverifiedToken::read(token).ok();
+fn names_issuer(token: &[u8]) -> bool {
+    let claims = std::str::from_utf8(token).ok().and_then(|token| UnverifiedToken::read(token).ok());
     let claims = claims.and_then(|token| serde_json::from_str::<serde_json::Value>(&token.claims).ok());
     claims.is_some_and(|claims| claims.get("iss").is_some_and(serde_json::Value::is_string))
 }

@@ -105,7 +105,7 @@ pub mod bounds {
     };
     pub use crate::keys::{
         DEFAULT_GRACE, EXPIRING_SECONDS, IDLE_SECONDS, MAX_GRACE, MAX_IMPORT, MAX_REPORT_KEYS, MAX_VALID_SECRETS,
-        OLD_SECONDS, UNMISSED_SECONDS,
+        OLD_SECONDS, UNMISSED_SECONDS, USAGE_DAYS,
     };
     pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
     pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};

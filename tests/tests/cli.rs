@@ -134,7 +134,7 @@ fn transcript(ran: &[&Ran]) -> String {
 }
 
 /// What differs from run to run.
-const FILTERS: [(&str, &str); 17] = [
+const FILTERS: [(&str, &str); 18] = [
     (r"urn:uuid:[0-9a-f-]{36}", "urn:uuid:[id of the store]"),
     (r"\b(usr|ses)_[0-9a-f]*[1-9a-f][0-9a-f]*\b", "${1}_[32 hexadecimal digits]"),
     (r"\b[2-9a-z]{5}(?:-[2-9a-z]{5}){4}\b", "[25 letters and digits]"),
@@ -151,6 +151,7 @@ const FILTERS: [(&str, &str); 17] = [
     (r#"[^ "]*/\.tmp[A-Za-z0-9]+/"#, "[folder]/"),
     (r"\.keystile\.db\.[0-9a-f]{16}\.tmp", "[a temporary name]"),
     (r"SQLite [0-9.]+|\d+ bytes on disk|\d+ bytes of wasm", "[what this build has]"),
+    (r"\d+ instances", "[as many as there are threads] instances"),
     (r#"took \d+ µs|"(?:median_)?microseconds":[0-9.e-]+"#, "[a time]"),
 ];
 

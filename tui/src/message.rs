@@ -74,6 +74,13 @@ pub(crate) enum Message {
     },
     /// The screen has shown long enough that the secret was taken.
     SecretSeen,
+    /// How often a key was used on each of the last days, oldest first.
+    Used {
+        /// The key.
+        id: KeyId,
+        /// The uses of each day.
+        usage: Result<Vec<u64>, String>,
+    },
     /// The secret was written to a file, or not.
     SecretWritten(Result<PathBuf, String>),
     /// Something that nobody asked for went wrong.
@@ -100,6 +107,8 @@ pub(crate) enum Effect {
     },
     /// Read what was done to a key.
     Audit(KeyId),
+    /// Read how often a key was used.
+    Usage(KeyId),
     /// Make a key.
     Create(Box<NewKey>),
     /// Give a key a new secret.
@@ -255,6 +264,7 @@ impl Effect {
             Effect::Open
             | Effect::Load { .. }
             | Effect::Audit(_)
+            | Effect::Usage(_)
             | Effect::Explain(_)
             | Effect::VerifyAudit
             | Effect::WriteSecret { .. }

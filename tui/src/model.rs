@@ -1,6 +1,8 @@
 //! Everything the screen shows, and nothing else: the view draws it, `update` changes it.
 
-use keystile::{AuditEntry, Finding, IssuerInfo, Key, KeyCounts, NamedFormat, Session, SigningKey, Timestamp, User};
+use keystile::{
+    AuditEntry, Finding, IssuerInfo, Key, KeyCounts, KeyId, NamedFormat, Session, SigningKey, Timestamp, User,
+};
 
 use crate::action::Place;
 use crate::dialog::{Dialog, SecretDialog};
@@ -34,6 +36,8 @@ pub(crate) struct Model {
     pub(crate) screen: Screen,
     /// The first line of the details in view.
     pub(crate) details_top: usize,
+    /// The key whose uses were asked for last, and the uses of each day once they are there.
+    pub(crate) usage: Option<(KeyId, Vec<u64>)>,
     /// The keys.
     pub(crate) keys: Table<Key>,
     /// Why they want attention.
@@ -175,6 +179,7 @@ impl Model {
             section: Section::default(),
             screen: Screen::List,
             details_top: 0,
+            usage: None,
             keys: Table::default(),
             safety: Table::default(),
             users: Table::default(),

@@ -2,6 +2,7 @@
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use keystile::{AuditReport, Key, KeyState, SortColumn, Timestamp};
+use ratatui::layout::Rect;
 use zeroize::Zeroizing;
 
 use crate::action::{self, ActionId, Place, Subject};
@@ -20,7 +21,9 @@ use crate::view::layout;
 /// Takes a message.
 pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let was_busy = model.busy;
-    let effects = take(model, message);
+    let counted = matches!(message, Message::Loaded { page: Ok(Page::Keys(_)), .. });
+    let mut effects = take(model, message);
+    effects.extend(ask_for_usage(model, counted));
     if was_busy && !model.busy {
         model.toast.take_if(|toast| toast.text == WORKING);
     }
@@ -148,6 +151,15 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             match (entries, &mut model.dialog) {
                 (Ok(entries), Some(Dialog::Audit(audit))) => audit.take(id, entries),
                 // It was closed before the answer came.
+                (Ok(_), _) => {}
+                (Err(problem), _) => model.fail(problem),
+            }
+            Vec::new()
+        }
+        Message::Used { id, usage } => {
+            match (usage, &mut model.usage) {
+                (Ok(days), Some((known, uses))) if *known == id => *uses = days,
+                // Another key is in the details by now.
                 (Ok(_), _) => {}
                 (Err(problem), _) => model.fail(problem),
             }
@@ -501,6 +513,20 @@ fn ask(model: &mut Model, confirm: Option<Confirm>) {
     model.dialog = confirm.map(Box::new).map(Dialog::Confirm);
 }
 
+/// Asks how often the key in the details was used, when that is another key than before, or was counted anew.
+fn ask_for_usage(model: &mut Model, counted: bool) -> Option<Effect> {
+    let (columns, rows) = model.size;
+    let areas = layout::areas(Rect::new(0, 0, columns, rows), model.plain)?;
+    let shown = model.section == Section::Keys && (areas.details.is_some() || model.screen == Screen::Details);
+    let id = model.keys.selected().filter(|_| shown)?.id;
+    match &mut model.usage {
+        Some((known, _)) if *known == id && !counted => return None,
+        Some((known, _)) if *known == id => {}
+        usage => *usage = Some((id, Vec::new())),
+    }
+    Some(Effect::Usage(id))
+}
+
 /// Takes rows to their table, whichever is in view by now.
 fn loaded(model: &mut Model, request: u64, start: usize, page: Page) -> Vec<Effect> {
     let height = model.table_height();
@@ -568,7 +594,7 @@ fn step(model: &mut Model, by: isize) -> Vec<Effect> {
 
 fn scroll_details(model: &mut Model, by: isize) {
     let width = usize::from(model.size.0.saturating_sub(4));
-    let lines = with_table!([&] model, table => crate::view::count_details(table, model.now, width));
+    let lines = with_table!([&] model, table => crate::view::count_details(table, model, width));
     let last = lines.saturating_sub(model.table_height());
     model.details_top = model.details_top.saturating_add_signed(by).min(last);
 }

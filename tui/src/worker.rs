@@ -195,6 +195,7 @@ pub(crate) fn call(keystile: &Keystile, db: &Path, effect: Effect) -> Message {
             let page = keystile.recent_audit(&query).map_err(|error| error.to_string());
             Message::Audited { id, entries: page.map(|page| page.entries) }
         }
+        Effect::Usage(id) => Message::Used { id, usage: keys.usage(id).map_err(|error| error.to_string()) },
         Effect::Create(new) => Message::Created(Box::new(keys.create(*new))),
         Effect::Rotate { id, rotation } => Message::Rotated(Box::new(keys.rotate(id, rotation))),
         Effect::Change(Change::ResetPassword(user)) => {

@@ -52,6 +52,9 @@ pub(super) fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<Ex
         ]);
     }
     context.output.table(&table)?;
+    if let Some(next) = next {
+        context.output.hint(format_args!("there are more: add --before {next}"));
+    }
     Ok(Exit::Done)
 }
 

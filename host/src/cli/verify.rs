@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::args::VerifyArgs;
@@ -11,15 +12,15 @@ use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::json::VerdictJson;
 use super::lines::Lines;
-use super::output::{BAD, GOOD, Output};
+use super::output::{BAD, GOOD, Output, WAITING};
 use super::people::joined;
 use crate::bounds::MAX_CREDENTIAL_LEN;
 use crate::text::printable;
-use crate::{Code, Keystile, Principal, Request, Verdict};
+use crate::{Check, Code, Explanation, Keystile, Outcome, Principal, Request, Verdict};
 
 /// Judges one credential, or one after the other.
 pub(super) fn verify(args: VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let VerifyArgs { scope, any_scope, env, address, now, credential } = args;
+    let VerifyArgs { scope, any_scope, env, address, now, explain, credential } = args;
     let presented = Presented { what: "credential", variable: "KEY", command: "verify" };
     let source = Source::new(credential, context.stdin_is_terminal, &presented)?;
     let opened = context.open_for_reading()?;
@@ -30,15 +31,21 @@ pub(super) fn verify(args: VerifyArgs, context: &mut Context<'_>) -> Result<Exit
     request.environment = env;
     request.address = address;
     request.validate().map_err(Failure::usage)?;
-    let untraced = now.is_some();
+    let untraced = now.is_some() || explain;
     if let Some(now) = now {
         request.now = now;
     }
     if opened.read_only && !untraced {
         context.output.hint("this user can only read the store, so uses are not counted");
     }
-    let mut judge = Judge { keystile, request, untraced, flushed: Instant::now() };
+    let given_time = now.is_some();
+    let mut judge = Judge { keystile, request, untraced, given_time, flushed: Instant::now() };
     let exit = source.each(context, |credential, output, in_json| {
+        if explain {
+            let explanation = judge.explain(credential)?;
+            tell_steps(&explanation, output, in_json)?;
+            return Ok(exit_of(&explanation.verdict));
+        }
         let verdict = judge.verdict(credential);
         if in_json {
             output.json(&VerdictJson::from(&verdict))?;
@@ -126,18 +133,31 @@ impl Source {
 struct Judge {
     keystile: Keystile,
     request: Request,
-    /// The time was given: it is tried out, and leaves no trace.
+    /// It is tried out, and leaves no trace.
     untraced: bool,
+    given_time: bool,
     flushed: Instant,
 }
 
 impl Judge {
     fn verdict(&mut self, credential: &[u8]) -> Verdict {
+        self.keep_time();
         if self.untraced {
             return self.keystile.preview(credential, &self.request);
         }
-        self.request.now = self.keystile.request().now;
         self.keystile.verify(credential, &self.request)
+    }
+
+    fn explain(&mut self, credential: &[u8]) -> Result<Explanation, Failure> {
+        self.keep_time();
+        Ok(self.keystile.explain(credential, &self.request)?)
+    }
+
+    /// A stream can last for days.
+    fn keep_time(&mut self) {
+        if !self.given_time {
+            self.request.now = self.keystile.request().now;
+        }
     }
 
     /// A stream can last for days: what was counted is written now and then.
@@ -168,6 +188,38 @@ pub(super) fn tell(verdict: &Verdict, output: &mut Output<'_>) -> Result<(), Fai
             output.line(format_args!("{BAD}deny{BAD:#}   {code} ({})  {}{wait}", code.status(), code.message()))
         }
     }
+}
+
+/// The verdict, and each check with what came of it.
+fn tell_steps(explanation: &Explanation, output: &mut Output<'_>, in_json: bool) -> Result<(), Failure> {
+    if in_json {
+        let step = |(check, outcome): &(Check, Outcome)| StepJson { check: check.as_str(), outcome: outcome.as_str() };
+        let steps = explanation.steps.iter().map(step).collect();
+        return output.json(&ExplanationJson { verdict: VerdictJson::from(&explanation.verdict), steps });
+    }
+    tell(&explanation.verdict, output)?;
+    for (check, outcome) in &explanation.steps {
+        let style = match outcome {
+            Outcome::Passed => GOOD,
+            Outcome::Failed => BAD,
+            Outcome::NotReached => WAITING,
+        };
+        output.line(format_args!("  {style}{outcome:<11}{style:#} {check}"))?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct ExplanationJson<'a> {
+    #[serde(flatten)]
+    verdict: VerdictJson<'a>,
+    steps: Vec<StepJson>,
+}
+
+#[derive(Serialize)]
+struct StepJson {
+    check: &'static str,
+    outcome: &'static str,
 }
 
 /// Who a caller is, in `name=value` pairs; a token has no id that says more than its subject.

@@ -11,6 +11,7 @@ mod report;
 mod rotate;
 mod state;
 mod update;
+mod usage;
 
 use keystile_validator::{KeyId, Timestamp};
 
@@ -26,6 +27,8 @@ pub(crate) use rotate::start_grace;
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};
 pub(crate) use state::{suspend_keys_of, suspended};
 pub use update::KeyChange;
+pub(crate) use usage::DAY;
+pub use usage::USAGE_DAYS;
 
 use crate::key::Key;
 use crate::keystile::Inner;

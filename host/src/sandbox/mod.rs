@@ -203,6 +203,11 @@ impl Sandbox {
         result
     }
 
+    /// What an instance may have, and how many there may be, in one line for people.
+    pub(crate) fn limits(&self) -> String {
+        self.options.describe()
+    }
+
     /// What happened since the sandbox was made.
     #[must_use]
     pub fn counters(&self) -> SandboxCounters {

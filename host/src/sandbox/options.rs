@@ -32,6 +32,12 @@ pub struct SandboxOptions {
 pub(super) type FailureHook = Arc<dyn Fn(&SandboxFailure) + Send + Sync>;
 
 impl SandboxOptions {
+    /// What an instance may have, and how many there may be, in one line for people.
+    pub(crate) fn describe(&self) -> String {
+        let (memory, deadline) = (self.max_memory_bytes / (1024 * 1024), self.deadline.as_millis());
+        format!("{memory} MiB and {deadline} ms for an instance of the validator, {} instances", self.max_instances)
+    }
+
     /// The most linear memory that one instance may have, in bytes. Default: 64 MiB, of which a
     /// validator without issuers takes 1, and each signing key with tables about half a one more.
     ///

@@ -108,6 +108,10 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
     /// How many keys there are, and how many raise each concern.
     fn key_counts(&self, now: Timestamp) -> Result<KeyCounts, StoreError>;
 
+    /// How often a key was used on each day that it was used, oldest first: the day since the Unix epoch,
+    /// and the uses.
+    fn usage_days(&self, id: KeyId) -> Result<Vec<(u64, u64)>, StoreError>;
+
     /// The records of all secrets of all keys that changed after this generation, in no particular
     /// order; [`Generation`] 0 means all of them.
     fn records(&self, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError>;

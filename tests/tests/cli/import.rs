@@ -93,4 +93,12 @@ fn report() {
     drop(keystile);
     golden("report_names_the_keys_to_look_at", &[&place.run(&["keys", "report"])]);
     golden("report_answers_in_json", &[&place.run(&["keys", "report", "--json"])]);
+    golden(
+        "keys_of_a_concern_are_listed",
+        &[
+            &place.run(&["keys", "list", "--concern", "never_used"]),
+            &place.run(&["keys", "list", "--concern", "safe_to_remove"]),
+            &place.run(&["keys", "list", "--concern", "ugly"]),
+        ],
+    );
 }

@@ -54,6 +54,9 @@ fn audit() {
             &place.run(&["audit", "list", "--key", &id, "--limit", "1"]),
             &place.run(&["audit", "list", "--after", "1", "--limit", "1"]),
             &place.run(&["audit", "list", "--after", "99"]),
+            &place.run(&["audit", "list", "--search", "CREATED", "--limit", "1"]),
+            &place.run(&["audit", "list", "--search", "created", "--before", "2"]),
+            &place.run(&["audit", "list", "--search", &"x".repeat(129)]),
             &place.run(&["audit", "list", "--limit", "0"]),
         ],
     );

@@ -40,6 +40,16 @@ fn verify() {
     );
     let typo = format!("{}{}", &secret[..43], if secret.ends_with('0') { '1' } else { '0' });
     golden(
+        "verify_explains_step_by_step",
+        &[
+            &verify(&[&inside[..], &["--explain"]].concat()),
+            &verify(&["--explain", "--json"]),
+            &place.run_with(&["verify", "--explain"], typo.as_bytes()),
+            &place.run_with(&["verify", "--explain"], b"not a key"),
+            &place.run_with(&["verify", "--explain"], b"eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UifQ."),
+        ],
+    );
+    golden(
         "verify_says_no_more_than_the_caller_may_know",
         &[
             &place.run_with(&["verify"], typo.as_bytes()),

@@ -4,6 +4,7 @@ use keystile::{Concern, Cursor, Key, KeyId, KeyQuery, SecretInfo, SortColumn, Ti
 
 use super::{Column, Field, Listed, list, optional, plain, relative_or, time, time_or};
 use crate::message::Query;
+use crate::model::Model;
 use crate::table::{Row, Wanted};
 use crate::text;
 use crate::theme::{self, Role};
@@ -130,6 +131,11 @@ impl Listed for Key {
         fields
     }
 
+    fn usage_of(&self, model: &Model) -> Option<Field> {
+        let (_, days) = model.usage.as_ref().filter(|(id, days)| *id == self.id && !days.is_empty())?;
+        Some(plain("30 days", sparkline(days)))
+    }
+
     fn nothing(filtered: bool) -> &'static str {
         if filtered {
             "No key fits the filter. Press Esc to clear it."
@@ -138,6 +144,19 @@ impl Listed for Key {
         }
     }
 }
+
+/// One bar for each day, as high as its share of the busiest day; a day without a use has a dot.
+fn sparkline(days: &[u64]) -> String {
+    let most = u128::from(days.iter().copied().max().unwrap_or_default());
+    let bar = |uses: &u64| match (u128::from(*uses) * BARS.len() as u128).div_ceil(most.max(1)) {
+        0 => '·',
+        height => usize::try_from(height).ok().and_then(|height| BARS.get(height - 1)).copied().unwrap_or('█'),
+    };
+    days.iter().map(bar).collect()
+}
+
+/// Lowest first.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// What a secret is worth at this time.
 fn worth(secret: &SecretInfo, active: bool, now: Timestamp) -> (String, Role) {
@@ -150,5 +169,18 @@ fn worth(secret: &SecretInfo, active: bool, now: Timestamp) -> (String, Role) {
             (format!("old, valid until {grace} after the first use of a newer one"), Role::Warning)
         }
         (false, None, None) => ("old, valid".to_owned(), Role::Warning),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_day_has_the_highest_bar() {
+        assert_eq!(sparkline(&[0, 1, 4, 8, 0]), "·▁▄█·");
+        assert_eq!(sparkline(&[0, u64::MAX, 1]), "·█▁");
+        assert_eq!(sparkline(&[0, 0]), "··");
+        assert_eq!(sparkline(&[]), "");
     }
 }

@@ -14,6 +14,7 @@ use keystile::{SortColumn, Timestamp};
 
 pub(crate) use safety::ConcernCount;
 
+use crate::model::Model;
 use crate::table::Row;
 use crate::text;
 use crate::theme::Role;
@@ -112,6 +113,11 @@ pub(crate) trait Listed: Row {
 
     /// The details.
     fn fields(&self, now: Timestamp) -> Vec<Field>;
+
+    /// A line of the details that is read by itself, once it is there.
+    fn usage_of(&self, _: &Model) -> Option<Field> {
+        None
+    }
 
     /// What stands in place of an empty table.
     fn nothing(filtered: bool) -> &'static str;

@@ -3,8 +3,9 @@
 use clap::ValueEnum as _;
 use ratatui::style::{Color, Modifier};
 
-use super::support::{FAKE, keys, model, press, screen, styled, text};
-use crate::message::Message;
+use super::support::{self, FAKE, keys, model, press, screen, styled, text};
+use crate::message::{Effect, Message};
+use crate::section::Section;
 use crate::theme::Theme;
 use crate::update::update;
 
@@ -29,6 +30,23 @@ fn screens_of_every_size() {
             let mut model = model(keys(), size, Theme::Default, false);
             press(&mut model, pressed);
             insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), text(&model));
+        }
+    }
+}
+
+#[test]
+fn sections_of_every_size() {
+    for (section, rows) in support::sections() {
+        let name = section.title().to_lowercase().replace(' ', "_");
+        for size in SIZES {
+            let mut model = model(keys(), size, Theme::Default, false);
+            let digit = Section::ALL.iter().position(|known| *known == section).unwrap() + 1;
+            let asked = press(&mut model, &digit.to_string());
+            let page = rows();
+            if let Some(Effect::Load { request, start, .. }) = asked.last() {
+                update(&mut model, Message::Loaded { request: *request, start: *start, page: Ok(page) });
+            }
+            insta::assert_snapshot!(format!("section_{name}_{}x{}", size.0, size.1), text(&model));
         }
     }
 }

@@ -242,6 +242,19 @@ fn many_keys_are_changed_at_once() {
     assert!((0..3).all(|index| code(&harness, index) == Some(Code::Revoked)));
 }
 
+#[test]
+fn the_uses_of_a_key_are_drawn_by_the_day() {
+    let mut harness = Harness::new();
+    harness.model.size = (120, 40);
+    let created = add_key(&harness, "ci");
+    harness.take(Message::Changed);
+    assert!(harness.text().contains(&"·".repeat(30)), "{}", harness.text());
+    assert!(harness.keystile.verify(created.secret.expose_secret(), &harness.keystile.request()).is_allow());
+    harness.keystile.flush().unwrap();
+    harness.take(Message::Changed);
+    assert!(harness.text().contains(&format!("{}█", "·".repeat(29))), "{}", harness.text());
+}
+
 /// What is not in view is not changed, however it is asked for.
 #[test]
 fn an_action_of_another_section_is_refused() {

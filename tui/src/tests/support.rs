@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use keystile::{
-    CreatedKey, Digest, Environment, Key, KeyEncryptionKey, KeyFormat, KeyId, KeyPage, KeyState, Keystile, ManualClock,
-    NamedFormat, NewStore, Origin, Revocation, RevokeReason, Scope, Secret, SecretInfo, Timestamp,
+    Algorithm, AuditEntry, AuditHash, AuditPage, ClaimMapping, CreatedKey, Digest, EndReason, Environment,
+    ExternalIssuer, Finding, IssuerInfo, Key, KeyEncryptionKey, KeyFormat, KeyId, KeyPage, KeySetInfo, KeySetKey,
+    KeySource, KeyState, Keystile, ManualClock, NamedFormat, NewStore, Origin, Revocation, RevokeReason, Scope, Secret,
+    SecretInfo, Session, SessionEnd, SessionId, SessionPage, Severity, SigningAlgorithm, SigningKey, SigningKeyState,
+    Timestamp, User, UserId, UserPage,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -14,6 +17,7 @@ use ratatui::style::Color;
 
 use crate::message::{Effect, Message, Page};
 use crate::model::Model;
+use crate::section::Section;
 use crate::theme::Theme;
 use crate::update::update;
 use crate::{view, worker};
@@ -86,6 +90,113 @@ pub(super) fn keys() -> Vec<Key> {
     let mut early = key(6, "next quarter, and a name that is much longer than any table has room for");
     (early.not_before, early.owner) = (Some(at(NOW + 86_400)), None);
     vec![active, rotating, revoked, suspended, expired, early]
+}
+
+/// Rows of the sections beside the keys, with texts that a terminal must not obey.
+pub(super) fn sections() -> Vec<(Section, fn() -> Page)> {
+    vec![
+        (Section::Users, || {
+            Page::Users(UserPage { users: vec![user(1, "ada@example.com"), user(2, "bob@example.com")], next: None })
+        }),
+        (Section::Sessions, || Page::Sessions(SessionPage { sessions: vec![session(1), session(2)], next: None })),
+        (Section::SigningKeys, || Page::SigningKeys(vec![signing_key(1), signing_key(2)])),
+        (Section::Issuers, || Page::Issuers(vec![issuer("acme", true), issuer("old \u{1b}[31m", false)])),
+        (Section::Audit, || Page::Audit(AuditPage { entries: vec![entry(2), entry(1)], next: None })),
+        (Section::Health, || {
+            let finding = |severity, check, message: &str| Finding { severity, check, message: message.to_owned() };
+            Page::Health(vec![
+                finding(Severity::Ok, "integrity", "every page, index and reference is sound"),
+                finding(Severity::Warning, "mode", "others can read the file · run: chmod 600 keystile.db"),
+                finding(Severity::Error, "audit", "entry 7: it was changed · compare with a backup"),
+            ])
+        }),
+    ]
+}
+
+fn user(number: u8, email: &str) -> User {
+    User {
+        id: UserId::from_bytes([number; 16]),
+        email: email.parse().unwrap(),
+        name: (number == 1).then(|| "Ada \u{202e}Lovelace".to_owned()),
+        organization: Some("analytical".to_owned()),
+        admin: number == 1,
+        created_at: at(NOW - 86_400),
+        created_by: "cli:ada".to_owned(),
+        updated_at: at(NOW - 86_400),
+        suspended_at: (number == 2).then(|| at(NOW - 60)),
+        password_set_at: Some(at(NOW - 86_400)),
+        last_login_at: (number == 1).then(|| at(NOW - 3_600)),
+    }
+}
+
+fn session(number: u8) -> Session {
+    Session {
+        id: SessionId::from_bytes([number; 16]),
+        user: UserId::from_bytes([1; 16]),
+        client_id: None,
+        client: Some("Firefox \u{1b}]0;x\u{7}".to_owned()),
+        address: Some("203.0.113.7".parse().unwrap()),
+        key: None,
+        scopes: vec![Scope::new("invoices:read").unwrap()],
+        created_at: at(NOW - 7_200),
+        last_used_at: at(NOW - 60),
+        expires_at: at(NOW + 7 * 86_400),
+        end: (number == 2).then(|| SessionEnd { at: at(NOW - 30), reason: EndReason::Reuse }),
+    }
+}
+
+fn signing_key(number: u8) -> SigningKey {
+    SigningKey {
+        kid: format!("kid-{number}-of-a-thumbprint"),
+        algorithm: SigningAlgorithm::ALL[0],
+        state: if number == 1 { SigningKeyState::Retiring } else { SigningKeyState::Active },
+        created_at: at(NOW - 86_400),
+        signs_from: at(NOW - 86_400),
+        retired_at: (number == 1).then(|| at(NOW - 60)),
+        kept_until: (number == 1).then(|| at(NOW + 3_600)),
+    }
+}
+
+fn issuer(name: &str, enabled: bool) -> IssuerInfo {
+    let key = KeySetKey { kid: Some("rsa-1".to_owned()), kty: "RSA".to_owned(), algorithm: None };
+    IssuerInfo {
+        issuer: ExternalIssuer {
+            name: name.to_owned(),
+            issuer: "https://acme.example.com".to_owned(),
+            source: KeySource::Given,
+            algorithms: vec![Algorithm::Rs256],
+            audiences: Vec::new(),
+            token_type: None,
+            leeway: 5,
+            claims: ClaimMapping::default(),
+            environment: None,
+            enabled,
+            created_at: at(NOW - 86_400),
+            created_by: "cli:ada".to_owned(),
+            updated_at: at(NOW - 86_400),
+        },
+        key_set: KeySetInfo {
+            keys: vec![key],
+            fetched_at: Some(at(NOW - 60)),
+            max_age: 600,
+            attempted_at: Some(at(NOW - 60)),
+            failures: 0,
+            problem: None,
+        },
+    }
+}
+
+fn entry(sequence: u64) -> AuditEntry {
+    AuditEntry {
+        sequence,
+        at: at(NOW - 60),
+        actor: "cli:ada".to_owned(),
+        action: "key.revoked".to_owned(),
+        subject: Some(KeyId::from_bytes([1; 16]).to_string()),
+        detail: r#"{"reason":"key_compromise"}"#.to_owned(),
+        previous: AuditHash([0; 32]),
+        hash: AuditHash([7; 32]),
+    }
 }
 
 /// A model with an open store that has these keys.

@@ -1,6 +1,5 @@
 //! All of one row.
 
-use keystile::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -26,7 +25,7 @@ pub(super) fn draw<R: Listed>(
     frame(place, &one.title(), model.theme, borders, buffer);
     let inner = layout::inside(place, borders);
     let width = usize::from(inner.width.saturating_sub(2));
-    let lines = lines(one, model.now, width);
+    let lines = lines(one, model, width);
     let top = top.min(lines.len().saturating_sub(usize::from(inner.height)));
     for (y, (label, value, role)) in (inner.y..inner.bottom()).zip(lines.iter().skip(top)) {
         buffer.set_stringn(inner.x + 1, y, label, LABEL, model.theme.style(Role::Title));
@@ -36,17 +35,19 @@ pub(super) fn draw<R: Listed>(
 }
 
 /// Lines of the details of what is selected, in so many columns.
-pub(crate) fn count<R: Listed>(table: &Table<R>, now: Timestamp, width: usize) -> usize {
-    table.selected().map_or(0, |one| lines(one, now, width).len())
+pub(crate) fn count<R: Listed>(table: &Table<R>, model: &Model, width: usize) -> usize {
+    table.selected().map_or(0, |one| lines(one, model, width).len())
 }
 
 const LABEL: usize = 12;
 
-fn lines<R: Listed>(one: &R, now: Timestamp, width: usize) -> Vec<Field> {
+fn lines<R: Listed>(one: &R, model: &Model, width: usize) -> Vec<Field> {
+    let mut fields = one.fields(model.now);
+    fields.extend(one.usage_of(model));
     let room = width.saturating_sub(LABEL + 1);
     let wrapped = |(label, value, role): Field| {
         let lines = text::wrap(&value, room).into_iter().enumerate();
         lines.map(move |(index, line)| (if index == 0 { label } else { "" }, line, role))
     };
-    one.fields(now).into_iter().flat_map(wrapped).collect()
+    fields.into_iter().flat_map(wrapped).collect()
 }

@@ -208,6 +208,10 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(super) now: Option<Timestamp>,
 
+    /// Say at which check the verdict was made, and leave no trace
+    #[arg(long)]
+    pub(super) explain: bool,
+
     /// The credential, or `-` for one a line from standard input; nothing: all of standard input is one
     // Several are taken, so that a second one is refused without being repeated; the help says so of
     // one only.

@@ -109,6 +109,14 @@ pub(super) fn rotation(
     })
 }
 
+pub(super) fn usage_days(connection: &Connection, id: KeyId) -> Result<Vec<(u64, u64)>, StoreError> {
+    let query = "SELECT d.day, d.uses FROM usage_days AS d JOIN keys AS k ON k.pk = d.key_pk WHERE k.id = ?1 \
+                 ORDER BY d.day";
+    all(connection, query, [id.as_bytes()], |row| {
+        Ok((Column(0, "usage_days.day").number(row)?, Column(1, "usage_days.uses").number(row)?))
+    })
+}
+
 pub(super) fn audit(
     connection: &Connection,
     subject: Option<&str>,

@@ -126,6 +126,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         list::counts(&self.connection, now)
     }
 
+    fn usage_days(&self, id: KeyId) -> Result<Vec<(u64, u64)>, StoreError> {
+        reader::usage_days(&self.connection, id)
+    }
+
     fn records(&self, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError> {
         records::records(&self.connection, after, each)
     }
@@ -182,7 +186,10 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
     }
 
     fn add_usage(&mut self, usage: &[UsageDelta]) -> Result<(), StoreError> {
-        self.step(|connection, _| writer::add_usage(connection, usage))
+        self.step(|connection, _| {
+            writer::add_usage(connection, usage)?;
+            writer::add_usage_days(connection, usage)
+        })
     }
 
     fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {

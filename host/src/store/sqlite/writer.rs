@@ -9,6 +9,7 @@ use super::rows::{join_words, origin_name, state_name, to_integer, to_seconds};
 use super::{tokens, users};
 use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, Origin, SecretInfo, Settings};
+use crate::keys::{DAY, USAGE_DAYS};
 use crate::store::{Generation, Position, RotationRow, StoreError, UsageDelta};
 
 /// The position of a new store: the first epoch, and a generation above the one that means `all`.
@@ -238,6 +239,29 @@ pub(super) fn add_usage(connection: &Connection, usage: &[UsageDelta]) -> Result
         let values =
             params![delta.digest.as_bytes(), to_integer(delta.uses), to_seconds(delta.first), to_seconds(delta.last)];
         add.execute(values).checked()?;
+    }
+    Ok(())
+}
+
+/// Counts uses to the day of the last one of them; days that are too old to be shown go.
+pub(super) fn add_usage_days(connection: &Connection, usage: &[UsageDelta]) -> Result<(), StoreError> {
+    let mut add = connection
+        .prepare_cached(
+            "INSERT INTO usage_days (key_pk, day, uses) SELECT key_pk, ?2, ?3 FROM secrets WHERE digest = ?1 \
+             ON CONFLICT (key_pk, day) DO UPDATE SET uses = uses + min(excluded.uses, 9223372036854775807 - uses)",
+        )
+        .checked()?;
+    let mut forget = connection
+        .prepare_cached(
+            "DELETE FROM usage_days WHERE day <= ?2 AND key_pk = (SELECT key_pk FROM secrets WHERE digest = ?1)",
+        )
+        .checked()?;
+    for delta in usage {
+        let day = delta.last.unix() / DAY;
+        add.execute(params![delta.digest.as_bytes(), to_integer(day), to_integer(delta.uses)]).checked()?;
+        if let Some(oldest) = day.checked_sub(USAGE_DAYS as u64) {
+            forget.execute(params![delta.digest.as_bytes(), to_integer(oldest)]).checked()?;
+        }
     }
     Ok(())
 }

@@ -232,6 +232,27 @@ fn usage_only_moves_forwards() {
     }
 }
 
+/// The uses of both secrets are those of the key; days that are too old to be shown are gone.
+#[test]
+fn uses_are_counted_by_the_day() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    insert(&store, [Key { secrets: vec![secret(1, 1), secret(1, 2)], ..key(1) }]);
+    let use_on = |number, day: u64, uses| {
+        let last = at(day * 86_400 + 5);
+        let delta = UsageDelta { digest: secret(1, number).digest, uses, first: last, last };
+        write(&store, |transaction| transaction.add_usage(&[delta]).unwrap());
+        store.read().unwrap().usage_days(key_id(1)).unwrap()
+    };
+    assert_eq!(use_on(1, 100, 3), [(100, 3)]);
+    assert_eq!(use_on(2, 100, 4), [(100, 7)]);
+    assert_eq!(use_on(2, 129, 1), [(100, 7), (129, 1)]);
+    assert_eq!(use_on(1, 130, 1), [(129, 1), (130, 1)]);
+    assert_eq!(use_on(1, 100, i64::MAX as u64), [(100, i64::MAX as u64), (129, 1), (130, 1)], "late is not lost");
+    assert_eq!(use_on(1, 100, 1)[0], (100, i64::MAX as u64), "and never too much");
+    assert_eq!(store.read().unwrap().usage_days(key_id(2)).unwrap(), []);
+}
+
 #[test]
 fn the_audit_trail_is_read_from_both_ends() {
     let fixture = Fixture::new();
