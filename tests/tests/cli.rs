@@ -143,7 +143,8 @@ const FILTERS: [(&str, &str); 18] = [
     (r"\b([a-z]+_[a-z_]+[_.])[0-9A-Za-z]{4}…", "$1[4]…"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[time]"),
     (r"\((?:now|\d+s ago)\)", "([just now])"),
-    (r"  (?:now|\d+s ago) {0,8}  ", "  [now]      "),
+    // With all spaces behind it: how many there are depends on how long it took.
+    (r"  (?:now|\d+s ago) {2,}", "  [now]      "),
     (r"(?m)  (?:now|\d+s ago)$", "  [now]"),
     (r"\b[0-9a-f]{64}\b", "[SHA-256]"),
     (r"--after [A-Za-z0-9_-]{20,}", "--after [cursor]"),
