@@ -239,7 +239,7 @@ fn uses_are_counted_by_the_day() {
     let store = fixture.open();
     insert(&store, [Key { secrets: vec![secret(1, 1), secret(1, 2)], ..key(1) }]);
     let use_on = |number, day: u64, uses| {
-        let last = at(day * 86_400 + 5);
+        let last = Timestamp::from_unix(day * 86_400 + 5).unwrap();
         let delta = UsageDelta { digest: secret(1, number).digest, uses, first: last, last };
         write(&store, |transaction| transaction.add_usage(&[delta]).unwrap());
         store.read().unwrap().usage_days(key_id(1)).unwrap()
