@@ -100,6 +100,7 @@ impl Keystile {
         check_issuers(self, &mut health)?;
         check_sandbox(self, &mut health);
         check_mode(path, &mut health);
+        check_leftovers(path, &mut health);
         check_signing_keys(self, &mut health)?;
         check_kek(self, path, &mut health)?;
         Ok(health)
@@ -112,6 +113,16 @@ fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreEr
     let issuers = keystile.issuers().list()?;
     let enabled: Vec<_> = issuers.iter().filter(|info| info.issuer.enabled).collect();
     let mut sound = true;
+    for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| issuer.takes_any_token()) {
+        // An ID token for another client looks like an access token, unless it has an `at_hash`.
+        let message = format!(
+            "ID tokens of {name}, and its tokens for others, are let in: neither audience nor type is asked for · \
+             remove it, and add it again with --audience or --typ",
+            name = issuer.name
+        );
+        health.add(Severity::Warning, "issuers", message);
+        sound = false;
+    }
     for info in &enabled {
         let (name, keys) = (&info.issuer.name, &info.key_set);
         let why = keys.problem.map_or_else(|| "not fetched".to_owned(), |problem| problem.code());
@@ -221,6 +232,23 @@ fn check_kek(keystile: &Keystile, path: &Path, health: &mut Health) -> Result<()
         health.add(Severity::Ok, KEK, "it is the one of this store, and lies elsewhere");
     }
     Ok(())
+}
+
+/// What a backup, a restore or a new store leaves behind that was killed. It is named and not removed: it may
+/// be one that is being written now.
+fn check_leftovers(path: &Path, health: &mut Health) {
+    let leftovers = crate::store::leftovers_of(path);
+    let Some(first) = leftovers.first() else { return };
+    let more = match leftovers.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let message = format!(
+        "{}{more} was left by a backup or restore that did not end, and is a copy of the store · when none runs, \
+         remove it",
+        first.display()
+    );
+    health.add(Severity::Warning, "file", message);
 }
 
 fn folder_of(path: &Path) -> Option<PathBuf> {

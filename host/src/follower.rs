@@ -1,4 +1,4 @@
-//! The background threads: one follows the store, one writes behind.
+//! The background threads: one follows the store, one writes behind, one prepares keys of issuers.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,6 +16,8 @@ use crate::store::StoreError;
 /// How often the follower asks whether anybody wrote: five times within the 100 ms in which a revoke
 /// of another process must be known.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a thread waits that has nothing to do by itself.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// How often uses are written when nobody says otherwise.
 pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -32,6 +34,7 @@ impl Workers {
         let mut workers = Workers { inner: Arc::clone(inner), stop: Arc::default(), handles: Vec::new() };
         if inner.records().is_some() {
             workers.spawn("keystile-follow", follow)?;
+            workers.spawn("keystile-prepare", prepare_issuers)?;
             workers.spawn("keystile-write", move |inner, stop| write_behind(inner, stop, flush_interval))?;
             if !inner.read_only {
                 workers.spawn("keystile-issuers", refresh_in_background)?;
@@ -51,6 +54,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.stop.ring();
         self.inner.writer_bell.ring();
+        self.inner.prepare_bell.ring();
         self.inner.issuers.refresher.wake();
         for handle in self.handles.drain(..) {
             // A thread that panicked has said so; there is nothing left to do for it.
@@ -81,6 +85,19 @@ fn follow(inner: &Inner, stop: &Bell) {
             // `follow` fails for the same reason, and says so to whoever asks for a verdict.
             _ => behind = inner.follow().is_err(),
         }
+    }
+}
+
+/// Has the keys of issuers prepared when there are others. Not where the store is followed: a large key
+/// set would keep back what was revoked meanwhile.
+fn prepare_issuers(inner: &Inner, stop: &Bell) {
+    loop {
+        inner.prepare_bell.wait(LONGEST_WAIT);
+        inner.prepare_bell.reset();
+        if stop.has_rung() {
+            return;
+        }
+        inner.sandbox().prepare_issuers();
     }
 }
 

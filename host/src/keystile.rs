@@ -42,6 +42,8 @@ pub(crate) struct Inner {
     pub(crate) graces: GraceQueue,
     /// Wakes the thread that writes behind.
     pub(crate) writer_bell: Bell,
+    /// Wakes the thread that has the keys of issuers prepared.
+    pub(crate) prepare_bell: Bell,
     pub(crate) windows: RateWindows,
     pub(crate) issuers: IssuerState,
     pub(crate) hasher: Hasher,

@@ -56,7 +56,7 @@ pub use signing_keys::{
 };
 pub use tokens::{
     InspectTokenError, IssueTokenError, IssuedToken, NewToken, OwnIssuer, RevokeTokenError, RevokedToken,
-    TokenSettings, Tokens, UnverifiedToken, WasToken,
+    RevokedTokens, TokenSettings, Tokens, TokensOf, UnverifiedToken, WasToken,
 };
 // External issuers
 pub use issuers::{
@@ -78,7 +78,7 @@ pub use sessions::{
 };
 pub use user::{Email, EmailError, User, UserPage, UserQuery, UserRef, UserRefError, UserStatus};
 pub use users::{
-    ChangePasswordError, ChangeUserStateError, CreateUserError, ListUsersError, NewUser, PasswordChange,
+    ChangePasswordError, ChangeUserStateError, ChangedUser, CreateUserError, ListUsersError, NewUser, PasswordChange,
     ResetPasswordError, ShowUserError, UpdateUserError, UserChange, UserFieldError, Users,
 };
 
@@ -123,6 +123,7 @@ pub mod bounds {
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod sandbox;
+pub mod text;
 
 mod audit;
 mod clock;
@@ -150,7 +151,6 @@ mod settings;
 mod signing_keys;
 mod store;
 mod systems;
-mod text;
 mod tokens;
 mod usage;
 mod user;

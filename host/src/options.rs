@@ -193,6 +193,7 @@ impl OpenOptions {
             usage: crate::usage::UsageBuffer::new(),
             graces: crate::follower::GraceQueue::default(),
             writer_bell: crate::follower::Bell::default(),
+            prepare_bell: crate::follower::Bell::default(),
             windows: crate::limits::RateWindows::new(),
             issuers: crate::issuers::IssuerState::default(),
             hasher: crate::password::Hasher::default(),

@@ -25,6 +25,13 @@ class Row {
 const calls = {
   "an expiry that is NaN": () => check("k", { ...record, expires_at: NaN }, now),
   "a retirement that is Infinity": () => check("k", { ...record, retires_at: Infinity }, now),
+  "an expiry that is a date": () => check("k", { ...record, expires_at: new Date(0) }, now),
+  "an expiry that is a date of NaN": () => check("k", { ...record, expires_at: new Date(NaN) }, now),
+  "an expiry that is a number object of NaN": () => check("k", { ...record, expires_at: new Number(NaN) }, now),
+  "an expiry that says what it is": () => check("k", { ...record, expires_at: { toJSON: () => null } }, now),
+  "a time that is a date of NaN": () => check("k", record, { now: new Date(NaN) }),
+  "a use that resets at a date of NaN": () =>
+    check("k", record, { now: 0, usage: { used: 1, resets_at: new Date(NaN) } }),
   "a time that is NaN": () => check("k", record, { now: NaN }),
   "a time with a fraction": () => check("k", record, { now: 0.5 }),
   "no request": () => check("k", record),
@@ -57,6 +64,7 @@ const calls = {
   "a token record that is an object of a class": () => validator.check("a.b.c", new Row(), now),
   "a token record that is text": () => validator.check("a.b.c", '{"revoked":true}', now),
   "a token record that is false": () => validator.check("a.b.c", false, now),
+  "a time of revocation that is a date of NaN": () => validator.check("a.b.c", { not_before: new Date(NaN) }, now),
   "a time of revocation that is NaN": () => validator.check("a.b.c", { not_before: NaN }, now),
   "a time of revocation that is Infinity": () => validator.check("a.b.c", { not_before: Infinity }, now),
   "a time of revocation with a fraction": () => validator.check("a.b.c", { not_before: 0.5 }, now),

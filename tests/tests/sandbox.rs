@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keystile::Code;
 use keystile::sandbox::{IssuerDocument, Sandbox, SandboxError, SandboxFailure, SandboxOptions, engine_config};
+use keystile::{Algorithm, ClaimMapping, Code, IssuerKeys, Keystile, NewIssuer, NewKey, NewStore};
 use wasmtime::Engine;
 
 /// The text of a guest, part by part.
@@ -414,11 +414,49 @@ fn a_guest_that_fails_on_an_issuer_denies_tokens_only() {
         sandbox.set_issuers(vec![IssuerDocument::new("https://id.example", "{}")]);
         for _ in 0..2 {
             let token = sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len()));
-            assert!(token.is_err(), "{put_issuer}: {token:?}");
+            let Err(SandboxFailure::Issuer { name, cause }) = &token else { panic!("{put_issuer}: {token:?}") };
+            assert_eq!(name, "https://id.example");
+            assert!(!matches!(**cause, SandboxFailure::Issuer { .. }), "{cause:?}");
+            assert!(token.unwrap_err().to_string().contains("https://id.example"), "{put_issuer}");
             assert_eq!(behave(&sandbox).unwrap(), 7, "{put_issuer}");
         }
         sandbox.set_issuers(Vec::new());
         assert_eq!(sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len())).unwrap(), 7, "{put_issuer}");
+    }
+}
+
+/// The news of a store do not wait for the keys of an issuer: here they never end to be prepared.
+#[test]
+fn an_issuer_that_takes_long_keeps_no_news_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keystile.db");
+    Keystile::create(&path, NewStore::default()).unwrap();
+    let slow = Guest { put_issuer: "(loop $forever (br $forever)) i32.const 0", ..HONEST };
+    let sandbox = slow.load(SandboxOptions::default().deadline(Duration::from_secs(5))).unwrap();
+    let here = Keystile::options().sandbox(sandbox).open(&path).unwrap();
+    let elsewhere = Keystile::options().on_demand(true).open(&path).unwrap();
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    elsewhere
+        .issuers()
+        .add(NewIssuer {
+            name: "id".to_owned(),
+            issuer: "https://id.example".to_owned(),
+            keys: IssuerKeys::Given(format!("{{\"keys\":[{jwk}]}}")),
+            algorithms: vec![Algorithm::EdDsa],
+            audiences: Vec::new(),
+            token_type: None,
+            leeway: 0,
+            claims: ClaimMapping::default(),
+            environment: None,
+        })
+        .unwrap();
+    // The first may be seen together with the issuer, the others come after it.
+    for number in 1..=3 {
+        elsewhere.keys().create(NewKey { name: "k".to_owned(), ..NewKey::default() }).unwrap();
+        while here.secrets_in_memory() < number {
+            assert_eq!(here.sandbox_counters().deadlines, 0, "the keys of the issuer came first");
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -427,7 +465,9 @@ fn an_issuer_that_does_not_fit_the_buffer_is_not_put() {
     let sandbox = HONEST.load(options()).unwrap();
     sandbox.set_issuers(vec![IssuerDocument::new("https://id.example", "x".repeat(262_145))]);
     let token = sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len()));
-    assert_eq!(token, Err(SandboxFailure::NotEncoded));
+    let name = "https://id.example".to_owned();
+    assert_eq!(token, Err(SandboxFailure::Issuer { name, cause: Box::new(SandboxFailure::NotEncoded) }));
+    assert_eq!(sandbox.counters().not_encoded, 1);
     sandbox.set_issuers(vec![IssuerDocument::new("https://id.example", "x".repeat(262_144))]);
     assert_eq!(sandbox.check_tokens(|_| Some(7), |answer| Some(answer.len())).unwrap(), 7);
 }

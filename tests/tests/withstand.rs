@@ -294,6 +294,11 @@ fn a_store_that_cannot_be_written_can_still_be_read() {
     assert_eq!(revoked.status.code(), Some(4), "{}", String::from_utf8_lossy(&revoked.stderr));
     let message = String::from_utf8(revoked.stderr).unwrap();
     assert!(message.contains("try:"), "{message}");
+    mode(&path, 0o000);
+    let hidden = run(&["--json", "keys", "show", &id]);
+    assert_eq!(hidden.status.code(), Some(4));
+    let told = String::from_utf8([hidden.stdout, hidden.stderr].concat()).unwrap();
+    assert!(told.contains("\"unreadable\""), "{told}");
     mode(folder.path(), 0o755);
     mode(&path, 0o600);
     let after = Keystile::open(&path).unwrap();

@@ -376,7 +376,7 @@ def check_audience(claims, audiences):
 
 
 def principal_of(claims, issuer):
-    texts = ["sub", "jti", "sid", "client_id", "scope"]
+    texts = ["sub", "jti", "sid", "client_id", "org_id", "scope"]
     need(all(is_text(claims.get(name, "")) for name in texts), "invalid_claim")
     need(not {"events", "at_hash", "c_hash"} & set(claims), "invalid_claim")
     need(claims.get("token_use", "access") == "access", "invalid_claim")
@@ -398,11 +398,12 @@ def principal_of(claims, issuer):
 
 
 def mapped(claims, name, absent):
-    """The claim of a name or of a JSON Pointer (RFC 6901) into objects."""
+    """The claim of a name or of a JSON Pointer (RFC 6901), whose way leads through objects only."""
     value = claims
     for step in [] if name is None else name[1:].split("/") if name.startswith("/") else [name]:
         step = step.replace("~1", "/").replace("~0", "~") if name.startswith("/") else step
-        if not isinstance(value, dict) or step not in value:
+        need(isinstance(value, dict), "invalid_claim")
+        if step not in value:
             return absent
         value = value[step]
     return absent if name is None else value
@@ -1110,7 +1111,9 @@ def mapping_cases():
         ("organization", {"o": {"id": "org_1", "rol": "admin"}}), ("organization_number", {"o": {"id": 1}}),
         ("organization_null", {"o": {"id": None}}), ("organization_text_above", {"o": "org_1"}),
         ("organization_in_array", {"o": [{"id": "org_1"}]}), ("organization_by_its_path", {"/o/id": "org_1"}),
-        ("organization_by_default", {"org_id": "org_1"}), ("role", {"roles": "admin"}),
+        ("organization_null_above", {"o": None}), ("organization_empty_above", {"o": {}}),
+        ("organization_by_default", {"org_id": "org_1"}), ("organization_by_default_number", {"org_id": 1}),
+        ("organization_by_default_null", {"org_id": None}), ("role", {"roles": "admin"}),
         ("roles", {"roles": ["admin", "Ærø"]}), ("roles_empty", {"roles": []}), ("roles_number", {"roles": 1}),
         ("roles_null", {"roles": None}), ("roles_of_numbers", {"roles": [1]}), ("roles_object", {"roles": {"a": 1}}),
     ]:
@@ -1118,7 +1121,9 @@ def mapping_cases():
     roles = "https://id.example/roles"
     for label, claims in [
         ("scopes", {"scopes": ["read", "write"], "scope": "admin"}), ("scopes_text", {"scopes": "read"}),
-        ("no_organization", {"org_id": "org_1"}), ("roles", {roles: {"app~s": ["admin"]}}),
+        ("no_organization", {"org_id": "org_1"}), ("no_organization_array", {"org_id": ["org_1"]}),
+        ("roles", {roles: {"app~s": ["admin"]}}), ("roles_text_above", {roles: "admin"}),
+        ("roles_array_above", {roles: ["admin"]}), ("roles_null_above", {roles: None}),
         ("roles_of_another", {roles: {"app": ["admin"]}}), ("roles_number", {roles: {"app~s": 7}}),
         ("ignored", {"roles": 1, "scp": 1, "permissions": 1}),
     ]:

@@ -21,7 +21,6 @@ pub(crate) enum ActionId {
     Unmark,
     Sort,
     Reverse,
-    OpenConcern,
     SuspendUser,
     ResumeUser,
     UnlockUser,
@@ -259,6 +258,26 @@ pub(crate) const ACTIONS: &[Action] = &[
         available: can_resume,
     },
     Action {
+        id: ActionId::Details,
+        name: "details",
+        keys: &[on(KeyCode::Enter)],
+        description: "Show all of it, on the whole screen; of a concern, the keys that raise it",
+        mutating: false,
+        place: Place::List,
+        in_bar: true,
+        available: can_show_any,
+    },
+    Action {
+        id: ActionId::Filter,
+        name: "filter",
+        keys: &[letter('/')],
+        description: "List only what has a text somewhere",
+        mutating: false,
+        place: Place::List,
+        in_bar: true,
+        available: can_filter,
+    },
+    Action {
         id: ActionId::Audit,
         name: "audit",
         keys: &[letter('a')],
@@ -307,16 +326,6 @@ pub(crate) const ACTIONS: &[Action] = &[
         place: Place::In(Section::Keys),
         in_bar: false,
         available: open,
-    },
-    Action {
-        id: ActionId::OpenConcern,
-        name: "list",
-        keys: &[on(KeyCode::Enter)],
-        description: "List the keys that raise the concern",
-        mutating: false,
-        place: Place::In(Section::Safety),
-        in_bar: true,
-        available: can_open_concern,
     },
     Action {
         id: ActionId::SuspendUser,
@@ -467,26 +476,6 @@ pub(crate) const ACTIONS: &[Action] = &[
         place: Place::In(Section::Health),
         in_bar: true,
         available: open,
-    },
-    Action {
-        id: ActionId::Details,
-        name: "details",
-        keys: &[on(KeyCode::Enter)],
-        description: "Show all of it, on the whole screen",
-        mutating: false,
-        place: Place::List,
-        in_bar: true,
-        available: can_show_any,
-    },
-    Action {
-        id: ActionId::Filter,
-        name: "filter",
-        keys: &[letter('/')],
-        description: "List only what has a text somewhere",
-        mutating: false,
-        place: Place::List,
-        in_bar: true,
-        available: can_filter,
     },
     Action {
         id: ActionId::Try,
@@ -809,10 +798,6 @@ fn can_filter(model: &Model) -> Result<(), String> {
 
 fn can_unmark(model: &Model) -> Result<(), String> {
     if model.keys.marked().is_empty() { Err("nothing is marked · Space marks".to_owned()) } else { Ok(()) }
-}
-
-fn can_open_concern(model: &Model) -> Result<(), String> {
-    one(&model.safety).map(|_| ())
 }
 
 fn has_user(model: &Model) -> Result<(), String> {

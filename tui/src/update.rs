@@ -216,7 +216,7 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
             return step(model, 1);
         }
         ActionId::Unmark => model.keys.unmark(),
-        ActionId::OpenConcern => {
+        ActionId::Details if model.section == Section::Safety => {
             let concern = model.safety.selected().map(|row| row.concern);
             narrow(&mut model.keys, Input::default());
             model.keys.choice.concern = concern;

@@ -207,8 +207,7 @@ fn judge_record(record: &RecordView<'_>, request: &RequestView<'_>) -> Result<()
     if !record.allows_address(request.address) {
         return deny(Code::AddressNotAllowed);
     }
-    let has = |required: &[u8]| record.scopes().any(|granted| scope::grants(granted, required));
-    if !request.all_of().all(has) || (request.any_of().next().is_some() && !request.any_of().any(has)) {
+    if !request.is_granted(|required| record.scopes().any(|granted| scope::grants(granted, required))) {
         return deny(Code::InsufficientScope);
     }
     if let (Some(rate), Some(usage)) = (record.rate, request.usage)

@@ -81,7 +81,7 @@ impl fmt::Display for Rate {
 /// depends on. A key in rotation has a record for each of its secrets.
 ///
 /// The fields are open; [`check`](crate::check) reads the binary form, which
-/// [`KeyRecord::encode`](crate::wire) refuses to write when a bound is broken.
+/// [`encode_record`](crate::wire::encode_record) refuses to write when a bound is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
     /// The key.

@@ -330,9 +330,10 @@ codes! {
     Malformed = 2, "malformed", 401, "The credential is no key of a known format and no token. Check that it was copied whole.";
     /// No such secret, or its checksum is wrong.
     UnknownKey = 3, "unknown_key", 401, "The key is not valid. Check that it was copied whole, or ask for a new one.";
-    /// The key was ended for good.
+    /// The key was ended for good; of a token, the token itself, its session, or all that was issued to its
+    /// subject by then.
     Revoked = 4, "revoked", 401, "The credential was revoked. Ask for a new key, or log in again.";
-    /// The key is switched off.
+    /// The key is switched off, or the subject of the token is.
     Suspended = 5, "suspended", 401, "The credential is suspended. Ask the operator to resume it.";
     /// The key or token is past its expiry.
     Expired = 6, "expired", 401, "The credential has expired. Ask for a new key, or log in again.";

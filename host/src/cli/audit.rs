@@ -3,17 +3,17 @@
 use serde::Serialize;
 
 use super::args::{AuditListArgs, AuditVerifyArgs};
+use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::output::{BAD, GOOD};
 use super::people::{NONE, counted};
-use super::session::Session;
 use super::table::{Column, Table};
 use crate::text::rfc3339;
 use crate::{AuditEntry, AuditQuery, AuditReport};
 
 /// Lists entries of the trail.
-pub(super) fn list(args: &AuditListArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+pub(super) fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let subject = args.key.map(|id| id.to_string()).or_else(|| args.subject.clone());
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let (entries, next) = match args.after {
@@ -24,13 +24,13 @@ pub(super) fn list(args: &AuditListArgs, session: &mut Session<'_>) -> Result<Ex
             (page.entries, page.next)
         }
     };
-    if session.output.is_json() {
+    if context.output.is_json() {
         let entries = entries.iter().map(EntryJson::from).collect();
-        session.output.json(&EntriesJson { entries, next })?;
+        context.output.json(&EntriesJson { entries, next })?;
         return Ok(Exit::Done);
     }
     if entries.is_empty() {
-        session.output.note("no entries");
+        context.output.note("no entries");
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&[
@@ -51,7 +51,7 @@ pub(super) fn list(args: &AuditListArgs, session: &mut Session<'_>) -> Result<Ex
             entry.detail.as_str().into(),
         ]);
     }
-    session.output.table(&table)?;
+    context.output.table(&table)?;
     Ok(Exit::Done)
 }
 
@@ -92,29 +92,29 @@ impl<'a> From<&'a AuditEntry> for EntryJson<'a> {
 }
 
 /// Walks the whole trail.
-pub(super) fn verify(args: &AuditVerifyArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+pub(super) fn verify(args: &AuditVerifyArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let report = keystile.verify_audit(args.checkpoint)?;
-    let json = session.output.is_json();
+    let json = context.output.is_json();
     match report {
         AuditReport::Intact { entries, head } => {
             let checkpoint = format!("{entries}:{head}");
             if json {
-                session.output.json(&IntactJson { intact: true, entries, head: head.to_string(), checkpoint })?;
+                context.output.json(&IntactJson { intact: true, entries, head: head.to_string(), checkpoint })?;
             } else {
                 let counted = counted(entries, "entry", "entries");
-                session.output.line(format_args!("{GOOD}intact{GOOD:#}  {counted}, head {checkpoint}"))?;
-                let hint = session.command(&format!("audit verify --checkpoint {checkpoint}"));
-                session.output.hint(format_args!("note the head somewhere else, and check it later with `{hint}`"));
+                context.output.line(format_args!("{GOOD}intact{GOOD:#}  {counted}, head {checkpoint}"))?;
+                let hint = context.command(&format!("audit verify --checkpoint {checkpoint}"));
+                context.output.hint(format_args!("note the head somewhere else, and check it later with `{hint}`"));
             }
             Ok(Exit::Done)
         }
         AuditReport::Broken { sequence, problem } => {
             if json {
-                session.output.json(&BrokenJson { intact: false, sequence, problem: problem.to_string() })?;
+                context.output.json(&BrokenJson { intact: false, sequence, problem: problem.to_string() })?;
             } else {
-                session.output.line(format_args!("{BAD}broken{BAD:#}  entry {sequence}: {problem}"))?;
-                session.output.hint("find out who wrote to the store, and compare it with a backup");
+                context.output.line(format_args!("{BAD}broken{BAD:#}  entry {sequence}: {problem}"))?;
+                context.output.hint("find out who wrote to the store, and compare it with a backup");
             }
             Ok(Exit::Denied)
         }

@@ -236,8 +236,10 @@ impl Classified for RevokeTokenError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
             RevokeTokenError::Unknown => (Exit::Conflict, "unknown_token"),
+            RevokeTokenError::ClosedKey => (Exit::CannotSay, "no_kek"),
             RevokeTokenError::NoTokenId => CONFLICT,
-            RevokeTokenError::TokenId => FIELD,
+            RevokeTokenError::TokenId | RevokeTokenError::Name { .. } => FIELD,
+            RevokeTokenError::OwnIssuer => CONFLICT,
             RevokeTokenError::Issuer => UNKNOWN_ISSUER,
             RevokeTokenError::Sandbox(_) => (Exit::CannotSay, "sandbox"),
             RevokeTokenError::Store(error) => error.class(),

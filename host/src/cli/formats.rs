@@ -3,19 +3,20 @@
 use serde::Serialize;
 
 use super::args::FormatsAddArgs;
+use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::json::FormatJson;
-use super::people::{joined, printable};
-use super::session::Session;
+use super::people::joined;
 use super::table::{Column, Table};
+use crate::text::printable;
 use crate::{Environment, KeyFormat};
 
 /// Lists the formats.
-pub(super) fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let formats = session.open_for_reading()?.keystile.formats()?;
-    if session.output.is_json() {
+pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let formats = context.open_for_reading()?.keystile.formats()?;
+    if context.output.is_json() {
         let formats = formats.iter().enumerate().map(|(index, named)| FormatJson::new(named, index == 0)).collect();
-        session.output.json(&FormatsJson { formats })?;
+        context.output.json(&FormatsJson { formats })?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&[
@@ -36,7 +37,7 @@ pub(super) fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
             if index == 0 { "yes" } else { "" }.into(),
         ]);
     }
-    session.output.table(&table)?;
+    context.output.table(&table)?;
     Ok(Exit::Done)
 }
 
@@ -46,18 +47,18 @@ struct FormatsJson<'a> {
 }
 
 /// Adds a format.
-pub(super) fn add(args: FormatsAddArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn add(args: FormatsAddArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let environments = if args.env.is_empty() { default_environments() } else { args.env };
     let format = KeyFormat::new(args.prefix, args.separator, environments, args.body, args.checksum)?;
-    let named = session.open()?.add_format(&args.name, format)?;
-    if session.output.is_json() {
-        session.output.json(&FormatAddedJson { format: FormatJson::new(&named, false) })?;
+    let named = context.open()?.add_format(&args.name, format)?;
+    if context.output.is_json() {
+        context.output.json(&FormatAddedJson { format: FormatJson::new(&named, false) })?;
     } else {
         let name = printable(&named.name);
-        session.output.line(format_args!("added {name}: {}", looks_like(&named.format)))?;
+        context.output.line(format_args!("added {name}: {}", looks_like(&named.format)))?;
         let hint =
-            session.command(&format!("keys create --format {} --name NAME", super::session::quoted(&named.name)));
-        session.output.hint(format_args!("make a key with `{hint}`"));
+            context.command(&format!("keys create --format {} --name NAME", super::context::quoted(&named.name)));
+        context.output.hint(format_args!("make a key with `{hint}`"));
     }
     Ok(Exit::Done)
 }

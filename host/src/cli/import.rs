@@ -8,22 +8,22 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::args::ImportArgs;
+use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::json::KeyJson;
 use super::lines::Lines;
 use super::people::counted;
-use super::session::Session;
 use super::usage::redacted;
 use super::values::parse_rate;
 use crate::text::parse_rfc3339;
 use crate::{AddressRange, DigestEncoding, Environment, ImportKeysError, ImportedKey, Scope, Timestamp};
 
 /// Imports all keys of a file, or none.
-pub(super) fn import(args: &ImportArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn import(args: &ImportArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     // The store first: it is the wrong one more often than the file is.
-    let keystile = session.open()?;
+    let keystile = context.open()?;
     let (keys, lines) = if args.file == Path::new("-") {
-        read(session.stdin, "standard input")?
+        read(context.stdin, "standard input")?
     } else {
         let name = args.file.display().to_string();
         let mut file = File::open(&args.file).map_err(|error| unreadable(&name, &error))?;
@@ -32,12 +32,12 @@ pub(super) fn import(args: &ImportArgs, session: &mut Session<'_>) -> Result<Exi
     let keys = keystile.keys().import(keys).map_err(|error| with_line(error, &lines))?;
     let now = keystile.request().now;
     let number = u64::try_from(keys.len()).unwrap_or(u64::MAX);
-    if session.output.is_json() {
-        session.output.json(&ImportedJson { imported: number, keys: KeyJson::all(&keys, now) })?;
+    if context.output.is_json() {
+        context.output.json(&ImportedJson { imported: number, keys: KeyJson::all(&keys, now) })?;
     } else {
-        session.output.line(format_args!("imported {}", counted(number, "key", "keys")))?;
-        let hint = session.command("keys list");
-        session.output.hint(format_args!("see them with `{hint}`; their secrets work from now on"));
+        context.output.line(format_args!("imported {}", counted(number, "key", "keys")))?;
+        let hint = context.command("keys list");
+        context.output.hint(format_args!("see them with `{hint}`; their secrets work from now on"));
     }
     Ok(Exit::Done)
 }

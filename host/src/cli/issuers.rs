@@ -3,27 +3,27 @@
 use serde::Serialize;
 
 use super::args::{AddIssuerArgs, IssuerArgs, RefreshIssuerArgs};
+use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
 use super::key_files::read_keys;
 use super::output::{BAD, GOOD, TITLE, WARNING};
-use super::people::{NONE, counted, exact, joined, printable, relative};
-use super::session::{Session, quoted};
+use super::people::{NONE, counted, joined};
 use super::table::{Cell, Column, Table};
-use crate::text::rfc3339;
+use crate::text::{exact, printable, relative, rfc3339};
 use crate::{
     AddIssuerError, ClaimMapping, ExternalIssuer, IssuerInfo, IssuerKeys, JwksUrl, KeySetKey, KeySource, NewIssuer,
     ScopeClaim, Timestamp, TokenType,
 };
 
 /// Adds an issuer, and fetches its keys.
-pub(super) fn add(args: AddIssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn add(args: AddIssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keys = match (&args.jwks_url, &args.jwks) {
         // Read here, and not by the argument parser, which repeats what it does not take.
         (Some(url), _) => IssuerKeys::Url(url.parse::<JwksUrl>().map_err(AddIssuerError::Field)?),
         (None, Some(file)) => IssuerKeys::Given(read_keys(file)?.to_string()),
         (None, None) => return Err(Failure::usage("no keys were given · give --jwks-url or --jwks")),
     };
-    let keystile = session.open()?;
+    let keystile = context.open()?;
     let default = ClaimMapping::default();
     let added = keystile.issuers().add(NewIssuer {
         name: args.name,
@@ -43,40 +43,40 @@ pub(super) fn add(args: AddIssuerArgs, session: &mut Session<'_>) -> Result<Exit
     // It is added, whatever becomes of its keys.
     let refreshed = if added.is_fetched() { Some(keystile.issuers().refresh(&added.name)) } else { None };
     let info = keystile.issuers().show(&added.name)?;
-    if session.output.is_json() {
-        session.output.json(&OneIssuer { issuer: IssuerJson::new(&info) })?;
+    if context.output.is_json() {
+        context.output.json(&OneIssuer { issuer: IssuerJson::new(&info) })?;
     } else {
         let keys = counted(info.key_set.keys.len() as u64, "key", "keys");
-        session.output.line(format_args!("added {} with {keys}", printable(&added.name)))?;
-        if added.audiences.is_empty() && added.token_type.is_none() {
+        context.output.line(format_args!("added {} with {keys}", printable(&added.name)))?;
+        if added.takes_any_token() {
             // An ID token for another client looks like this, and so may its access tokens.
-            session.output.hint("its tokens for any audience are let in; give --audience or --typ when they have one");
+            context.output.hint("its tokens for any audience are let in; give --audience or --typ when they have one");
         }
     }
     if let Some(Err(error)) = refreshed {
-        session.output.warn(&Failure::from(error));
-        let hint = session.command(&format!("issuers refresh {}", quoted(&added.name)));
-        session.output.hint(format_args!("whoever serves tries again by itself; to try now: `{hint}`"));
+        context.output.warn(&Failure::from(error));
+        let hint = context.command(&format!("issuers refresh {}", quoted(&added.name)));
+        context.output.hint(format_args!("whoever serves tries again by itself; to try now: `{hint}`"));
     }
     if info.issuer.audiences.is_empty() {
-        session.output.hint("no audience is asked for, so its tokens for others are let in too");
+        context.output.hint("no audience is asked for, so its tokens for others are let in too");
     }
     Ok(Exit::Done)
 }
 
 /// Lists the issuers.
-pub(super) fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let (issuers, now) = (keystile.issuers().list()?, keystile.request().now);
-    if session.output.is_json() {
+    if context.output.is_json() {
         let issuers = issuers.iter().map(IssuerJson::new).collect();
-        session.output.json(&IssuersJson { issuers })?;
+        context.output.json(&IssuersJson { issuers })?;
         return Ok(Exit::Done);
     }
     if issuers.is_empty() {
-        session.output.note("no issuers");
-        let hint = session.command("issuers add --help");
-        session.output.hint(format_args!("see how to add one with `{hint}`"));
+        context.output.note("no issuers");
+        let hint = context.command("issuers add --help");
+        context.output.hint(format_args!("see how to add one with `{hint}`"));
         return Ok(Exit::Done);
     }
     let mut table = Table::new(&[
@@ -105,16 +105,16 @@ pub(super) fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
             },
         ]);
     }
-    session.output.table(&table)?;
+    context.output.table(&table)?;
     Ok(Exit::Done)
 }
 
 /// Shows an issuer.
-pub(super) fn show(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+pub(super) fn show(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let (info, now) = (keystile.issuers().show(&args.name)?, keystile.request().now);
-    if session.output.is_json() {
-        session.output.json(&OneIssuer { issuer: IssuerJson::new(&info) })?;
+    if context.output.is_json() {
+        context.output.json(&OneIssuer { issuer: IssuerJson::new(&info) })?;
         return Ok(Exit::Done);
     }
     let (issuer, keys) = (&info.issuer, &info.key_set);
@@ -142,16 +142,16 @@ pub(super) fn show(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit,
         ("fetched", keys.fetched_at.map_or_else(|| "never".to_owned(), |at| exact(now, at))),
     ];
     if issuer.is_fetched() {
-        fields.push(("fresh for", super::duration::format_duration(keys.max_age.into())));
+        fields.push(("fresh for", crate::text::format_duration(keys.max_age.into())));
     }
     if let Some(problem) = keys.problem {
         let failures = counted(keys.failures.into(), "time", "times");
         fields.push(("problem", format!("{BAD}{}{BAD:#}, {failures} in a row", problem.code())));
     }
     for (name, value) in fields {
-        session.output.line(format_args!("{TITLE}{name:<12}{TITLE:#} {value}"))?;
+        context.output.line(format_args!("{TITLE}{name:<12}{TITLE:#} {value}"))?;
     }
-    session.output.line("")?;
+    context.output.line("")?;
     let mut table = Table::new(&[Column::new("KEY"), Column::new("TYPE"), Column::new("ALGORITHM")]);
     for key in &keys.keys {
         table.row(vec![
@@ -160,55 +160,55 @@ pub(super) fn show(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit,
             key.algorithm.map_or(NONE, |algorithm| algorithm.as_str()).into(),
         ]);
     }
-    session.output.table(&table)?;
+    context.output.table(&table)?;
     Ok(Exit::Done)
 }
 
 /// Fetches the keys of an issuer, or takes others out of a file.
-pub(super) fn refresh(args: &RefreshIssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn refresh(args: &RefreshIssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keys = args.jwks.as_deref().map(read_keys).transpose()?;
-    let keystile = session.open()?;
+    let keystile = context.open()?;
     let refreshed = match keys {
         Some(keys) => keystile.issuers().set_keys(&args.name, &keys)?,
         None => keystile.issuers().refresh(&args.name)?,
     };
-    if session.output.is_json() {
+    if context.output.is_json() {
         let issuer = IssuerJson::new(&refreshed.info);
-        session.output.json(&RefreshedJson { changed: refreshed.changed, issuer })?;
+        context.output.json(&RefreshedJson { changed: refreshed.changed, issuer })?;
     } else {
         let keys = counted(refreshed.info.key_set.keys.len() as u64, "key", "keys");
         let what = if refreshed.changed { "other ones than before" } else { "the same as before" };
-        session.output.line(format_args!("refreshed {}: {keys}, {what}", printable(&args.name)))?;
+        context.output.line(format_args!("refreshed {}: {keys}, {what}", printable(&args.name)))?;
     }
     Ok(Exit::Done)
 }
 
 /// Lets the tokens of an issuer in again.
-pub(super) fn enable(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn enable(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let issuer = keystile.issuers().enable(&args.name)?;
-    tell_changed("enabled", &issuer, session)
+    tell_changed("enabled", &issuer, context)
 }
 
 /// Refuses the tokens of an issuer.
-pub(super) fn disable(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn disable(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let issuer = keystile.issuers().disable(&args.name)?;
-    tell_changed("disabled", &issuer, session)
+    tell_changed("disabled", &issuer, context)
 }
 
 /// Removes an issuer.
-pub(super) fn remove(args: &IssuerArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn remove(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let issuer = keystile.issuers().remove(&args.name)?;
-    tell_changed("removed", &issuer, session)
+    tell_changed("removed", &issuer, context)
 }
 
-fn tell_changed(what: &'static str, issuer: &ExternalIssuer, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    if session.output.is_json() {
-        session.output.json(&ChangedJson { name: &issuer.name, issuer: &issuer.issuer, done: what })?;
+fn tell_changed(what: &'static str, issuer: &ExternalIssuer, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    if context.output.is_json() {
+        context.output.json(&ChangedJson { name: &issuer.name, issuer: &issuer.issuer, done: what })?;
     } else {
-        session.output.line(format_args!("{what} {} ({})", printable(&issuer.name), printable(&issuer.issuer)))?;
+        context.output.line(format_args!("{what} {} ({})", printable(&issuer.name), printable(&issuer.issuer)))?;
     }
     Ok(Exit::Done)
 }

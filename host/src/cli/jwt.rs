@@ -10,24 +10,22 @@ use keystile_validator::wire::Item;
 use serde::Serialize;
 
 use super::args::{JwsCheckArgs, JwtCheckArgs};
+use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::json::VerdictJson;
 use super::key_files::read_keys;
-use super::lines::Lines;
 use super::output::{GOOD, HINT, Output};
-use super::people::printable;
-use super::session::Session;
-use super::verify::{Presented, Source, exit_of, tell, unreadable};
-use crate::bounds::MAX_CREDENTIAL_LEN;
+use super::verify::{Presented, Source, exit_of, tell};
 use crate::issuers::is_hmac;
 use crate::sandbox::{IssuerDocument, Sandbox, SandboxOptions};
+use crate::text::printable;
 use crate::verify::NO_FORMATS;
 use crate::{Clock as _, Code, Request, SystemClock, Timestamp, Verdict};
 
 /// Judges one token, or one after the other.
-pub(super) fn check_jwt(args: JwtCheckArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn check_jwt(args: JwtCheckArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let presented = Presented { what: "token", variable: "TOKEN", command: "jwt check …" };
-    let source = Source::new(args.token, session.stdin_is_terminal, &presented)?;
+    let source = Source::new(args.token, context.stdin_is_terminal, &presented)?;
     let settings = IssuerSettings {
         audiences: args.audience,
         token_type: args.typ,
@@ -36,8 +34,8 @@ pub(super) fn check_jwt(args: JwtCheckArgs, session: &mut Session<'_>) -> Result
         secrets: args.alg.iter().copied().any(is_hmac),
         ..IssuerSettings::new(args.issuer, args.alg)
     };
-    let judge = Judge::new(Issuer::new(settings, read_keys(&args.jwks)?.as_bytes())?, session)?;
-    each(source, session, |token, output, in_json| {
+    let judge = Judge::new(Issuer::new(settings, read_keys(&args.jwks)?.as_bytes())?, context)?;
+    source.each(context, |token, output, in_json| {
         let now = args.now.unwrap_or_else(|| SystemClock.now());
         let verdict = judge.token(token, now);
         let reason = verdict.code().and_then(|code| judge.reason_of_token(code, token, now));
@@ -52,9 +50,9 @@ pub(super) fn check_jwt(args: JwtCheckArgs, session: &mut Session<'_>) -> Result
 }
 
 /// Checks one signature, or one after the other.
-pub(super) fn check_jws(args: JwsCheckArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn check_jws(args: JwsCheckArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let presented = Presented { what: "JWS", variable: "JWS", command: "jws check …" };
-    let source = Source::new(args.jws, session.stdin_is_terminal, &presented)?;
+    let source = Source::new(args.jws, context.stdin_is_terminal, &presented)?;
     let algorithms = if args.alg.is_empty() { Algorithm::ALL.to_vec() } else { args.alg };
     let settings = IssuerSettings { secrets: true, ..IssuerSettings::new(THE_KEY, algorithms) };
     let text = read_keys(&args.jwk)?;
@@ -62,9 +60,9 @@ pub(super) fn check_jws(args: JwsCheckArgs, session: &mut Session<'_>) -> Result
         Err(IssuerError::KeySet(KeySetError::NoKeys)) => Issuer::with_key(settings, text.as_bytes()),
         issuer => issuer,
     };
-    let judge = Judge::new(issuer?, session)?;
+    let judge = Judge::new(issuer?, context)?;
     let with_payload = args.payload;
-    each(source, session, |jws, output, in_json| {
+    source.each(context, |jws, output, in_json| {
         let verdict = judge.signature(jws);
         // What was signed is read here, when it is known to be signed.
         let signed = UnverifiedJws::parse(jws).ok().filter(|_| verdict.is_ok());
@@ -109,8 +107,8 @@ struct Judge {
 }
 
 impl Judge {
-    fn new(issuer: Issuer, session: &mut Session<'_>) -> Result<Judge, Failure> {
-        tell_unused(issuer.problems(), session);
+    fn new(issuer: Issuer, context: &mut Context<'_>) -> Result<Judge, Failure> {
+        tell_unused(issuer.problems(), context);
         let sandbox = Sandbox::new(SandboxOptions::default())?;
         let name = issuer.name().to_owned();
         sandbox.set_issuers(vec![IssuerDocument::new(name.as_str(), issuer.to_json())]);
@@ -146,41 +144,10 @@ fn reason(code: Code, error: Option<JwtError>) -> Option<String> {
 }
 
 /// Tells of keys that do not count.
-fn tell_unused(problems: &[KeyProblem], session: &mut Session<'_>) {
+fn tell_unused(problems: &[KeyProblem], context: &mut Context<'_>) {
     for problem in problems {
         let problem = printable(&problem.to_string()).replace(PAIR, "; ");
-        session.output.hint(format_args!("not used: {problem}"));
-    }
-}
-
-/// Judges whatever comes, and ends as the worst of it does.
-fn each(
-    source: Source,
-    session: &mut Session<'_>,
-    mut judge: impl FnMut(&[u8], &mut Output<'_>, bool) -> Result<Exit, Failure>,
-) -> Result<Exit, Failure> {
-    let output = &mut session.output;
-    let in_json = output.is_json();
-    match source {
-        Source::Argument(token) => judge(&token, output, in_json),
-        Source::WholeInput => {
-            let mut lines = Lines::new(&mut *session.stdin, MAX_CREDENTIAL_LEN);
-            let token = lines.rest().map_err(unreadable)?;
-            judge(token.bytes, output, in_json)
-        }
-        Source::EachLine => {
-            let mut lines = Lines::new(&mut *session.stdin, MAX_CREDENTIAL_LEN);
-            let mut worst = Exit::Done;
-            while let Some(line) = lines.next().map_err(unreadable)? {
-                worst = worst.max(judge(line.bytes, output, true)?);
-                output.flush()?;
-                if output.is_closed() {
-                    // Whoever read the verdicts went away: the rest is not judged.
-                    return Ok(Exit::CannotSay);
-                }
-            }
-            Ok(worst)
-        }
+        context.output.hint(format_args!("not used: {problem}"));
     }
 }
 

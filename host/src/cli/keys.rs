@@ -3,20 +3,19 @@
 use serde::Serialize;
 
 use super::args::{CreateArgs, IdArgs, ListArgs, RevokeArgs};
-use super::duration::format_duration;
+use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
 use super::json::{KeyJson, OneKey, origin};
 use super::output::TITLE;
-use super::people::{NONE, counted, exact, joined, printable, relative, relative_or, state_style};
-use super::session::{Session, quoted};
+use super::people::{NONE, counted, joined, relative_or, state_style};
 use super::table::{Cell, Column, Table};
 use super::values::When;
-use crate::text::rfc3339;
+use crate::text::{exact, format_duration, printable, relative, rfc3339};
 use crate::{Concern, Cursor, Key, KeyId, KeyQuery, NewKey, Secret, SortColumn, Timestamp};
 
 /// Makes a key and prints its secret.
-pub(super) fn create(args: CreateArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn create(args: CreateArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let now = keystile.request().now;
     let created = keystile.keys().create(NewKey {
         name: args.name,
@@ -31,21 +30,21 @@ pub(super) fn create(args: CreateArgs, session: &mut Session<'_>) -> Result<Exit
         expires_at: args.expires.and_then(|when| when.from(now)),
     })?;
     let key = &created.key;
-    session.output.note(format_args!("created {} ({})", key.id, printable(key.display())));
+    context.output.note(format_args!("created {} ({})", key.id, printable(key.display())));
     match (key.expires_at, args.expires) {
         (Some(at), Some(When::Never)) => {
-            session.output.note(format_args!("this store lets no key live longer: it expires {}", exact(now, at)));
+            context.output.note(format_args!("this store lets no key live longer: it expires {}", exact(now, at)));
         }
-        (Some(at), _) => session.output.note(format_args!("it expires {}", exact(now, at))),
+        (Some(at), _) => context.output.note(format_args!("it expires {}", exact(now, at))),
         (None, _) => {}
     }
     show_secret(
-        session,
+        context,
         key,
         Some(&created.secret),
         CreatedJson { key: KeyJson::new(key, now), secret: created.secret.expose_secret() },
     )?;
-    session.output.hint("the secret is shown this once; only its digest is kept");
+    context.output.hint("the secret is shown this once; only its digest is kept");
     Ok(Exit::Done)
 }
 
@@ -57,12 +56,12 @@ struct CreatedJson<'a> {
 
 /// Prints a secret alone on standard output, or the JSON form that holds it.
 pub(super) fn show_secret(
-    session: &mut Session<'_>,
+    context: &mut Context<'_>,
     key: &Key,
     secret: Option<&Secret>,
     json: impl Serialize,
 ) -> Result<(), Failure> {
-    let output = &mut session.output;
+    let output = &mut context.output;
     let shown = match secret {
         _ if output.is_json() => output.json(&json),
         Some(secret) => output.line(secret.expose_secret()),
@@ -74,15 +73,15 @@ pub(super) fn show_secret(
         return shown;
     }
     let id = key.id;
-    let command = session.command(&format!("keys rotate {id} --grace 0"));
+    let command = context.command(&format!("keys rotate {id} --grace 0"));
     let message =
         format!("the key {id} was written, but its secret could not be shown · give it a new one: `{command}`");
     Err(Failure::new(Exit::CannotSay, "secret_not_shown", message))
 }
 
 /// Lists a page of keys.
-pub(super) fn list(args: ListArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+pub(super) fn list(args: ListArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let descending = args.desc || (args.sort == SortColumn::CreatedAt) != args.reverse;
     let query = KeyQuery {
         owner: args.owner.clone(),
@@ -98,21 +97,21 @@ pub(super) fn list(args: ListArgs, session: &mut Session<'_>) -> Result<Exit, Fa
     };
     let page = keystile.keys().list(&query)?;
     let now = keystile.request().now;
-    if session.output.is_json() {
+    if context.output.is_json() {
         let next = page.next.as_ref().map(Cursor::to_string);
-        session.output.json(&PageJson { keys: KeyJson::all(&page.keys, now), next })?;
+        context.output.json(&PageJson { keys: KeyJson::all(&page.keys, now), next })?;
         return Ok(Exit::Done);
     }
     if page.keys.is_empty() {
-        session.output.note("no keys");
-        let hint = session.command("keys create --name NAME");
-        session.output.hint(format_args!("make one with `{hint}`, or ask for others"));
+        context.output.note("no keys");
+        let hint = context.command("keys create --name NAME");
+        context.output.hint(format_args!("make one with `{hint}`, or ask for others"));
         return Ok(Exit::Done);
     }
-    session.output.table(&table(&page.keys, now))?;
+    context.output.table(&table(&page.keys, now))?;
     if let Some(next) = page.next {
-        let command = session.command(&next_page(&args, &next));
-        session.output.hint(format_args!("there are more: {command}"));
+        let command = context.command(&next_page(&args, &next));
+        context.output.hint(format_args!("there are more: {command}"));
     }
     Ok(Exit::Done)
 }
@@ -180,21 +179,21 @@ fn next_page(args: &ListArgs, next: &Cursor) -> String {
 }
 
 /// Shows a key.
-pub(super) fn show(args: &IdArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+pub(super) fn show(args: &IdArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let key = keystile.keys().show(args.id)?;
     let now = keystile.request().now;
-    if session.output.is_json() {
-        session.output.json(&OneKey { key: KeyJson::new(&key, now) })?;
+    if context.output.is_json() {
+        context.output.json(&OneKey { key: KeyJson::new(&key, now) })?;
         return Ok(Exit::Done);
     }
-    fields(&key, now, session)?;
-    session.output.line("")?;
-    session.output.table(&secrets_table(&key, now))?;
+    fields(&key, now, context)?;
+    context.output.line("")?;
+    context.output.table(&secrets_table(&key, now))?;
     Ok(Exit::Done)
 }
 
-fn fields(key: &Key, now: Timestamp, session: &mut Session<'_>) -> Result<(), Failure> {
+fn fields(key: &Key, now: Timestamp, context: &mut Context<'_>) -> Result<(), Failure> {
     let status = key.status(now);
     let style = state_style(status);
     let rotating = if key.is_rotating(now) { ", rotating" } else { "" };
@@ -230,7 +229,7 @@ fn fields(key: &Key, now: Timestamp, session: &mut Session<'_>) -> Result<(), Fa
         fields.push(("metadata", format!("{}={}", printable(name), printable(value))));
     }
     for (name, value) in fields {
-        session.output.line(format_args!("{TITLE}{name:<12}{TITLE:#} {value}"))?;
+        context.output.line(format_args!("{TITLE}{name:<12}{TITLE:#} {value}"))?;
     }
     Ok(())
 }
@@ -267,32 +266,32 @@ fn secrets_table(key: &Key, now: Timestamp) -> Table {
 }
 
 /// Switches a key off.
-pub(super) fn suspend(args: &IdArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn suspend(args: &IdArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let key = keystile.keys().suspend(args.id)?;
-    changed(session, "suspended", &key, keystile.request().now)
+    changed(context, "suspended", &key, keystile.request().now)
 }
 
 /// Switches a key on again.
-pub(super) fn resume(args: &IdArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn resume(args: &IdArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let key = keystile.keys().resume(args.id)?;
-    changed(session, "resumed", &key, keystile.request().now)
+    changed(context, "resumed", &key, keystile.request().now)
 }
 
 /// Ends a key.
-pub(super) fn revoke(args: &RevokeArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn revoke(args: &RevokeArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let key = keystile.keys().revoke(args.id, args.reason, args.note.as_deref())?;
-    changed(session, "revoked", &key, keystile.request().now)
+    changed(context, "revoked", &key, keystile.request().now)
 }
 
 /// Says what was done to a key.
-pub(super) fn changed(session: &mut Session<'_>, what: &str, key: &Key, now: Timestamp) -> Result<Exit, Failure> {
-    if session.output.is_json() {
-        session.output.json(&OneKey { key: KeyJson::new(key, now) })?;
+pub(super) fn changed(context: &mut Context<'_>, what: &str, key: &Key, now: Timestamp) -> Result<Exit, Failure> {
+    if context.output.is_json() {
+        context.output.json(&OneKey { key: KeyJson::new(key, now) })?;
     } else {
-        session.output.line(describe(what, key.id, &key.name))?;
+        context.output.line(describe(what, key.id, &key.name))?;
     }
     Ok(Exit::Done)
 }

@@ -6,8 +6,8 @@
 
 mod args;
 mod audit;
+mod context;
 mod demo;
-mod duration;
 mod failure;
 mod formats;
 mod import;
@@ -22,7 +22,6 @@ mod output;
 mod people;
 mod report;
 mod rotate;
-mod session;
 mod sessions;
 mod signing_keys;
 mod store;
@@ -46,10 +45,10 @@ use args::{
     AuditCommand, Cli, Command, FormatsCommand, IssuersCommand, JwsCommand, JwtCommand, KeysCommand, SettingsCommand,
     SigningKeysCommand, TokensCommand,
 };
+use context::Context;
 use failure::{Exit, Failure};
 use kek::KekPlace;
 use output::{Output, Streams};
-use session::Session;
 
 /// Runs the command that the arguments of this process name, on its standard streams.
 pub fn main() -> ExitCode {
@@ -79,79 +78,79 @@ fn run(arguments: Vec<OsString>, environment: Environment, streams: &mut Streams
         Ok(parsed) => parsed,
         Err(error) => return usage::answer(&error, &meant, &mut output),
     };
-    let mut session = Session {
+    let mut context = Context {
         output,
         stdin: &mut *streams.stdin,
         stdin_is_terminal: streams.stdin_is_terminal,
         kek: KekPlace::new(cli.kek, environment.kek, &cli.db),
         db: cli.db,
         db_given,
-        actor: session::actor(environment.user.as_deref()),
+        actor: context::actor(environment.user.as_deref()),
     };
-    let done = dispatch(cli.command, &mut session);
+    let done = dispatch(cli.command, &mut context);
     // What is still in the buffer of standard output belongs to the answer.
-    match done.and_then(|exit| session.output.flush().map(|()| exit)) {
+    match done.and_then(|exit| context.output.flush().map(|()| exit)) {
         Ok(exit) => exit,
         Err(failure) => {
-            session.output.failure(&failure);
+            context.output.failure(&failure);
             failure.exit
         }
     }
 }
 
-fn dispatch(command: Command, session: &mut Session<'_>) -> Result<Exit, Failure> {
+fn dispatch(command: Command, context: &mut Context<'_>) -> Result<Exit, Failure> {
     match command {
-        Command::Init(args) => store::init(args, session),
-        Command::Formats { command: FormatsCommand::List } => formats::list(session),
-        Command::Formats { command: FormatsCommand::Add(args) } => formats::add(args, session),
+        Command::Init(args) => store::init(args, context),
+        Command::Formats { command: FormatsCommand::List } => formats::list(context),
+        Command::Formats { command: FormatsCommand::Add(args) } => formats::add(args, context),
         Command::Keys { command } => match command {
-            KeysCommand::Create(args) => keys::create(args, session),
-            KeysCommand::List(args) => keys::list(args, session),
-            KeysCommand::Show(args) => keys::show(&args, session),
-            KeysCommand::Update(args) => update::update(*args, session),
-            KeysCommand::Rotate(args) => rotate::rotate(args, session),
-            KeysCommand::Suspend(args) => keys::suspend(&args, session),
-            KeysCommand::Resume(args) => keys::resume(&args, session),
-            KeysCommand::Revoke(args) => keys::revoke(&args, session),
-            KeysCommand::Import(args) => import::import(&args, session),
-            KeysCommand::Report => report::report(session),
+            KeysCommand::Create(args) => keys::create(args, context),
+            KeysCommand::List(args) => keys::list(args, context),
+            KeysCommand::Show(args) => keys::show(&args, context),
+            KeysCommand::Update(args) => update::update(*args, context),
+            KeysCommand::Rotate(args) => rotate::rotate(args, context),
+            KeysCommand::Suspend(args) => keys::suspend(&args, context),
+            KeysCommand::Resume(args) => keys::resume(&args, context),
+            KeysCommand::Revoke(args) => keys::revoke(&args, context),
+            KeysCommand::Import(args) => import::import(&args, context),
+            KeysCommand::Report => report::report(context),
         },
-        Command::Users { command } => users::run(command, session),
-        Command::Sessions { command } => sessions::run(command, session),
-        Command::Verify(args) => verify::verify(args, session),
-        Command::Tokens { command: TokensCommand::Issue(args) } => tokens::issue(args, session),
-        Command::Tokens { command: TokensCommand::Revoke(args) } => tokens::revoke(args, session),
-        Command::Tokens { command: TokensCommand::Inspect(args) } => tokens::inspect(args, session),
-        Command::SigningKeys { command: SigningKeysCommand::List } => signing_keys::list(session),
-        Command::SigningKeys { command: SigningKeysCommand::Rotate(args) } => signing_keys::rotate(&args, session),
-        Command::Jwks => signing_keys::jwks(session),
+        Command::Users { command } => users::run(command, context),
+        Command::Sessions { command } => sessions::run(command, context),
+        Command::Verify(args) => verify::verify(args, context),
+        Command::Tokens { command: TokensCommand::Issue(args) } => tokens::issue(args, context),
+        Command::Tokens { command: TokensCommand::Revoke(args) } => tokens::revoke(args, context),
+        Command::Tokens { command: TokensCommand::Inspect(args) } => tokens::inspect(args, context),
+        Command::SigningKeys { command: SigningKeysCommand::List } => signing_keys::list(context),
+        Command::SigningKeys { command: SigningKeysCommand::Rotate(args) } => signing_keys::rotate(&args, context),
+        Command::Jwks => signing_keys::jwks(context),
         Command::Issuers { command } => match command {
-            IssuersCommand::Add(args) => issuers::add(*args, session),
-            IssuersCommand::List => issuers::list(session),
-            IssuersCommand::Show(args) => issuers::show(&args, session),
-            IssuersCommand::Refresh(args) => issuers::refresh(&args, session),
-            IssuersCommand::Disable(args) => issuers::disable(&args, session),
-            IssuersCommand::Enable(args) => issuers::enable(&args, session),
-            IssuersCommand::Remove(args) => issuers::remove(&args, session),
+            IssuersCommand::Add(args) => issuers::add(*args, context),
+            IssuersCommand::List => issuers::list(context),
+            IssuersCommand::Show(args) => issuers::show(&args, context),
+            IssuersCommand::Refresh(args) => issuers::refresh(&args, context),
+            IssuersCommand::Disable(args) => issuers::disable(&args, context),
+            IssuersCommand::Enable(args) => issuers::enable(&args, context),
+            IssuersCommand::Remove(args) => issuers::remove(&args, context),
         },
-        Command::Jwt { command: JwtCommand::Check(args) } => jwt::check_jwt(*args, session),
-        Command::Jws { command: JwsCommand::Check(args) } => jwt::check_jws(args, session),
-        Command::Audit { command: AuditCommand::List(args) } => audit::list(&args, session),
-        Command::Audit { command: AuditCommand::Verify(args) } => audit::verify(&args, session),
-        Command::Settings { command: SettingsCommand::Show } => store::show_settings(session),
-        Command::Settings { command: SettingsCommand::Set(args) } => store::set_settings(args, session),
-        Command::Backup(args) => store::backup(&args, session),
-        Command::Restore(args) => store::restore(&args, session),
-        Command::Doctor => store::doctor(session),
-        Command::Demo => demo::demo(session),
-        Command::Completions(args) => completions(args.shell, session),
+        Command::Jwt { command: JwtCommand::Check(args) } => jwt::check_jwt(*args, context),
+        Command::Jws { command: JwsCommand::Check(args) } => jwt::check_jws(args, context),
+        Command::Audit { command: AuditCommand::List(args) } => audit::list(&args, context),
+        Command::Audit { command: AuditCommand::Verify(args) } => audit::verify(&args, context),
+        Command::Settings { command: SettingsCommand::Show } => store::show_settings(context),
+        Command::Settings { command: SettingsCommand::Set(args) } => store::set_settings(args, context),
+        Command::Backup(args) => store::backup(&args, context),
+        Command::Restore(args) => store::restore(&args, context),
+        Command::Doctor => store::doctor(context),
+        Command::Demo => demo::demo(context),
+        Command::Completions(args) => completions(args.shell, context),
     }
 }
 
-fn completions(shell: clap_complete::Shell, session: &mut Session<'_>) -> Result<Exit, Failure> {
+fn completions(shell: clap_complete::Shell, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "keystile", &mut script);
-    session.output.raw(&script)?;
+    context.output.raw(&script)?;
     Ok(Exit::Done)
 }
 

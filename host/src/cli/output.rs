@@ -9,8 +9,8 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::people::printable;
 use super::table::Table;
+use crate::text::printable;
 
 /// The standard streams of the process.
 pub(super) struct Streams<'a> {

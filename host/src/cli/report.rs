@@ -4,37 +4,38 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::json::KeyJson;
 use super::output::TITLE;
-use super::people::{NONE, relative, relative_or, state_style};
-use super::session::Session;
+use super::people::{NONE, relative_or, state_style};
 use super::table::{Cell, Column, Table};
+use crate::text::relative;
 use crate::{Key, KeyReport, ReportSection, Timestamp};
 
 /// Shows the report.
-pub(super) fn report(session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+pub(super) fn report(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let report = keystile.keys().report()?;
     let now = keystile.request().now;
-    if session.output.is_json() {
-        session.output.json(&json(&report, now))?;
+    if context.output.is_json() {
+        context.output.json(&json(&report, now))?;
         return Ok(Exit::Done);
     }
     for section in &report.sections {
         let title = section.concern.title();
-        session.output.line(format_args!("{TITLE}{title}: {}{TITLE:#}", section.count))?;
+        context.output.line(format_args!("{TITLE}{title}: {}{TITLE:#}", section.count))?;
         if !section.keys.is_empty() {
-            session.output.table(&table(&section.keys, now))?;
+            context.output.table(&table(&section.keys, now))?;
             let more = section.count.saturating_sub(u64::try_from(section.keys.len()).unwrap_or(u64::MAX));
             if more > 0 {
-                session.output.line(format_args!("and {more} more"))?;
+                context.output.line(format_args!("and {more} more"))?;
             }
         }
-        session.output.line("")?;
+        context.output.line("")?;
     }
-    let hint = session.command("keys rotate ID");
-    session.output.hint(format_args!("renew a secret with `{hint}`; suspend what nobody uses before you revoke it"));
+    let hint = context.command("keys rotate ID");
+    context.output.hint(format_args!("renew a secret with `{hint}`; suspend what nobody uses before you revoke it"));
     Ok(Exit::Done)
 }
 

@@ -3,17 +3,16 @@
 use serde::Serialize;
 
 use super::args::RotateArgs;
-use super::duration::format_duration;
+use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::json::KeyJson;
 use super::keys::show_secret;
-use super::people::{exact, printable};
-use super::session::Session;
+use crate::text::{exact, format_duration, printable};
 use crate::{Grace, Rotation, Secret};
 
 /// Gives a key a new secret and prints it.
-pub(super) fn rotate(args: RotateArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn rotate(args: RotateArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let grace = if args.grace_from_first_use { Grace::from_first_use(args.grace) } else { Grace::from_now(args.grace) };
     let rotation = Rotation { grace, request_id: args.request_id, format: args.format };
     let rotated = keystile.keys().rotate(args.id, rotation)?;
@@ -26,24 +25,24 @@ pub(super) fn rotate(args: RotateArgs, session: &mut Session<'_>) -> Result<Exit
         replayed: secret.is_none(),
     };
     if secret.is_some() {
-        session.output.note(format_args!("rotated {} (now {})", key.id, printable(key.display())));
+        context.output.note(format_args!("rotated {} (now {})", key.id, printable(key.display())));
         let old = key.retiring().last();
         match old.map(|old| (old.retires_at, old.pending_grace)) {
-            Some((Some(at), _)) if at <= now => session.output.note("the old secret is refused from now on"),
-            Some((Some(at), _)) => session.output.note(format_args!("the old secret works until {}", exact(now, at))),
-            Some((None, Some(grace))) => session.output.note(format_args!(
+            Some((Some(at), _)) if at <= now => context.output.note("the old secret is refused from now on"),
+            Some((Some(at), _)) => context.output.note(format_args!("the old secret works until {}", exact(now, at))),
+            Some((None, Some(grace))) => context.output.note(format_args!(
                 "the old secret works until {} after the first use of the new one",
                 format_duration(grace)
             )),
             Some((None, None)) | None => {}
         }
     }
-    show_secret(session, key, secret, json)?;
+    show_secret(context, key, secret, json)?;
     if secret.is_some() {
-        session.output.hint("the secret is shown this once; only its digest is kept");
+        context.output.hint("the secret is shown this once; only its digest is kept");
     } else {
-        session.output.note(format_args!("{} was already rotated by this request id: nothing was changed", key.id));
-        session.output.hint("a secret is shown once; if it was lost, rotate again with another request id");
+        context.output.note(format_args!("{} was already rotated by this request id: nothing was changed", key.id));
+        context.output.hint("a secret is shown once; if it was lost, rotate again with another request id");
     }
     Ok(Exit::Done)
 }

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::args::{SessionEndArgs, SessionListArgs, SessionsCommand};
+use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
 use super::output::{BAD, GOOD, WARNING};
-use super::people::{NONE, counted, joined, relative};
-use super::session::{Session as Context, quoted};
+use super::people::{NONE, counted, joined};
 use super::table::{Cell, Column, Table};
-use crate::text::rfc3339;
+use crate::text::{relative, rfc3339};
 use crate::{Session, SessionId, SessionQuery, SessionStatus, Timestamp};
 
 /// Runs a command on sessions.

@@ -4,25 +4,25 @@ use anstyle::Style;
 use serde::Serialize;
 
 use super::args::RotateSigningKeyArgs;
+use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::output::{GOOD, PLAIN, WAITING, WARNING};
-use super::people::{exact, relative, relative_or};
-use super::session::Session;
+use super::people::relative_or;
 use super::table::{Cell, Column, Table};
-use crate::text::rfc3339;
+use crate::text::{exact, relative, rfc3339};
 use crate::{SigningKey, SigningKeyRotation, SigningKeyState};
 
 /// Lists the signing keys.
-pub(super) fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let keys = keystile.signing_keys().list()?;
-    if session.output.is_json() {
-        session.output.json(&KeysJson { signing_keys: keys.iter().map(SigningKeyJson::from).collect() })?;
+    if context.output.is_json() {
+        context.output.json(&KeysJson { signing_keys: keys.iter().map(SigningKeyJson::from).collect() })?;
         return Ok(Exit::Done);
     }
     if keys.is_empty() {
-        session.output.note("no signing keys");
-        session.output.hint("the first token makes one");
+        context.output.note("no signing keys");
+        context.output.hint("the first token makes one");
         return Ok(Exit::Done);
     }
     let now = keystile.request().now;
@@ -44,42 +44,42 @@ pub(super) fn list(session: &mut Session<'_>) -> Result<Exit, Failure> {
             relative_or(now, key.kept_until, "-").into(),
         ]);
     }
-    session.output.table(&table)?;
+    context.output.table(&table)?;
     Ok(Exit::Done)
 }
 
 /// Makes a new signing key.
-pub(super) fn rotate(args: &RotateSigningKeyArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn rotate(args: &RotateSigningKeyArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let rotation = SigningKeyRotation { algorithm: args.alg, at_once: args.now, refuse_older: args.refuse_older };
     let key = keystile.signing_keys().rotate(rotation)?;
-    if session.output.is_json() {
-        session.output.json(&KeyJson { signing_key: (&key).into() })?;
+    if context.output.is_json() {
+        context.output.json(&KeyJson { signing_key: (&key).into() })?;
         return Ok(Exit::Done);
     }
     let now = keystile.request().now;
     if args.refuse_older {
-        session.output.note("whatever older keys have signed is refused from now on");
+        context.output.note("whatever older keys have signed is refused from now on");
     }
     if key.state == SigningKeyState::Published {
-        session.output.line(format_args!("published {} ({})", key.kid, key.algorithm))?;
-        session.output.note(format_args!("it signs from {} on", exact(now, key.signs_from)));
-        session.output.hint("let other services fetch the key set until then: `keystile jwks` prints it");
+        context.output.line(format_args!("published {} ({})", key.kid, key.algorithm))?;
+        context.output.note(format_args!("it signs from {} on", exact(now, key.signs_from)));
+        context.output.hint("let other services fetch the key set until then: `keystile jwks` prints it");
     } else {
-        session.output.line(format_args!("signs from now on: {} ({})", key.kid, key.algorithm))?;
+        context.output.line(format_args!("signs from now on: {} ({})", key.kid, key.algorithm))?;
         if key.algorithm.has_public_key() {
-            session.output.hint("give other services the key set anew: `keystile jwks` prints it");
+            context.output.hint("give other services the key set anew: `keystile jwks` prints it");
         } else {
-            session.output.hint("only this store can verify its tokens: an HMAC secret is never in the key set");
+            context.output.hint("only this store can verify its tokens: an HMAC secret is never in the key set");
         }
     }
     Ok(Exit::Done)
 }
 
 /// Prints the key set.
-pub(super) fn jwks(session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let jwks = session.open_for_reading()?.keystile.signing_keys().jwks()?;
-    session.output.line(jwks)?;
+pub(super) fn jwks(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let jwks = context.open_for_reading()?.keystile.signing_keys().jwks()?;
+    context.output.line(jwks)?;
     Ok(Exit::Done)
 }
 

@@ -3,20 +3,20 @@
 use serde::Serialize;
 
 use super::args::{BackupArgs, InitArgs, RestoreArgs, SetSettingsArgs};
-use super::duration::format_duration;
+use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::formats::looks_like;
 use super::output::{BAD, GOOD, WARNING};
-use super::people::{counted, printable};
-use super::session::Session;
+use super::people::counted;
 use super::table::{Cell, Column, Table};
+use crate::text::{format_duration, printable};
 use crate::{
     Finding, KeyFormat, KeyFormatError, Keystile, NewStore, OwnIssuer, RestoreError, SYSTEMS, Settings, Severity,
     StoreError,
 };
 
 /// Makes a store.
-pub(super) fn init(args: InitArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn init(args: InitArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let formats = args.format.iter().map(|name| Ok((name.clone(), format_of(name)?))).collect::<Result<_, _>>();
     let formats: Vec<(String, KeyFormat)> = formats.map_err(|_: KeyFormatError| {
         let systems: Vec<_> = SYSTEMS.iter().map(|system| system.name).collect();
@@ -30,9 +30,9 @@ pub(super) fn init(args: InitArgs, session: &mut Session<'_>) -> Result<Exit, Fa
         )
     })?;
     let settings = Settings { max_lifetime: args.max_lifetime.and_then(|max| max.0), ..Settings::default() };
-    let kek = session.kek.for_new_store()?;
-    let options = Keystile::options().actor(session.actor.as_str()).key_encryption_key(kek.key);
-    if let Err(error) = options.create(&session.db, NewStore { formats, settings }) {
+    let kek = context.kek.for_new_store()?;
+    let options = Keystile::options().actor(context.actor.as_str()).key_encryption_key(kek.key);
+    if let Err(error) = options.create(&context.db, NewStore { formats, settings }) {
         // A key that was made for nothing would be in the way the next time, or be taken for another.
         if let Some(made) = &kek.made {
             let _ = std::fs::remove_file(made);
@@ -41,34 +41,34 @@ pub(super) fn init(args: InitArgs, session: &mut Session<'_>) -> Result<Exit, Fa
     }
     let kek = kek.made.map(|made| made.display().to_string());
     // What was made is told as it is in the store, with the default format when none was given.
-    let keystile = session.open()?;
+    let keystile = context.open()?;
     let (formats, settings) = (keystile.formats()?, keystile.settings()?);
-    let db = session.db.display().to_string();
-    if session.output.is_json() {
+    let db = context.db.display().to_string();
+    if context.output.is_json() {
         let formats = formats.iter().map(|named| named.name.as_str()).collect();
         let settings = SettingsJson::new(&settings, keystile.tokens().issuer()?);
-        session.output.json(&InitJson { db: &db, kek: kek.as_deref(), formats, settings })?;
+        context.output.json(&InitJson { db: &db, kek: kek.as_deref(), formats, settings })?;
         return Ok(Exit::Done);
     }
-    session.output.line(format_args!("made {}", printable(&db)))?;
+    context.output.line(format_args!("made {}", printable(&db)))?;
     if let Some(kek) = &kek {
-        session.output.line(format_args!("made {}, the key that seals its signing keys", printable(kek)))?;
+        context.output.line(format_args!("made {}, the key that seals its signing keys", printable(kek)))?;
     }
     for (index, named) in formats.iter().enumerate() {
         let default = if index == 0 { ", the default" } else { "" };
-        session.output.line(format_args!(
+        context.output.line(format_args!(
             "format {}: {}{default}",
             printable(&named.name),
             looks_like(&named.format)
         ))?;
     }
     if let Some(max) = settings.max_lifetime {
-        session.output.line(format_args!("keys live {} at most", format_duration(max)))?;
+        context.output.line(format_args!("keys live {} at most", format_duration(max)))?;
     }
-    let hint = session.command("keys create --name NAME");
-    session.output.hint(format_args!("make a key with `{hint}`"));
+    let hint = context.command("keys create --name NAME");
+    context.output.hint(format_args!("make a key with `{hint}`"));
     if let Some(kek) = &kek {
-        session.output.hint(format_args!(
+        context.output.hint(format_args!(
             "keep {} elsewhere than the store and its backups, and name it with --kek",
             printable(kek)
         ));
@@ -122,14 +122,14 @@ impl SettingsJson {
 }
 
 /// Shows the settings.
-pub(super) fn show_settings(session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
-    tell_settings(&keystile, session)
+pub(super) fn show_settings(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
+    tell_settings(&keystile, context)
 }
 
 /// Changes the settings.
-pub(super) fn set_settings(args: SetSettingsArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn set_settings(args: SetSettingsArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let before = keystile.tokens().issuer()?;
     let unless_none = |text: String| (text != "none").then_some(text);
     let settings = keystile.change_settings(|settings| {
@@ -151,24 +151,27 @@ pub(super) fn set_settings(args: SetSettingsArgs, session: &mut Session<'_>) -> 
         logins.refresh_window = args.refresh_window.unwrap_or(logins.refresh_window);
         logins.min_password_len = args.min_password.unwrap_or(logins.min_password_len);
     })?;
-    let exit = tell_settings(&keystile, session)?;
+    let exit = tell_settings(&keystile, context)?;
     if args.max_lifetime.is_some() && settings.max_lifetime.is_some() {
-        session.output.hint("this holds for keys that are made or changed from now on");
+        context.output.hint("this holds for keys that are made or changed from now on");
     }
-    if before.issuer != keystile.tokens().issuer()?.issuer {
-        session.output.hint("tokens that name the old issuer are refused from now on");
+    let now = keystile.tokens().issuer()?;
+    if before.issuer != now.issuer {
+        context.output.hint("tokens that name the old issuer are refused from now on");
+    } else if before.audience != now.audience {
+        context.output.hint("tokens that are for the old audience are refused from now on");
     }
     if args.signing_alg.is_some() {
-        let command = session.command("signing-keys rotate");
-        session.output.hint(format_args!("the key that signs now goes on; make one that signs so with `{command}`"));
+        let command = context.command("signing-keys rotate");
+        context.output.hint(format_args!("the key that signs now goes on; make one that signs so with `{command}`"));
     }
     Ok(exit)
 }
 
-fn tell_settings(keystile: &Keystile, session: &mut Session<'_>) -> Result<Exit, Failure> {
+fn tell_settings(keystile: &Keystile, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let (settings, own) = (keystile.settings()?, keystile.tokens().issuer()?);
-    if session.output.is_json() {
-        session.output.json(&SettingsJson::new(&settings, own))?;
+    if context.output.is_json() {
+        context.output.json(&SettingsJson::new(&settings, own))?;
         return Ok(Exit::Done);
     }
     let (tokens, logins) = (&settings.tokens, &settings.logins);
@@ -183,20 +186,20 @@ fn tell_settings(keystile: &Keystile, session: &mut Session<'_>) -> Result<Exit,
         ("refresh-window", format_duration(logins.refresh_window)),
         ("min-password", logins.min_password_len.to_string()),
     ] {
-        session.output.line(format_args!("{name:21}  {value}"))?;
+        context.output.line(format_args!("{name:21}  {value}"))?;
     }
     Ok(Exit::Done)
 }
 
 /// Copies the store.
-pub(super) fn backup(args: &BackupArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    session.open_for_reading()?.keystile.backup(&args.file)?;
+pub(super) fn backup(args: &BackupArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    context.open_for_reading()?.keystile.backup(&args.file)?;
     let path = args.file.display().to_string();
-    if session.output.is_json() {
-        session.output.json(&BackupJson { backup: &path })?;
+    if context.output.is_json() {
+        context.output.json(&BackupJson { backup: &path })?;
     } else {
-        session.output.line(format_args!("backed up to {}", printable(&path)))?;
-        session.output.hint(
+        context.output.line(format_args!("backed up to {}", printable(&path)))?;
+        context.output.hint(
             "it holds names, digests, hashes of passwords, what refresh tokens are made with, and sealed keys; keep it \
              where only you can read it, and its key elsewhere",
         );
@@ -210,8 +213,8 @@ struct BackupJson<'a> {
 }
 
 /// Restores a backup.
-pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let restored = Keystile::restore(&args.file, &session.db, &session.actor).map_err(|error| match error {
+pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let restored = Keystile::restore(&args.file, &context.db, &context.actor).map_err(|error| match error {
         // The advice to make a new store would be wrong here.
         RestoreError::Store(StoreError::Missing { path })
             if std::path::absolute(&args.file).is_ok_and(|file| file == path) =>
@@ -221,8 +224,8 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
         }
         error => Failure::from(error),
     })?;
-    if session.output.is_json() {
-        session.output.json(&RestoredJson {
+    if context.output.is_json() {
+        context.output.json(&RestoredJson {
             keys: restored.keys,
             carried_over: restored.carried_over,
             users_carried_over: restored.users_carried_over,
@@ -230,24 +233,24 @@ pub(super) fn restore(args: &RestoreArgs, session: &mut Session<'_>) -> Result<E
         })?;
         return Ok(Exit::Done);
     }
-    let db = printable(&session.db.display().to_string());
-    session.output.line(format_args!("restored {db}: {}", counted(restored.keys, "key", "keys")))?;
+    let db = printable(&context.db.display().to_string());
+    context.output.line(format_args!("restored {db}: {}", counted(restored.keys, "key", "keys")))?;
     if restored.carried_over > 0 {
-        session.output.line(format_args!(
+        context.output.line(format_args!(
             "carried over: {} changed or made since the backup, see `keystile audit list`",
             counted(restored.carried_over, "key", "keys")
         ))?;
     }
     if restored.users_carried_over > 0 {
         let users = counted(restored.users_carried_over, "user", "users");
-        session.output.line(format_args!("carried over: {users} changed or made since the backup"))?;
+        context.output.line(format_args!("carried over: {users} changed or made since the backup"))?;
     }
     if restored.sessions_ended > 0 {
         let sessions = counted(restored.sessions_ended, "session", "sessions");
-        session.output.line(format_args!("ended {sessions}: nobody can say which had ended since the backup"))?;
+        context.output.line(format_args!("ended {sessions}: nobody can say which had ended since the backup"))?;
     }
-    let hint = session.command("doctor");
-    session.output.hint(format_args!("look it over with `{hint}`"));
+    let hint = context.command("doctor");
+    context.output.hint(format_args!("look it over with `{hint}`"));
     Ok(Exit::Done)
 }
 
@@ -260,13 +263,13 @@ struct RestoredJson {
 }
 
 /// Looks for trouble.
-pub(super) fn doctor(session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let opened = session.open_for_reading()?;
-    let health = opened.keystile.doctor(&session.db)?;
+pub(super) fn doctor(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let opened = context.open_for_reading()?;
+    let health = opened.keystile.doctor(&context.db)?;
     let severity = health.severity();
-    if session.output.is_json() {
+    if context.output.is_json() {
         let findings = health.findings.iter().map(FindingJson::from).collect();
-        session.output.json(&HealthJson { severity: severity.as_str(), findings })?;
+        context.output.json(&HealthJson { severity: severity.as_str(), findings })?;
     } else {
         let mut table = Table::new(&[Column::new("RESULT"), Column::new("CHECK"), Column::new("FOUND")]);
         for finding in &health.findings {
@@ -281,7 +284,7 @@ pub(super) fn doctor(session: &mut Session<'_>) -> Result<Exit, Failure> {
                 finding.message.replace(PAIR, "; ").into(),
             ]);
         }
-        session.output.table(&table)?;
+        context.output.table(&table)?;
     }
     Ok(if severity == Severity::Error { Exit::Denied } else { Exit::Done })
 }

@@ -6,7 +6,7 @@ use anstyle::Style;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::output::{PLAIN, TITLE};
-use super::people::printable;
+use crate::text::printable;
 
 /// A table: columns with titles, and rows of cells.
 pub(super) struct Table {

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::args::UpdateArgs;
+use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::keys::changed;
-use super::session::Session;
 use crate::{KeyChange, Timestamp};
 
 /// Changes a key.
-pub(super) fn update(args: UpdateArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+pub(super) fn update(args: UpdateArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let id = args.id;
     let key = keystile.keys().update(id, change(args, keystile.request().now))?;
-    changed(session, "updated", &key, keystile.request().now)
+    changed(context, "updated", &key, keystile.request().now)
 }
 
 fn change(args: UpdateArgs, now: Timestamp) -> KeyChange {

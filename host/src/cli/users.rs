@@ -3,43 +3,44 @@
 use serde::Serialize;
 
 use super::args::{ResetPasswordArgs, UserArgs, UserCreateArgs, UserListArgs, UserUpdateArgs, UsersCommand};
+use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
 use super::lines::Lines;
 use super::output::{GOOD, TITLE, WARNING};
-use super::people::{NONE, exact, printable, relative_or};
-use super::session::{Session, quoted};
+use super::people::{NONE, relative_or};
 use super::table::{Cell, Column, Table};
 use super::update::cleared_or;
-use crate::text::rfc3339;
-use crate::{Keystile, NewUser, Password, PasswordError, Timestamp, User, UserChange, UserId, UserQuery, UserStatus};
+use crate::text::{exact, printable, rfc3339};
+use crate::{
+    ChangedUser, Email, KeyId, Keystile, NewUser, Password, PasswordError, Timestamp, User, UserChange, UserId,
+    UserQuery, UserStatus,
+};
 
 /// Runs a command on users.
-pub(super) fn run(command: UsersCommand, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn run(command: UsersCommand, context: &mut Context<'_>) -> Result<Exit, Failure> {
     match command {
-        UsersCommand::Create(args) => create(args, session),
-        UsersCommand::List(args) => list(&args, session),
-        UsersCommand::Show(args) => show(&args, session),
-        UsersCommand::Update(args) => update(args, session),
+        UsersCommand::Create(args) => create(args, context),
+        UsersCommand::List(args) => list(&args, context),
+        UsersCommand::Show(args) => show(&args, context),
+        UsersCommand::Update(args) => update(args, context),
         UsersCommand::Suspend(args) => {
-            change(&args, session, "suspended", |keystile, id| Ok(keystile.users().suspend(id)?))
+            change(&args, context, "suspended", |keystile, id| Ok(keystile.users().suspend(id)?))
         }
         UsersCommand::Resume(args) => {
-            change(&args, session, "resumed", |keystile, id| Ok(keystile.users().resume(id)?))
+            change(&args, context, "resumed", |keystile, id| Ok(keystile.users().resume(id)?))
         }
         UsersCommand::Unlock(args) => {
-            change(&args, session, "unlocked", |keystile, id| Ok(keystile.users().unlock(id)?))
+            change(&args, context, "unlocked", |keystile, id| Ok(keystile.users().unlock(id)?))
         }
-        UsersCommand::ResetPassword(args) => reset_password(&args, session),
-        UsersCommand::Delete(args) => {
-            change(&args, session, "deleted", |keystile, id| Ok(keystile.users().delete(id)?))
-        }
+        UsersCommand::ResetPassword(args) => reset_password(&args, context),
+        UsersCommand::Delete(args) => delete(&args, context),
     }
 }
 
-fn create(args: UserCreateArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+fn create(args: UserCreateArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     // The store first: it is the wrong one more often than the password is.
-    let keystile = session.open()?;
-    let password = if args.password_stdin { Some(read_password(session)?) } else { None };
+    let keystile = context.open()?;
+    let password = if args.password_stdin { Some(read_password(context)?) } else { None };
     let has_password = password.is_some();
     let user = keystile.users().create(NewUser {
         email: args.email,
@@ -48,16 +49,16 @@ fn create(args: UserCreateArgs, session: &mut Session<'_>) -> Result<Exit, Failu
         admin: args.admin,
         password,
     })?;
-    let exit = done(session, "created", &user)?;
+    let exit = done(context, "created", &user)?;
     if !has_password {
-        let command = session.command(&format!("users reset-password {}", quoted(user.email.as_str())));
-        session.output.hint(format_args!("it has no password yet; set one with `{command}`"));
+        let command = context.command(&format!("users reset-password {}", quoted(user.email.as_str())));
+        context.output.hint(format_args!("it has no password yet; set one with `{command}`"));
     }
     Ok(exit)
 }
 
-fn list(args: &UserListArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+fn list(args: &UserListArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let query = UserQuery {
         search: args.search.clone(),
         organization: args.org.clone(),
@@ -66,21 +67,21 @@ fn list(args: &UserListArgs, session: &mut Session<'_>) -> Result<Exit, Failure>
         after: args.after,
     };
     let page = keystile.users().list(&query)?;
-    if session.output.is_json() {
+    if context.output.is_json() {
         let users = page.users.iter().map(UserJson::from).collect();
-        session.output.json(&PageJson { users, next: page.next.map(|id| id.to_string()) })?;
+        context.output.json(&PageJson { users, next: page.next.map(|id| id.to_string()) })?;
         return Ok(Exit::Done);
     }
     if page.users.is_empty() {
-        session.output.note("no users");
-        let hint = session.command("users create EMAIL");
-        session.output.hint(format_args!("make one with `{hint}`, or ask for others"));
+        context.output.note("no users");
+        let hint = context.command("users create EMAIL");
+        context.output.hint(format_args!("make one with `{hint}`, or ask for others"));
         return Ok(Exit::Done);
     }
-    session.output.table(&table(&page.users, keystile.request().now))?;
+    context.output.table(&table(&page.users, keystile.request().now))?;
     if let Some(next) = page.next {
-        let command = session.command(&next_page(args, next));
-        session.output.hint(format_args!("there are more: {command}"));
+        let command = context.command(&next_page(args, next));
+        context.output.hint(format_args!("there are more: {command}"));
     }
     Ok(Exit::Done)
 }
@@ -133,14 +134,14 @@ fn next_page(args: &UserListArgs, next: UserId) -> String {
     command
 }
 
-fn show(args: &UserArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open_for_reading()?.keystile;
+fn show(args: &UserArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open_for_reading()?.keystile;
     let user = keystile.users().find(&args.user)?;
     let locked_until = keystile.users().locked_until(user.id)?;
     let now = keystile.request().now;
-    if session.output.is_json() {
+    if context.output.is_json() {
         let locked_until = locked_until.map(rfc3339);
-        session.output.json(&ShownJson { user: UserJson::from(&user), locked_until })?;
+        context.output.json(&ShownJson { user: UserJson::from(&user), locked_until })?;
         return Ok(Exit::Done);
     }
     let style = state_style(user.status());
@@ -164,17 +165,17 @@ fn show(args: &UserArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
         fields.push(("locked", format!("{WARNING}until {}{WARNING:#}", exact(now, until))));
     }
     for (name, value) in fields {
-        session.output.line(format_args!("{TITLE}{name:<12}{TITLE:#} {value}"))?;
+        context.output.line(format_args!("{TITLE}{name:<12}{TITLE:#} {value}"))?;
     }
     if locked_until.is_some() {
-        let command = session.command(&format!("users unlock {}", quoted(user.email.as_str())));
-        session.output.hint(format_args!("end the lock with `{command}`"));
+        let command = context.command(&format!("users unlock {}", quoted(user.email.as_str())));
+        context.output.hint(format_args!("end the lock with `{command}`"));
     }
     Ok(Exit::Done)
 }
 
-fn update(args: UserUpdateArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+fn update(args: UserUpdateArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let id = keystile.users().find(&args.user)?.id;
     let change = UserChange {
         email: args.email,
@@ -182,21 +183,29 @@ fn update(args: UserUpdateArgs, session: &mut Session<'_>) -> Result<Exit, Failu
         organization: cleared_or(args.no_org, args.org),
         admin: if args.admin { Some(true) } else { args.no_admin.then_some(false) },
     };
-    let user = keystile.users().update(id, change)?;
-    done(session, "updated", &user)
+    let old = keystile.users().show(id)?.email;
+    let changed = keystile.users().update(id, change)?;
+    done_with_keys(context, "updated", &changed, &old)
 }
 
-fn reset_password(args: &ResetPasswordArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+fn delete(args: &UserArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
+    let id = keystile.users().find(&args.user)?.id;
+    let changed = keystile.users().delete(id)?;
+    done_with_keys(context, "deleted", &changed, &changed.user.email)
+}
+
+fn reset_password(args: &ResetPasswordArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
     let id = keystile.users().find(&args.user)?.id;
     if args.password_stdin {
-        let password = read_password(session)?;
+        let password = read_password(context)?;
         let user = keystile.users().reset_password(id, &password)?;
-        return done(session, "reset the password of", &user);
+        return done(context, "reset the password of", &user);
     }
     let (user, password) = keystile.users().generate_password(id)?;
-    session.output.note(describe("reset the password of", &user));
-    let output = &mut session.output;
+    context.output.note(describe("reset the password of", &user));
+    let output = &mut context.output;
     let shown = if output.is_json() {
         output.json(&ResetJson { user: UserJson::from(&user), password: password.expose_secret() })
     } else {
@@ -204,32 +213,58 @@ fn reset_password(args: &ResetPasswordArgs, session: &mut Session<'_>) -> Result
     };
     let shown = shown.and_then(|()| output.flush());
     if shown.is_err() || output.is_closed() {
-        let command = session.command(&format!("users reset-password {}", quoted(user.email.as_str())));
+        let command = context.command(&format!("users reset-password {}", quoted(user.email.as_str())));
         let message = format!("the password was written, but could not be shown · draw another one: `{command}`");
         return Err(Failure::new(Exit::CannotSay, "secret_not_shown", message));
     }
-    session.output.hint("the password is shown this once; only its hash is kept");
+    context.output.hint("the password is shown this once; only its hash is kept");
     Ok(Exit::Done)
 }
 
 fn change(
     args: &UserArgs,
-    session: &mut Session<'_>,
+    context: &mut Context<'_>,
     what: &str,
     change: impl FnOnce(&Keystile, UserId) -> Result<User, Failure>,
 ) -> Result<Exit, Failure> {
-    let keystile = session.open()?;
+    let keystile = context.open()?;
     let id = keystile.users().find(&args.user)?.id;
     let user = change(&keystile, id)?;
-    done(session, what, &user)
+    done(context, what, &user)
 }
 
 /// Says what was done to a user.
-fn done(session: &mut Session<'_>, what: &str, user: &User) -> Result<Exit, Failure> {
-    if session.output.is_json() {
-        session.output.json(&OneUser { user: UserJson::from(user) })?;
+fn done(context: &mut Context<'_>, what: &str, user: &User) -> Result<Exit, Failure> {
+    if context.output.is_json() {
+        context.output.json(&OneUser { user: UserJson::from(user) })?;
     } else {
-        session.output.line(describe(what, user))?;
+        context.output.line(describe(what, user))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Says what was done to a user who has this address no longer, and to the keys that acted for it.
+fn done_with_keys(
+    context: &mut Context<'_>,
+    what: &str,
+    changed: &ChangedUser,
+    address: &Email,
+) -> Result<Exit, Failure> {
+    if context.output.is_json() {
+        let keys_suspended = changed.keys_suspended.iter().map(KeyId::to_string).collect();
+        context.output.json(&ChangedJson { user: UserJson::from(&changed.user), keys_suspended })?;
+        return Ok(Exit::Done);
+    }
+    context.output.line(describe(what, &changed.user))?;
+    for key in &changed.keys_suspended {
+        context.output.line(format_args!("suspended {key}, whose owner is {}", printable(address.as_str())))?;
+    }
+    if !changed.keys_suspended.is_empty() {
+        let (update, resume) = (context.command("keys update KEY --owner OWNER"), context.command("keys resume KEY"));
+        context.output.hint(format_args!(
+            "such a key would log in to whoever has that address next; give it another owner with `{update}`, then \
+             `{resume}`"
+        ));
     }
     Ok(Exit::Done)
 }
@@ -239,11 +274,11 @@ fn describe(what: &str, user: &User) -> String {
 }
 
 /// A password from standard input: all of it, but for a line ending.
-fn read_password(session: &mut Session<'_>) -> Result<Password, Failure> {
-    if session.stdin_is_terminal {
-        session.output.note("type the password, it is shown; then Enter and Ctrl-D");
+fn read_password(context: &mut Context<'_>) -> Result<Password, Failure> {
+    if context.stdin_is_terminal {
+        context.output.note("type the password, it is shown; then Enter and Ctrl-D");
     }
-    let mut lines = Lines::new(session.stdin, LONGEST);
+    let mut lines = Lines::new(context.stdin, LONGEST);
     let unreadable =
         |error| Failure::usage(format!("standard input cannot be read: {error} · pipe the password into it"));
     let line = lines.rest().map_err(unreadable)?;
@@ -311,6 +346,12 @@ impl<'a> From<&'a User> for UserJson<'a> {
 #[derive(Serialize)]
 struct OneUser<'a> {
     user: UserJson<'a>,
+}
+
+#[derive(Serialize)]
+struct ChangedJson<'a> {
+    user: UserJson<'a>,
+    keys_suspended: Vec<String>,
 }
 
 #[derive(Serialize)]

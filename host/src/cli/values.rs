@@ -5,9 +5,8 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::duration::parse_duration;
 use crate::issuers::is_hmac;
-use crate::text::parse_rfc3339;
+use crate::text::{DurationError, parse_duration, parse_rfc3339};
 use crate::{
     Algorithm, AuditHash, Checkpoint, Checksum, Digest, Rate, ScopeClaim, Separator, Timestamp, TokenType, UnknownName,
 };
@@ -41,7 +40,7 @@ pub(super) fn parse_when(text: &str) -> Result<When, String> {
     }
     match parse_duration(text) {
         Ok(seconds) => Ok(When::In(seconds)),
-        Err(error) if error.contains("too long") => Err(error),
+        Err(error @ DurationError::TooLong) => Err(error.to_string()),
         Err(_) => parse_rfc3339(text).map(When::At).ok_or_else(|| {
             "not a time · give a duration such as 90d, an RFC 3339 time such as 2030-01-31T00:00:00Z, or never"
                 .to_owned()
@@ -65,7 +64,7 @@ pub(super) fn parse_max_lifetime(text: &str) -> Result<MaxLifetime, String> {
     if text == "none" {
         return Ok(MaxLifetime(None));
     }
-    parse_duration(text).map(|seconds| MaxLifetime(Some(seconds)))
+    parse_duration(text).map(|seconds| MaxLifetime(Some(seconds))).map_err(|error| error.to_string())
 }
 
 /// The longest lifetime of keys in seconds; `None`: no limit.

@@ -7,21 +7,22 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::args::VerifyArgs;
+use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::json::VerdictJson;
 use super::lines::Lines;
 use super::output::{BAD, GOOD, Output};
-use super::people::{joined, printable};
-use super::session::Session;
+use super::people::joined;
 use crate::bounds::MAX_CREDENTIAL_LEN;
+use crate::text::printable;
 use crate::{Code, Keystile, Principal, Request, Verdict};
 
 /// Judges one credential, or one after the other.
-pub(super) fn verify(args: VerifyArgs, session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn verify(args: VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let VerifyArgs { scope, any_scope, env, address, now, credential } = args;
     let presented = Presented { what: "credential", variable: "KEY", command: "verify" };
-    let source = Source::new(credential, session.stdin_is_terminal, &presented)?;
-    let opened = session.open_for_reading()?;
+    let source = Source::new(credential, context.stdin_is_terminal, &presented)?;
+    let opened = context.open_for_reading()?;
     let keystile = opened.keystile;
     let mut request = keystile.request();
     request.all_of = scope;
@@ -34,21 +35,20 @@ pub(super) fn verify(args: VerifyArgs, session: &mut Session<'_>) -> Result<Exit
         request.now = now;
     }
     if opened.read_only && !untraced {
-        session.output.hint("this user can only read the store, so uses are not counted");
+        context.output.hint("this user can only read the store, so uses are not counted");
     }
     let mut judge = Judge { keystile, request, untraced, flushed: Instant::now() };
-    let exit = match source {
-        Source::Argument(credential) => one(&mut judge, &credential, session),
-        Source::WholeInput => {
-            let mut lines = Lines::new(session.stdin, MAX_CREDENTIAL_LEN);
-            let verdict = judge.verdict(lines.rest().map_err(unreadable)?.bytes);
-            drop(lines);
-            tell(&verdict, &mut session.output)?;
-            Ok(exit_of(&verdict))
+    let exit = source.each(context, |credential, output, in_json| {
+        let verdict = judge.verdict(credential);
+        if in_json {
+            output.json(&VerdictJson::from(&verdict))?;
+        } else {
+            tell(&verdict, output)?;
         }
-        Source::EachLine => each_line(&mut judge, session),
-    };
-    judge.flush(&mut session.output);
+        judge.flush_sometimes(output);
+        Ok(exit_of(&verdict))
+    });
+    judge.flush(&mut context.output);
     exit
 }
 
@@ -88,6 +88,38 @@ impl Source {
             ))),
         }
     }
+
+    /// Judges whatever comes, and ends as the worst of it does. `judge` is told whether to answer in JSON, as
+    /// it does line by line: each verdict is told before the next credential is waited for.
+    pub(super) fn each(
+        self,
+        context: &mut Context<'_>,
+        mut judge: impl FnMut(&[u8], &mut Output<'_>, bool) -> Result<Exit, Failure>,
+    ) -> Result<Exit, Failure> {
+        let output = &mut context.output;
+        let in_json = output.is_json();
+        match self {
+            Source::Argument(credential) => judge(&credential, output, in_json),
+            Source::WholeInput => {
+                let mut lines = Lines::new(&mut *context.stdin, MAX_CREDENTIAL_LEN);
+                let credential = lines.rest().map_err(unreadable)?;
+                judge(credential.bytes, output, in_json)
+            }
+            Source::EachLine => {
+                let mut lines = Lines::new(&mut *context.stdin, MAX_CREDENTIAL_LEN);
+                let mut worst = Exit::Done;
+                while let Some(line) = lines.next().map_err(unreadable)? {
+                    worst = worst.max(judge(line.bytes, output, true)?);
+                    output.flush()?;
+                    if output.is_closed() {
+                        // Whoever read the verdicts went away: the rest is not judged.
+                        return Ok(Exit::CannotSay);
+                    }
+                }
+                Ok(worst)
+            }
+        }
+    }
 }
 
 /// Judges and keeps count.
@@ -121,32 +153,6 @@ impl Judge {
             let failure = Failure::new(Exit::CannotSay, "not_counted", format!("uses were not counted: {error}"));
             output.warn(&failure);
         }
-    }
-}
-
-fn one(judge: &mut Judge, credential: &[u8], session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let verdict = judge.verdict(credential);
-    tell(&verdict, &mut session.output)?;
-    Ok(exit_of(&verdict))
-}
-
-/// One verdict a line, each told before the next credential is waited for.
-fn each_line(judge: &mut Judge, session: &mut Session<'_>) -> Result<Exit, Failure> {
-    let mut worst = Exit::Done;
-    let mut lines = Lines::new(&mut *session.stdin, MAX_CREDENTIAL_LEN);
-    loop {
-        let verdict = match lines.next().map_err(unreadable)? {
-            Some(line) => judge.verdict(line.bytes),
-            None => return Ok(worst),
-        };
-        worst = worst.max(exit_of(&verdict));
-        session.output.json(&VerdictJson::from(&verdict))?;
-        session.output.flush()?;
-        if session.output.is_closed() {
-            // Whoever read the verdicts went away: the rest is not judged.
-            return Ok(Exit::CannotSay);
-        }
-        judge.flush_sometimes(&mut session.output);
     }
 }
 
@@ -189,7 +195,7 @@ pub(super) fn exit_of(verdict: &Verdict) -> Exit {
     }
 }
 
-pub(super) fn unreadable(error: io::Error) -> Failure {
+fn unreadable(error: io::Error) -> Failure {
     Failure::new(
         Exit::CannotSay,
         "input",

@@ -13,14 +13,11 @@ use crate::store::{IssuersMark, Position, Store, StoreError};
 
 /// An issuer as verification needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IssuerDocument {
+pub(crate) struct FollowedIssuer {
     /// Its name.
     pub(crate) name: String,
     /// The `iss` of its tokens.
     pub(crate) issuer: String,
-    /// Another number for whatever else is in `json`, in this process: what was made of one document
-    /// must not be used for another.
-    pub(crate) version: u64,
     /// Settings and keys, as `keystile_validator::jwt::Issuer::from_json` reads them.
     pub(crate) json: String,
     /// Whether there are keys; without any, every token is refused.
@@ -28,12 +25,12 @@ pub(crate) struct IssuerDocument {
 }
 
 /// All enabled issuers, by name.
-pub(crate) type IssuerDocuments = Arc<[Arc<IssuerDocument>]>;
+pub(crate) type FollowedIssuers = Arc<[Arc<FollowedIssuer>]>;
 
 /// The documents, and how far they have followed the store.
 #[derive(Default)]
 pub(crate) struct Documents {
-    current: RwLock<IssuerDocuments>,
+    current: RwLock<FollowedIssuers>,
     /// Held while they move forwards, so that they move one step at a time.
     state: Mutex<State>,
     caught_up: AtomicBool,
@@ -43,7 +40,6 @@ pub(crate) struct Documents {
 struct State {
     position: Option<Position>,
     mark: Option<IssuersMark>,
-    last_version: u64,
 }
 
 impl Documents {
@@ -62,7 +58,7 @@ impl Documents {
         self.caught_up.load(Ordering::Acquire)
     }
 
-    fn current(&self) -> IssuerDocuments {
+    fn current(&self) -> FollowedIssuers {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -88,19 +84,15 @@ impl Documents {
             let same = before.iter().find(|known| known.name == issuer.name && known.json == json);
             documents.push(match same {
                 Some(known) => Arc::clone(known),
-                None => {
-                    state.last_version = state.last_version.saturating_add(1);
-                    Arc::new(IssuerDocument {
-                        name: issuer.name,
-                        issuer: issuer.issuer,
-                        version: state.last_version,
-                        json,
-                        has_keys: jwks.is_some(),
-                    })
-                }
+                None => Arc::new(FollowedIssuer {
+                    name: issuer.name,
+                    issuer: issuer.issuer,
+                    json,
+                    has_keys: jwks.is_some(),
+                }),
             });
         }
-        let documents: IssuerDocuments = documents.into();
+        let documents: FollowedIssuers = documents.into();
         let changed = documents != before;
         if changed {
             *self.current.write().unwrap_or_else(PoisonError::into_inner) = documents;
@@ -135,7 +127,7 @@ const NO_KEYS: &str = "{\"keys\":[]}";
 impl Inner {
     /// What verification needs of all enabled issuers. `None`: it is not known to be what the store
     /// says, and no token may be allowed.
-    pub(crate) fn issuer_documents(&self) -> Option<IssuerDocuments> {
+    pub(crate) fn issuer_documents(&self) -> Option<FollowedIssuers> {
         match &self.records {
             Some(records) if records.is_healthy() && self.issuers.documents.has_caught_up() => {}
             Some(_) => return None,
@@ -158,7 +150,7 @@ impl Inner {
         if document.has_keys || self.read_only {
             return false;
         }
-        let claimed = self.claim_fetch(&document.name, Reason::UnknownKey);
-        matches!(claimed, Ok(Some(claim)) if matches!(self.fetch(&claim, FetchLimits::SHORT), Ok(Outcome::Changed)))
+        let lease = self.lease_fetch(&document.name, Reason::UnknownKey);
+        matches!(lease, Ok(Some(lease)) if matches!(self.fetch(&lease, FetchLimits::SHORT), Ok(Outcome::Changed)))
     }
 }

@@ -65,6 +65,12 @@ impl ExternalIssuer {
     pub fn is_fetched(&self) -> bool {
         matches!(self.source, KeySource::Url(_))
     }
+
+    /// Whether neither audience nor type is asked for, so that its tokens for others are let in, and ID
+    /// tokens that have no `at_hash`.
+    pub fn takes_any_token(&self) -> bool {
+        self.audiences.is_empty() && self.token_type.is_none()
+    }
 }
 
 /// Where the keys of an issuer come from.

@@ -45,7 +45,7 @@ pub(super) enum Reason {
 
 /// The right to fetch the keys of an issuer, once.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
+pub(super) struct Lease {
     pub(super) name: String,
     pub(super) url: JwksUrl,
     pub(super) etag: Option<String>,
@@ -77,8 +77,8 @@ impl Issuers<'_> {
         if !issuer.is_fetched() {
             return Err(RefreshIssuerError::GivenKeys { name: name.to_owned() });
         }
-        let claim = self.inner.claim_fetch(name, Reason::Operator)?.ok_or_else(not_found)?;
-        let outcome = self.inner.fetch(&claim, FetchLimits::PATIENT)?;
+        let lease = self.inner.lease_fetch(name, Reason::Operator)?.ok_or_else(not_found)?;
+        let outcome = self.inner.fetch(&lease, FetchLimits::PATIENT)?;
         let info = self.show(name).map_err(|error| match error {
             super::ShowIssuerError::NotFound { name } => RefreshIssuerError::NotFound { name },
             super::ShowIssuerError::Store(error) => RefreshIssuerError::Store(error),
@@ -123,7 +123,7 @@ impl Issuers<'_> {
 
 impl Inner {
     /// Takes the right to fetch, when it is time and nobody else has it.
-    pub(super) fn claim_fetch(&self, name: &str, reason: Reason) -> Result<Option<Claim>, StoreError> {
+    pub(super) fn lease_fetch(&self, name: &str, reason: Reason) -> Result<Option<Lease>, StoreError> {
         // A look first: a write is worth it only when it is likely to be granted.
         let row = self.store.read()?.key_set(name)?;
         if !row.is_some_and(|row| is_due(&row, self.now(), reason)) {
@@ -143,34 +143,34 @@ impl Inner {
         let etag = if row.jwks.is_some() { row.etag.clone() } else { None };
         transaction.set_key_set(name, &row)?;
         transaction.commit()?;
-        Ok(Some(Claim { name: issuer.name, url, etag, at: now }))
+        Ok(Some(Lease { name: issuer.name, url, etag, at: now }))
     }
 
-    /// Fetches what was claimed, and keeps it.
-    pub(super) fn fetch(&self, claim: &Claim, limits: FetchLimits) -> Result<Outcome, StoreError> {
-        let answer = self.issuers.fetcher.fetch(&claim.url, claim.etag.as_deref(), limits);
-        self.keep_answer(claim, answer)
+    /// Fetches what there is a lease for, and keeps it.
+    pub(super) fn fetch(&self, lease: &Lease, limits: FetchLimits) -> Result<Outcome, StoreError> {
+        let answer = self.issuers.fetcher.fetch(&lease.url, lease.etag.as_deref(), limits);
+        self.keep_answer(lease, answer)
     }
 
     /// Keeps what a fetch gave. A set of no use never takes the place of another one.
     pub(super) fn keep_answer(
         &self,
-        claim: &Claim,
+        lease: &Lease,
         answer: Result<Fetched, FetchProblem>,
     ) -> Result<Outcome, StoreError> {
         self.change(|transaction, now| {
-            let Some(issuer) = transaction.issuer(&claim.name)? else { return Ok(Outcome::Gone) };
-            if issuer.source != KeySource::Url(claim.url.clone()) {
+            let Some(issuer) = transaction.issuer(&lease.name)? else { return Ok(Outcome::Gone) };
+            if issuer.source != KeySource::Url(lease.url.clone()) {
                 return Ok(Outcome::Gone);
             }
-            let mut row = key_set_of(transaction.key_set(&claim.name)?)?;
+            let mut row = key_set_of(transaction.key_set(&lease.name)?)?;
             // Somebody has asked later, and may have had the newer answer already.
-            if row.attempted_at.is_some_and(|attempted_at| attempted_at > claim.at) {
+            if row.attempted_at.is_some_and(|attempted_at| attempted_at > lease.at) {
                 return Ok(Outcome::Same);
             }
             let answer = answer.and_then(|fetched| match fetched.text.as_deref() {
                 // Still the set that is here; if it has gone meanwhile, this is no answer.
-                None if row.jwks.is_some() && row.etag == claim.etag => Ok((fetched, None)),
+                None if row.jwks.is_some() && row.etag == lease.etag => Ok((fetched, None)),
                 None => Err(FetchProblem::BadAnswer),
                 Some(text) => match KeySet::published(text, &issuer.algorithms) {
                     Ok(set) => Ok((fetched, Some(set))),
@@ -195,7 +195,7 @@ impl Inner {
                     match changed {
                         None => Outcome::Same,
                         Some(set) => {
-                            let subject = Some(claim.name.clone());
+                            let subject = Some(lease.name.clone());
                             self.audit(transaction, now, KEYS_CHANGED, subject, &describe(&set))?;
                             row.jwks = Some(set.text);
                             Outcome::Changed
@@ -203,7 +203,7 @@ impl Inner {
                     }
                 }
             };
-            transaction.set_key_set(&claim.name, &row)?;
+            transaction.set_key_set(&lease.name, &row)?;
             Ok(outcome)
         })
     }

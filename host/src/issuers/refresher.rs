@@ -13,7 +13,7 @@ use keystile_validator::Timestamp;
 
 use super::fetch::{FetchLimits, Fetched};
 use super::problem::FetchProblem;
-use super::refresh::{Claim, FETCH_COOLDOWN, Reason};
+use super::refresh::{FETCH_COOLDOWN, Lease, Reason};
 use crate::follower::Bell;
 use crate::keystile::Inner;
 
@@ -29,7 +29,7 @@ enum Event {
     /// A token of this issuer names a key that nobody knows.
     UnknownKey(String),
     /// A fetch has ended.
-    Answered(Claim, Result<Fetched, FetchProblem>),
+    Answered(Lease, Result<Fetched, FetchProblem>),
 }
 
 /// The way to the background thread.
@@ -79,13 +79,13 @@ pub(crate) fn refresh_in_background(inner: &Inner, stop: &Bell) {
             match event {
                 Event::Look => {}
                 Event::UnknownKey(name) => drop(unknown.insert(name)),
-                Event::Answered(claim, answer) => {
-                    running.remove(&claim.name);
+                Event::Answered(lease, answer) => {
+                    running.remove(&lease.name);
                     if stop.has_rung() {
                         return;
                     }
                     // What cannot be written is fetched again after the cooldown.
-                    let _ = inner.keep_answer(&claim, answer);
+                    let _ = inner.keep_answer(&lease, answer);
                 }
             }
             next = receiver.try_recv().ok();
@@ -110,9 +110,9 @@ fn start_due(inner: &Inner, unknown: &mut HashSet<String>, running: &mut HashSet
         }
         let reason = if unknown.contains(&name) { Reason::UnknownKey } else { Reason::Schedule };
         // What cannot be written cannot be kept either: it is tried again at the next turn.
-        let Ok(Some(claim)) = inner.claim_fetch(&name, reason) else { continue };
+        let Ok(Some(lease)) = inner.lease_fetch(&name, reason) else { continue };
         unknown.remove(&name);
-        if start(inner, claim) {
+        if start(inner, lease) {
             running.insert(name);
         }
     }
@@ -121,24 +121,24 @@ fn start_due(inner: &Inner, unknown: &mut HashSet<String>, running: &mut HashSet
 /// What a fetch tells when it ends, in whatever way: the issuer would else count as being asked for ever.
 struct Reply {
     sender: Sender<Event>,
-    claim: Claim,
+    lease: Lease,
     answer: Result<Fetched, FetchProblem>,
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
         // Nobody listens any more when the process ends.
-        let _ = self.sender.send(Event::Answered(self.claim.clone(), self.answer.clone()));
+        let _ = self.sender.send(Event::Answered(self.lease.clone(), self.answer.clone()));
     }
 }
 
 /// Whether a thread was there to fetch.
-fn start(inner: &Inner, claim: Claim) -> bool {
+fn start(inner: &Inner, lease: Lease) -> bool {
     let (fetcher, sender) = (inner.issuers.fetcher.clone(), inner.issuers.refresher.sender.clone());
-    let reply = Reply { sender, claim, answer: Err(FetchProblem::BadAnswer) };
+    let reply = Reply { sender, lease, answer: Err(FetchProblem::BadAnswer) };
     let work = move || {
         let mut reply = reply;
-        let Claim { url, etag, .. } = &reply.claim;
+        let Lease { url, etag, .. } = &reply.lease;
         reply.answer = fetcher.fetch(url, etag.as_deref(), FetchLimits::PATIENT);
     };
     thread::Builder::new().name("keystile-fetch".to_owned()).spawn(work).is_ok()

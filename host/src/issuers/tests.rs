@@ -11,7 +11,7 @@ use keystile_validator::jwt::{
 };
 use tempfile::TempDir;
 
-use super::documents::IssuerDocuments;
+use super::documents::FollowedIssuers;
 use super::refresh::Reason;
 use super::test_server::{Answer, Server};
 use super::*;
@@ -85,7 +85,7 @@ fn trail(keystile: &Keystile) -> Vec<(String, String)> {
         .collect()
 }
 
-fn documents(keystile: &Keystile) -> IssuerDocuments {
+fn documents(keystile: &Keystile) -> FollowedIssuers {
     keystile.inner.issuer_documents().unwrap()
 }
 
@@ -193,7 +193,7 @@ fn every_process_follows() {
     let first = documents(&service)[0].clone();
     assert!(first.has_keys && first.issuer == "https://a.example.com");
     command.issuers().set_keys("a", &set(&[EC, ED])).unwrap();
-    eventually("its keys change", || documents(&service)[0].version != first.version);
+    eventually("its keys change", || documents(&service)[0] != first);
     let second = documents(&service)[0].clone();
     assert!(second.json.contains("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo") && !first.json.contains("11qYAYK"));
     let before = generation();
@@ -203,7 +203,7 @@ fn every_process_follows() {
     eventually("it is disabled", || documents(&service).is_empty());
     command.issuers().enable("a").unwrap();
     eventually("it is enabled", || documents(&service).len() == 1);
-    assert!(documents(&service)[0].version > second.version, "no version comes twice");
+    assert_eq!(documents(&service)[0].json.len(), second.json.len(), "with the keys that it had");
     command.issuers().remove("a").unwrap();
     eventually("it is removed", || documents(&service).is_empty());
 }
@@ -308,7 +308,7 @@ fn the_last_good_set_stays_whatever_comes() {
     keystile.issuers().add(fetched("a", &server)).unwrap();
     let first = keystile.issuers().refresh("a").unwrap();
     assert!(first.changed && first.info.key_set.max_age == 900 && first.info.key_set.problem.is_none());
-    let version = documents(&keystile)[0].version;
+    let document = documents(&keystile)[0].clone();
 
     let too_many = set(&vec![r#"{"kty":"EC"}"#; 10_000]);
     let answers: Vec<(Answer, FetchProblem)> = vec![
@@ -330,13 +330,13 @@ fn the_last_good_set_stays_whatever_comes() {
         assert!(is, "{failed:?}");
         let info = keystile.issuers().show("a").unwrap().key_set;
         assert_eq!((info.keys.len(), info.failures as usize, info.problem), (1, failures + 1, Some(expected)));
-        assert_eq!(documents(&keystile)[0].version, version, "the set is still that one");
+        assert_eq!(documents(&keystile)[0], document, "the set is still that one");
     }
     *next.lock().unwrap() = Some(Answer::ok(set(&[ED])));
     let other = keystile.issuers().refresh("a").unwrap();
     assert!(other.changed && other.info.key_set.failures == 0 && other.info.key_set.problem.is_none());
     assert_eq!(other.info.key_set.keys[0].kid.as_deref(), Some("ed"));
-    assert_ne!(documents(&keystile)[0].version, version);
+    assert_ne!(documents(&keystile)[0], document);
     let trail = trail(&keystile);
     let changes: Vec<_> = trail.iter().filter(|(action, _)| action == "issuer.keys_changed").collect();
     assert_eq!(changes.len(), 2, "only what has changed is told: {trail:?}");
@@ -371,18 +371,18 @@ fn an_age_that_the_issuer_gives_is_honoured() {
     let server = Server::new(|_| Answer::ok(set(&[EC])).header("Cache-Control", "max-age=900"));
     keystile.issuers().add(fetched("a", &server)).unwrap();
     keystile.issuers().refresh("a").unwrap();
-    let due = |reason| keystile.inner.claim_fetch("a", reason).unwrap().is_some();
+    let due = |reason| keystile.inner.lease_fetch("a", reason).unwrap().is_some();
     place.clock.advance(899);
     assert!(!due(Reason::Schedule));
     place.clock.advance(1);
     assert!(due(Reason::Schedule));
-    // Whoever has claimed it has it for a cooldown, also against other processes.
+    // Whoever has the lease has it for a cooldown, also against other processes.
     let other = place.command();
     for reason in [Reason::Schedule, Reason::UnknownKey] {
-        assert!(!due(reason) && other.inner.claim_fetch("a", reason).unwrap().is_none());
+        assert!(!due(reason) && other.inner.lease_fetch("a", reason).unwrap().is_none());
     }
     place.clock.advance(FETCH_COOLDOWN);
-    assert!(other.inner.claim_fetch("a", Reason::Schedule).unwrap().is_some() && !due(Reason::Schedule));
+    assert!(other.inner.lease_fetch("a", Reason::Schedule).unwrap().is_some() && !due(Reason::Schedule));
     // A disabled issuer is not asked.
     keystile.issuers().disable("a").unwrap();
     place.clock.advance(100_000);
@@ -396,11 +396,11 @@ fn a_service_fetches_by_itself_and_again_when_it_is_time() {
     let service = place.serve();
     place.command().issuers().add(fetched("a", &server)).unwrap();
     eventually("the keys come", || documents(&service).first().is_some_and(|document| document.has_keys));
-    let version = documents(&service)[0].version;
+    let document = documents(&service)[0].clone();
     *next.lock().unwrap() = Some(Answer::ok(set(&[ED])));
     place.clock.advance(u64::from(DEFAULT_MAX_AGE));
     service.inner.issuers.refresher.wake();
-    eventually("the new keys come", || documents(&service)[0].version != version);
+    eventually("the new keys come", || documents(&service)[0] != document);
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -514,12 +514,12 @@ fn an_answer_that_comes_too_late_is_dropped() {
     let keystile = place.command();
     let (one, two) = (Server::new(|_| Answer::ok(set(&[EC]))), Server::new(|_| Answer::ok(set(&[ED]))));
     keystile.issuers().add(fetched("a", &one)).unwrap();
-    let claim = keystile.inner.claim_fetch("a", Reason::Schedule).unwrap().unwrap();
-    let answer = keystile.inner.issuers.fetcher.fetch(&claim.url, None, fetch::FetchLimits::PATIENT);
+    let lease = keystile.inner.lease_fetch("a", Reason::Schedule).unwrap().unwrap();
+    let answer = keystile.inner.issuers.fetcher.fetch(&lease.url, None, fetch::FetchLimits::PATIENT);
     keystile.issuers().remove("a").unwrap();
-    assert_eq!(keystile.inner.keep_answer(&claim, answer.clone()).unwrap(), refresh::Outcome::Gone);
+    assert_eq!(keystile.inner.keep_answer(&lease, answer.clone()).unwrap(), refresh::Outcome::Gone);
     keystile.issuers().add(fetched("a", &two)).unwrap();
-    assert_eq!(keystile.inner.keep_answer(&claim, answer).unwrap(), refresh::Outcome::Gone);
+    assert_eq!(keystile.inner.keep_answer(&lease, answer).unwrap(), refresh::Outcome::Gone);
     assert!(!documents(&keystile)[0].has_keys);
 }
 
@@ -614,4 +614,28 @@ fn the_doctor_looks_at_keys() {
     assert!(stale.severity == Severity::Warning && stale.message.contains("http_status_500"), "{stale:?}");
     keystile.issuers().disable("a").unwrap();
     assert_eq!(finding()[0].severity, Severity::Ok, "a disabled issuer needs no keys");
+}
+
+/// As the command that adds it does, once; the doctor tells it as long as it is so.
+#[test]
+fn the_doctor_tells_of_issuers_that_take_any_token() {
+    let place = Place::new();
+    let keystile = place.command();
+    let typed = NewIssuer { token_type: Some(TokenType::AccessToken), audiences: Vec::new(), ..given("typed", &[EC]) };
+    let bound = NewIssuer { token_type: None, audiences: vec!["web".to_owned()], ..given("bound", &[EC]) };
+    let open = NewIssuer { token_type: None, audiences: Vec::new(), ..given("open", &[EC]) };
+    let warnings = || {
+        let health = keystile.doctor(&place.path()).unwrap();
+        let warnings = health.findings.into_iter().filter(|finding| finding.severity == Severity::Warning);
+        warnings.filter(|finding| finding.check == "issuers").map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    for new in [typed, bound] {
+        keystile.issuers().add(new).unwrap();
+    }
+    assert_eq!(warnings(), [""; 0]);
+    keystile.issuers().add(open).unwrap();
+    let [warning] = &warnings()[..] else { panic!("{:?}", warnings()) };
+    assert!(warning.starts_with("ID tokens of open") && warning.contains("--audience or --typ"), "{warning}");
+    keystile.issuers().disable("open").unwrap();
+    assert_eq!(warnings(), [""; 0]);
 }

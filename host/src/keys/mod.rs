@@ -24,6 +24,7 @@ pub use import::{DigestEncoding, ImportedKey, MAX_IMPORT};
 pub use report::{KeyReport, MAX_REPORT_KEYS, ReportSection};
 pub(crate) use rotate::start_grace;
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};
+pub(crate) use state::{suspend_keys_of, suspended};
 pub use update::KeyChange;
 
 use crate::key::Key;

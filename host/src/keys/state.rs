@@ -6,9 +6,11 @@ use serde_json::json;
 use super::error::ChangeStateError;
 use super::{Keys, key_in};
 use crate::key::{Key, MAX_NOTE_LEN, Revocation, RevokeReason};
+use crate::keystile::Inner;
 use crate::sessions::end_sessions_of_key;
-use crate::store::WriteTransaction;
+use crate::store::{StoreError, WriteTransaction};
 use crate::text::is_line;
+use crate::user::Email;
 
 impl Keys<'_> {
     /// Switches a key off; [`resume`](Keys::resume) switches it on again. Sessions that were begun with it
@@ -86,4 +88,28 @@ impl Keys<'_> {
         self.inner.audit(transaction, now, action, Some(id.to_string()), &json!({}))?;
         Ok(key)
     }
+}
+
+/// Switches off the keys that act for whoever has this address, because somebody else may have it next;
+/// says which.
+pub(crate) fn suspend_keys_of(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    owner: &Email,
+    detail: &serde_json::Value,
+) -> Result<Vec<KeyId>, StoreError> {
+    let keys = transaction.active_keys_of(owner)?;
+    for id in &keys {
+        let Some(key) = transaction.key(*id)? else { continue };
+        transaction.update_key(&suspended(key, now))?;
+        inner.audit(transaction, now, "key.suspended", Some(id.to_string()), detail)?;
+        end_sessions_of_key(inner, transaction, now, *id)?;
+    }
+    Ok(keys)
+}
+
+/// A key, switched off.
+pub(crate) fn suspended(key: Key, now: Timestamp) -> Key {
+    Key { state: KeyState::Suspended, suspended_at: Some(now), updated_at: now, ..key }
 }

@@ -11,8 +11,8 @@ use keystile_validator::{Code, Scope, Timestamp};
 use super::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
 use super::*;
 use crate::{
-    ChangePasswordError, EndReason, KeyEncryptionKey, Keystile, ManualClock, NewKey, NewStore, NewUser, PasswordChange,
-    RevokeReason, SessionQuery, SessionStatus, User,
+    AuditQuery, ChangePasswordError, EndReason, KeyEncryptionKey, Keystile, ManualClock, NewKey, NewStore, NewUser,
+    PasswordChange, RevokeReason, SessionQuery, SessionStatus, User, UserChange,
 };
 
 pub(crate) const EMAIL: &str = "ada@example.com";
@@ -468,6 +468,46 @@ fn a_key_that_acts_for_a_user_begins_a_session_of_that_user() {
     let other = key(Some(EMAIL));
     keystile.users().suspend(world.user.id).unwrap();
     assert!(matches!(keystile.login_with_key(other, Client::default()), Err(LoginError::InvalidCredentials)));
+}
+
+/// An address may have another user tomorrow, and a key that acts for it must not go over to that one.
+#[test]
+fn a_key_does_not_log_in_to_the_next_user_of_an_address() {
+    let world = world();
+    let keystile = &world.keystile;
+    let key = |owner: &str| {
+        let new = NewKey { name: "k".into(), owner: Some(owner.to_owned()), ..NewKey::default() };
+        keystile.keys().create(new).unwrap().key.id
+    };
+    let make = |email: &str| keystile.users().create(NewUser::new(email.parse().unwrap())).unwrap();
+    let rename = |id, email: &str| {
+        let change = UserChange { email: Some(email.parse().unwrap()), ..UserChange::default() };
+        keystile.users().update(id, change).unwrap()
+    };
+    let status = |id| keystile.keys().show(id).unwrap().status(world.clock_now());
+    let [of_ada, shouted, of_bob, of_nobody] = ["ada@example.com", "ADA@Example.com", "bob@x.org", "Ada"].map(key);
+    let revoked = key(EMAIL);
+    keystile.keys().revoke(revoked, RevokeReason::Unspecified, None).unwrap();
+    let begun = keystile.login_with_key(of_ada, Client::default()).unwrap();
+    // What is no new address changes nothing.
+    assert_eq!(rename(world.user.id, EMAIL).keys_suspended, []);
+    assert_eq!(rename(world.user.id, "ada@lovelace.org").keys_suspended, [of_ada, shouted]);
+    make(EMAIL);
+    let bob = make("bob@x.org");
+    assert!(keystile.login_with_key(of_bob, Client::default()).is_ok());
+    let deleted = keystile.users().delete(bob.id).unwrap();
+    assert_eq!((deleted.user.id, deleted.keys_suspended), (bob.id, vec![of_bob]));
+    make("bob@x.org");
+    for id in [of_ada, shouted, of_bob] {
+        assert_eq!(status(id), KeyStatus::Suspended);
+        let refused = keystile.login_with_key(id, Client::default());
+        assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
+        let newest = AuditQuery { subject: Some(id.to_string()), limit: 1, ..AuditQuery::default() };
+        assert_eq!(keystile.recent_audit(&newest).unwrap().entries[0].action, "key.suspended");
+    }
+    assert_eq!((status(of_nobody), status(revoked)), (KeyStatus::Active, KeyStatus::Revoked));
+    let end = keystile.sessions().show(begun.session_id).unwrap().end.unwrap();
+    assert_eq!(end.reason, EndReason::Key, "the session that was begun with it, too");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::clock::{Clock as _, SystemClock};
 use crate::login::tests::{EMAIL, PASSWORD, World, password, world};
 use crate::{
-    Client, Code, EndReason, Keystile, Login, LoginError, NewToken, NewUser, Refresh, RefreshError, Restored,
+    Client, Code, EndReason, Keystile, Login, LoginError, NewKey, NewToken, NewUser, Refresh, RefreshError, Restored,
     SessionStatus, User, UserChange,
 };
 
@@ -35,10 +35,37 @@ impl World {
         }
     }
 
+    fn key_of(&self, owner: &str) -> crate::KeyId {
+        let new = NewKey { name: "k".to_owned(), owner: Some(owner.to_owned()), ..NewKey::default() };
+        self.keystile.keys().create(new).unwrap().key.id
+    }
+
     fn make(&self, email: &str) -> User {
         let new = NewUser { password: Some(password(PASSWORD)), ..NewUser::new(email.parse().unwrap()) };
         self.keystile.users().create(new).unwrap()
     }
+}
+
+/// A backup of another line of the same store: where the one that is replaced has never heard of a key.
+#[test]
+fn keys_that_the_replaced_store_does_not_know_log_in_to_nobody_new() {
+    let world = today();
+    let early = world.backup("early.db");
+    let bob = world.make("bob@x.org");
+    let [of_ada, of_bob] = [EMAIL, "bob@x.org"].map(|email| world.key_of(email));
+    let late = world.backup("late.db");
+    // The store is lost, and begun again from the early backup.
+    let elsewhere = world.path.with_file_name("elsewhere.db");
+    Keystile::restore(&early, &elsewhere, "tests").unwrap();
+    let there = world.open_at(&elsewhere);
+    let heir = there.users().create(NewUser::new("bob@x.org".parse().unwrap())).unwrap();
+    Keystile::restore(&late, &elsewhere, "tests").unwrap();
+    assert!(there.users().show(bob.id).is_err());
+    there.users().resume(heir.id).unwrap();
+    assert!(there.login_with_key(of_ada, Client::default()).is_ok());
+    let refused = there.login_with_key(of_bob, Client::default());
+    assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
+    assert_eq!(there.keys().show(of_bob).unwrap().state, keystile_validator::KeyState::Suspended);
 }
 
 #[test]
@@ -149,6 +176,7 @@ fn addresses_are_those_of_the_replaced_store() {
     let world = today();
     let users = world.keystile.users();
     let [one, two, gone] = ["one@x.org", "two@x.org", "gone@x.org"].map(|email| world.make(email));
+    let keys = ["one@x.org", "two@x.org", "gone@x.org"].map(|email| world.key_of(email));
     let backup = world.backup("backup.db");
     let rename = |user: &User, email: &str| {
         let change = UserChange { email: Some(email.parse().unwrap()), ..UserChange::default() };
@@ -165,5 +193,12 @@ fn addresses_are_those_of_the_replaced_store() {
     assert_eq!(email(&two).as_deref(), Some("one@x.org"));
     assert_eq!(email(&gone), None);
     assert_eq!(email(&heir).as_deref(), Some("gone@x.org"));
+    // The keys that acted for those who had the addresses when the backup was made stay suspended.
+    users.resume(heir.id).unwrap();
+    for key in keys {
+        let refused = world.keystile.login_with_key(key, Client::default());
+        assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
+    }
+    users.suspend(heir.id).unwrap();
     assert!(world.knows("one@x.org", PASSWORD) && !world.knows("gone@x.org", PASSWORD), "the heir is suspended");
 }

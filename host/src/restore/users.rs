@@ -1,14 +1,17 @@
 //! What becomes of users, sessions and locks when a backup is restored.
 
+use std::collections::BTreeSet;
+
 use keystile_validator::Timestamp;
 use serde_json::json;
 
 use crate::audit;
+use crate::keys::suspended;
 use crate::session::{EndReason, SessionEnd};
 use crate::store::users::{SessionRow, UserRow};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
-use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE};
-use crate::user::User;
+use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE, latest_issue};
+use crate::user::{Email, User};
 
 /// Keeps users, sessions and locks as the current store has them; says how many users that changed.
 pub(super) fn keep(
@@ -18,22 +21,57 @@ pub(super) fn keep(
     actor: &str,
 ) -> Result<u64, StoreError> {
     let mut kept = 0_u64;
+    let mut addresses = BTreeSet::new();
+    let view = current;
     current.each_user(&mut |current| {
         let id = current.id();
-        let Some((what, row)) = kept_user(restored.user(id)?, current, now) else { return Ok(()) };
+        let old = restored.user(id)?;
+        let Some((what, row)) = kept_user(old.clone(), current, now) else { return Ok(()) };
         kept = kept.saturating_add(1);
         restored.carry_user(&row)?;
+        addresses.extend([old.as_ref(), Some(&row)].into_iter().flatten().filter_map(address).cloned());
         if matches!(&row, UserRow::Live { user, .. } if user.suspended_at == Some(now)) {
-            refuse_tokens(restored, now, RevocationKind::Subject, id.to_string())?;
+            let latest = latest_issue(view, &id.to_string(), now)?;
+            refuse_tokens(restored, now, latest, RevocationKind::Subject, id.to_string())?;
         }
         let detail = json!({ "kept": what });
         audit::append(restored, now, actor, "user.carried_over", Some(id.to_string()), &detail)
     })?;
     // Whoever has lost the address to another, and is not known to the current store.
     restored.delete_users_without_email(now)?;
+    suspend_keys(restored, current, &addresses, now, actor)?;
     keep_sessions(restored, current, now)?;
     keep_locks(restored, current)?;
     Ok(kept)
+}
+
+/// Suspends the keys that act for whoever has one of these addresses and that the current store does not
+/// know: it has not decided whether they are those of whoever has the address now. Of the keys that it
+/// knows it has, when the address changed hands.
+fn suspend_keys(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    addresses: &BTreeSet<Email>,
+    now: Timestamp,
+    actor: &str,
+) -> Result<(), StoreError> {
+    for address in addresses {
+        for id in restored.active_keys_of(address)? {
+            if let (Some(key), None) = (restored.key(id)?, current.key(id)?) {
+                restored.update_key(&suspended(key, now))?;
+                let detail = json!({ "kept": "suspended, its owner is another in the replaced store" });
+                audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn address(row: &UserRow) -> Option<&Email> {
+    match row {
+        UserRow::Live { user, .. } => Some(&user.email),
+        UserRow::Deleted { .. } => None,
+    }
 }
 
 /// What a user of the current store is in the restored one; `None`: what it is there already.
@@ -77,27 +115,40 @@ fn keep_sessions(
             Some(UserRow::Live { user, .. }) => {
                 if user.suspended_at.is_some() && row.session.end.is_none() {
                     row.session.end = Some(SessionEnd { at: now, reason: EndReason::Suspended });
-                    refuse_tokens(restored, now, RevocationKind::Session, row.session.id.to_string())?;
+                    refuse_tokens(
+                        restored,
+                        now,
+                        row.session.last_used_at,
+                        RevocationKind::Session,
+                        row.session.id.to_string(),
+                    )?;
                 }
                 restored.insert_session(&row)
             }
             // Its refresh tokens are those of no session, which are refused; so are its access tokens.
-            Some(UserRow::Deleted { .. }) | None => {
-                refuse_tokens(restored, now, RevocationKind::Session, row.session.id.to_string())
-            }
+            Some(UserRow::Deleted { .. }) | None => refuse_tokens(
+                restored,
+                now,
+                row.session.last_used_at,
+                RevocationKind::Session,
+                row.session.id.to_string(),
+            ),
         }
     })
 }
 
-/// Refuses the access tokens of a subject, or of a session, for as long as one of them can be valid.
+/// Refuses the access tokens of a subject, or of a session, for as long as one of them can be valid. The
+/// last one was made now, or at `latest` while the clock was ahead.
 fn refuse_tokens(
     restored: &mut dyn WriteTransaction,
     now: Timestamp,
+    latest: Timestamp,
     kind: RevocationKind,
     value: String,
 ) -> Result<(), StoreError> {
-    let issued_before = (kind == RevocationKind::Subject).then(|| now.saturating_add(1));
-    let expires_at = now.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end());
+    let latest = latest.max(now);
+    let issued_before = (kind == RevocationKind::Subject).then(|| latest.saturating_add(1));
+    let expires_at = latest.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end());
     let issuer = THIS_STORE.to_owned();
     restored.put_revocation(&RevocationRow { issuer, kind, value, revoked_at: now, issued_before, expires_at })
 }
@@ -116,10 +167,12 @@ fn keep_locks(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction
 pub(super) fn end_sessions(restored: &mut dyn WriteTransaction, now: Timestamp) -> Result<u64, StoreError> {
     let mut ended = 0_u64;
     for id in restored.open_sessions(None)? {
-        let expired = restored.session(id)?.is_some_and(|row: SessionRow| now >= row.session.expires_at);
+        let row = restored.session(id)?;
+        let expired = row.as_ref().is_some_and(|row: &SessionRow| now >= row.session.expires_at);
         let reason = if expired { EndReason::Expired } else { EndReason::Restored };
         restored.end_session(id, now, reason)?;
-        refuse_tokens(restored, now, RevocationKind::Session, id.to_string())?;
+        let latest = row.map_or(now, |row| row.session.last_used_at);
+        refuse_tokens(restored, now, latest, RevocationKind::Session, id.to_string())?;
         ended = ended.saturating_add(u64::from(!expired));
     }
     Ok(ended)

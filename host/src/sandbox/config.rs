@@ -27,7 +27,8 @@ pub fn engine_config() -> Config {
         // An access outside the memory is caught by the processor, not by a comparison.
         .signals_based_traps(true)
         .memory_init_cow(true)
-        // The validator does not recurse; what it keeps in memory is on its own stack in there.
+        // The validator recurses into JSON only, 16 levels at most; large values are on a stack of its own, in
+        // its memory.
         .max_wasm_stack(256 * 1024)
         .concurrency_support(false)
         .shared_memory(false)

@@ -128,6 +128,13 @@ pub enum SandboxFailure {
         /// The length of the answer in bytes.
         length: u32,
     },
+    /// The guest did not take an issuer, so it judges no tokens.
+    Issuer {
+        /// The issuer's name.
+        name: String,
+        /// What went wrong.
+        cause: Box<SandboxFailure>,
+    },
     /// All instances were busy for the whole deadline.
     Saturated {
         /// How many there are.
@@ -173,6 +180,17 @@ impl fmt::Display for SandboxFailure {
                 "the validator's answer of {length} bytes cannot be read · build validator and \
                  host from the same release"
             ),
+            Self::Issuer { name, cause } => match **cause {
+                Self::NotEncoded => {
+                    write!(f, "the issuer {name} does not fit the validator's input buffer · give it fewer keys")
+                }
+                Self::Rejected { code } => write!(
+                    f,
+                    "the validator refused the issuer {name} with {code} · build validator and host \
+                     from the same release"
+                ),
+                ref cause => write!(f, "the validator could not take the issuer {name}: {cause}"),
+            },
             Self::Saturated { instances } => write!(
                 f,
                 "all {instances} instances of the validator stayed busy · check the machine's \
@@ -187,4 +205,11 @@ impl fmt::Display for SandboxFailure {
     }
 }
 
-impl error::Error for SandboxFailure {}
+impl error::Error for SandboxFailure {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Issuer { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}

@@ -8,7 +8,7 @@ use keystile_validator::Code;
 use keystile_validator::wire::{self, JwsMessage};
 use wasmtime::{Engine, Memory, Module, ResourceLimiter, Store, Trap, TypedFunc, WasmParams, WasmResults};
 
-use super::issuers::IssuerSet;
+use super::issuers::{IssuerDocument, IssuerSet};
 use super::{SandboxError, SandboxFailure};
 
 /// How instances are made and called.
@@ -88,20 +88,23 @@ impl Instance {
             }
         }
         for document in steps.put {
-            let input = self.memory.data_mut(&mut self.store).get_mut(self.input.clone());
-            let place = input.and_then(|input| input.get_mut(..document.as_bytes().len()));
-            let (Some(place), Ok(length)) = (place, u32::try_from(document.as_bytes().len())) else {
-                return Err(SandboxFailure::NotEncoded);
-            };
-            place.copy_from_slice(document.as_bytes());
-            self.store.set_epoch_deadline(limits.ticks);
-            let answer = self.put_issuer.call(&mut self.store, length).map_err(|error| failure(&error, limits))?;
-            if answer < 0 {
-                return Err(SandboxFailure::Rejected { code: answer });
-            }
+            self.put(document, limits)
+                .map_err(|cause| SandboxFailure::Issuer { name: document.name().to_owned(), cause: Box::new(cause) })?;
         }
         self.issuers = issuers.clone();
         Ok(())
+    }
+
+    fn put(&mut self, document: &IssuerDocument, limits: &Limits) -> Result<(), SandboxFailure> {
+        let input = self.memory.data_mut(&mut self.store).get_mut(self.input.clone());
+        let place = input.and_then(|input| input.get_mut(..document.as_bytes().len()));
+        let (Some(place), Ok(length)) = (place, u32::try_from(document.as_bytes().len())) else {
+            return Err(SandboxFailure::NotEncoded);
+        };
+        place.copy_from_slice(document.as_bytes());
+        self.store.set_epoch_deadline(limits.ticks);
+        let answer = self.put_issuer.call(&mut self.store, length).map_err(|error| failure(&error, limits))?;
+        if answer < 0 { Err(SandboxFailure::Rejected { code: answer }) } else { Ok(()) }
     }
 
     /// Lets `fill` write a message into the guest's input buffer and return its length, calls the

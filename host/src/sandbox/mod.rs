@@ -132,8 +132,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// As [`Sandbox::check`]; [`SandboxFailure::Rejected`] also when the validator does not take an
-    /// issuer.
+    /// As [`Sandbox::check`]; [`SandboxFailure::Issuer`] when the validator does not take an issuer.
     pub fn check_tokens<T>(
         &self,
         fill: impl FnOnce(&mut [u8]) -> Option<usize>,
@@ -174,9 +173,27 @@ impl Sandbox {
     }
 
     /// Sets the issuers that tokens are judged by, in place of those before. Checks that begin after
-    /// this returned judge by them.
+    /// this returned judge by them. It returns at once: keys are prepared by the first check that needs
+    /// them, or by [`Sandbox::prepare_issuers`].
     pub fn set_issuers(&self, documents: Vec<IssuerDocument>) {
         self.pool.set_issuers(documents);
+    }
+
+    /// Prepares the keys of the issuers in an instance that is free, so that the next check need not. That
+    /// takes milliseconds for each key, and at most the deadline for each issuer. When it fails, the
+    /// next check of a token fails in the same way, and says so.
+    ///
+    /// ```
+    /// use keystile::sandbox::{IssuerDocument, Sandbox, SandboxOptions};
+    ///
+    /// let sandbox = Sandbox::new(SandboxOptions::default())?;
+    /// sandbox.set_issuers(vec![IssuerDocument::new("https://id.example", "no issuer")]);
+    /// sandbox.prepare_issuers();
+    /// assert_eq!(sandbox.counters().rejected, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn prepare_issuers(&self) {
+        self.pool.prepare_issuers();
     }
 
     fn told<T>(&self, result: Result<T, SandboxFailure>) -> Result<T, SandboxFailure> {

@@ -72,6 +72,7 @@ impl SandboxCounters {
             SandboxFailure::MemoryLimit => &mut self.memory_limits,
             SandboxFailure::Rejected { .. } => &mut self.rejected,
             SandboxFailure::BadLength { .. } | SandboxFailure::BadAnswer { .. } => &mut self.bad_answers,
+            SandboxFailure::Issuer { cause, .. } => return self.count(cause),
             SandboxFailure::Saturated { .. } => &mut self.saturated,
             SandboxFailure::NoInstance { .. } => &mut self.no_instance,
         };
@@ -151,13 +152,15 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Sets what instances must know before they judge tokens, and prepares one that is free.
+    /// Sets what instances must know before they judge tokens.
     pub(super) fn set_issuers(&self, documents: Vec<IssuerDocument>) {
-        let next = {
-            let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
-            *issuers = issuers.next(documents);
-            issuers.clone()
-        };
+        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        *issuers = issuers.next(documents);
+    }
+
+    /// Makes an instance that is free know the issuers.
+    pub(super) fn prepare_issuers(&self) {
+        let issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // One that waits for its turn would keep the caller waiting: the checks that need it prepare it.
         let mut lease = {
             let mut state = self.shared.lock();
@@ -165,11 +168,11 @@ impl Pool {
             self.shared.begin(&mut state);
             Lease { pool: self, instance: Some(instance) }
         };
-        // If it fails, the next check of a token fails in the same way, and says so.
-        if let Some(instance) = &mut lease.instance
-            && instance.load(&next, &self.limits).is_ok()
-        {
-            lease.give_back(false);
+        let Some(instance) = &mut lease.instance else { return };
+        match instance.load(&issuers, &self.limits) {
+            Ok(()) => lease.give_back(false),
+            // The next check of a token fails in the same way, and says so.
+            Err(failure) => self.shared.lock().counters.count(&failure),
         }
     }
 

@@ -77,8 +77,12 @@ pub(super) fn end_session(
     if !transaction.end_session(session.id, now, reason)? {
         return Ok(session.clone());
     }
-    // No token of the session is valid for longer than any token may be.
-    let until = now.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end()).min(session.expires_at.max(now));
+    // No token of the session is valid for longer than any token may be; the clock may have been ahead when
+    // the last one was made.
+    let until = now
+        .max(session.last_used_at)
+        .saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end())
+        .min(session.expires_at.max(now));
     inner.revoke_session_tokens(transaction, now, &session.id.to_string(), until)?;
     let detail = json!({ "user": session.user.to_string(), "reason": reason.as_str() });
     inner.audit(transaction, now, "session.ended", Some(session.id.to_string()), &detail)?;

@@ -16,13 +16,14 @@ use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
 pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
-pub(crate) use sqlite::{Mode, SqliteStore};
+pub(crate) use sqlite::{Mode, SqliteStore, leftovers_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
 use crate::audit::{AuditEntry, AuditPage, AuditQuery};
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
+use crate::user::Email;
 
 /// Counts the changes of a store that a verdict can depend on. It only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +99,9 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
     /// The key that has a secret with this digest.
     fn key_by_digest(&self, digest: &Digest) -> Result<Option<Key>, StoreError>;
 
+    /// The active keys whose owner is this address, in whatever letter case it was written.
+    fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError>;
+
     /// A page of keys. `now` decides what is expired.
     fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError>;
 
@@ -120,6 +124,10 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
 
     /// A page of audit entries, newest first.
     fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
+
+    /// The latest time in the audit entries of a subject, which the newest one need not have: the clock may
+    /// have gone back.
+    fn latest_audit_time(&self, subject: &str) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// What is remembered of a rotation, to answer a repeated request.

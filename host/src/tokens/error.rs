@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::MAX_CLAIM_LEN;
 use crate::sandbox::SandboxFailure;
 use crate::signing_keys::SigningKeyError;
 use crate::store::StoreError;
@@ -86,10 +87,19 @@ impl From<SigningKeyError> for IssueTokenError {
 pub enum RevokeTokenError {
     /// It is no token that a known issuer has signed. The caller learns no more.
     Unknown,
+    /// The key that it names is one of this store, and does not open without the key-encryption key.
+    ClosedKey,
     /// It has no id to be revoked by.
     NoTokenId,
     /// This is not the id of a token.
     TokenId,
+    /// This is not what tokens can be revoked by.
+    Name {
+        /// The claim that it was given for.
+        claim: &'static str,
+    },
+    /// The tokens of this store end with their session or user.
+    OwnIssuer,
     /// This is not the name of an issuer.
     Issuer,
     /// The validator could not say whether the token is what it looks like.
@@ -104,12 +114,22 @@ impl fmt::Display for RevokeTokenError {
             RevokeTokenError::Unknown => f.write_str(
                 "no issuer that this store knows has signed this token · give the whole token, or revoke it by its id with --jti",
             ),
+            RevokeTokenError::ClosedKey => f.write_str(
+                "the key that the token names does not open here · give the key-encryption key, or revoke it by its id with --jti",
+            ),
             RevokeTokenError::NoTokenId => {
                 f.write_str("the token has no `jti` that it can be revoked by · end the session of its user instead, or disable the issuer")
             }
             RevokeTokenError::TokenId => {
                 f.write_str("not the id of a token · give its `jti`, as `keystile tokens inspect` shows it")
             }
+            RevokeTokenError::Name { claim } => write!(
+                f,
+                "no token has this `{claim}` · give it as `keystile tokens inspect` shows it, at most {MAX_CLAIM_LEN} bytes"
+            ),
+            RevokeTokenError::OwnIssuer => f.write_str(
+                "this store is the issuer itself · end the session with `keystile sessions end`, or suspend the user",
+            ),
             RevokeTokenError::Issuer => {
                 f.write_str("the store knows no such issuer · give its name, as `keystile issuers list` shows it")
             }

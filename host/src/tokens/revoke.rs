@@ -11,7 +11,7 @@ use super::revocations::{KEPT_AFTER_EXPIRY, THIS_STORE};
 use super::settings::ACCESS_TOKEN_LIFETIME_BOUNDS;
 use super::{MAX_CLAIM_LEN, Tokens};
 use crate::keystile::Inner;
-use crate::store::{RevocationKind, RevocationRow, StoreError, WriteTransaction};
+use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
 use crate::text::{is_line, rfc3339};
 
 /// What a revocation did.
@@ -84,6 +84,79 @@ impl Tokens<'_> {
     }
 }
 
+/// Which tokens of an external issuer to revoke, when not one by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokensOf<'a> {
+    /// All tokens of a session (`sid`), also those that are yet to come.
+    Session(&'a str),
+    /// All tokens that were issued to a subject (`sub`) up to now. Those that do not say when they were
+    /// issued (`iat`) are refused from now on.
+    Subject(&'a str),
+}
+
+/// What a revocation of many tokens did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedTokens {
+    /// Who signs them.
+    pub issuer: String,
+    /// Of a subject: tokens with an `iat` before this time are refused.
+    pub issued_before: Option<Timestamp>,
+    /// Whether they were revoked already; those of a subject are revoked anew each time.
+    pub was: WasToken,
+}
+
+impl Tokens<'_> {
+    /// Revokes the tokens of a session or of a subject of an external issuer, which is named as the store
+    /// names it or as its tokens do (`iss`).
+    ///
+    /// # Errors
+    /// [`RevokeTokenError`]; nothing was revoked then. [`RevokeTokenError::OwnIssuer`] for this store
+    /// itself, where sessions end and users are suspended.
+    pub fn revoke_all(&self, issuer: &str, tokens: TokensOf<'_>) -> Result<RevokedTokens, RevokeTokenError> {
+        let (kind, value) = match tokens {
+            TokensOf::Session(value) => (RevocationKind::Session, value),
+            TokensOf::Subject(value) => (RevocationKind::Subject, value),
+        };
+        if !is_line(value, MAX_CLAIM_LEN) {
+            return Err(RevokeTokenError::Name { claim: if kind == RevocationKind::Session { "sid" } else { "sub" } });
+        }
+        self.inner.change(|transaction, now| {
+            if issuer == OwnIssuer::of(transaction)?.issuer {
+                return Err(RevokeTokenError::OwnIssuer);
+            }
+            let mut known = transaction.issuers()?.into_iter();
+            let known = known.find(|known| known.name == issuer || known.issuer == issuer);
+            let known = known.ok_or(RevokeTokenError::Issuer)?;
+            // Whatever could be valid now, by the clock of an issuer that may be ahead by the leeway.
+            let latest = now.saturating_add(known.leeway.into());
+            let issued_before = (kind == RevocationKind::Subject).then(|| latest.saturating_add(1));
+            let before = transaction.revocation(&known.issuer, kind, value)?;
+            let is_same = before.is_some_and(|before| before.issued_before >= issued_before);
+            let was = if is_same { WasToken::Revoked } else { WasToken::Live };
+            if was == WasToken::Live {
+                let row = RevocationRow {
+                    issuer: known.issuer.clone(),
+                    kind,
+                    value: value.to_owned(),
+                    revoked_at: now,
+                    issued_before,
+                    // Nobody knows when the last of them expires.
+                    expires_at: Timestamp::MAX,
+                };
+                put(transaction, now, &row)?;
+                let detail = json!({
+                    "issuer": known.issuer,
+                    "of": kind.as_str(),
+                    "issued_before": issued_before.map(rfc3339),
+                });
+                self.inner.audit(transaction, now, "tokens.revoked", Some(value.to_owned()), &detail)?;
+            }
+            Ok(RevokedTokens { issuer: known.issuer, issued_before, was })
+        })
+    }
+}
+
 /// What must be known of a token to revoke it. Its signature was verified.
 struct TokenToRevoke {
     issuer: String,
@@ -106,10 +179,12 @@ impl Inner {
         let jwt = UnverifiedJwt::parse(token.as_bytes()).map_err(|_| RevokeTokenError::Unknown)?;
         let claims: Claims = serde_json::from_str(jwt.dangerous_claims()).map_err(|_| RevokeTokenError::Unknown)?;
         self.tell_issuers()?;
-        self.sandbox
-            .check_jws(&claims.iss, token.as_bytes())
-            .map_err(RevokeTokenError::Sandbox)?
-            .map_err(|_| RevokeTokenError::Unknown)?;
+        self.sandbox.check_jws(&claims.iss, token.as_bytes()).map_err(RevokeTokenError::Sandbox)?.map_err(|_| {
+            match self.has_closed_key_of(&jwt) {
+                true => RevokeTokenError::ClosedKey,
+                false => RevokeTokenError::Unknown,
+            }
+        })?;
         let token_id = claims.jti.filter(|id| is_line(id, MAX_CLAIM_LEN)).ok_or(RevokeTokenError::NoTokenId)?;
         // A time may have a fraction (RFC 7519, section 2); one out of range is the last there is.
         let expires_at = Timestamp::from_unix(claims.exp.ceil() as u64).unwrap_or(Timestamp::MAX);
@@ -187,6 +262,13 @@ impl Inner {
         };
         put(transaction, now, &row)
     }
+}
+
+/// The latest time at which a token can have been issued to a user of this store so far: later than now, when
+/// one was made while the clock was ahead, which would be valid again when it gets there. The audit trail
+/// has an entry for each.
+pub(crate) fn latest_issue(view: &dyn ReadTransaction, user: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+    Ok(view.latest_audit_time(user)?.map_or(now, |latest| latest.max(now)))
 }
 
 /// Writes a revocation down, and removes those that refuse nothing any more.

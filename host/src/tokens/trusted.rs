@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::Timestamp;
-use keystile_validator::jwt::{Algorithm, Issuer, IssuerSettings, TokenType};
+use keystile_validator::jwt::{Algorithm, Issuer, IssuerSettings, TokenType, UnverifiedJwt};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::own_issuer::{OwnIssuer, OwnKeyMaterial};
-use crate::issuers::IssuerDocuments;
+use crate::issuers::FollowedIssuers;
 use crate::keystile::Inner;
 use crate::sandbox::IssuerDocument;
 use crate::store::{Position, ReadTransaction, StoreError};
@@ -28,7 +28,28 @@ struct Told {
     /// store.
     until: Option<Timestamp>,
     own: Option<IssuerDocument>,
-    external: IssuerDocuments,
+    /// The keys of the store that did not open.
+    closed: ClosedKeys,
+    external: FollowedIssuers,
+}
+
+/// Keys of the store that tokens verify with and that do not open here, because the key-encryption key is
+/// not given or not theirs. Of their tokens nobody can say anything.
+#[derive(Default)]
+struct ClosedKeys {
+    /// The `iss` of their tokens.
+    issuer: String,
+    /// What tokens name them by.
+    key_ids: Vec<String>,
+}
+
+/// What the store is as an issuer.
+struct Own {
+    /// `None`: it has no keys that open.
+    document: Option<IssuerDocument>,
+    closed: ClosedKeys,
+    /// When the next key begins to sign or is gone.
+    until: Option<Timestamp>,
 }
 
 impl Inner {
@@ -53,14 +74,24 @@ impl Inner {
         if told.position == Some(position) && same_external && told.until.is_none_or(|until| now < until) {
             return Ok(());
         }
-        let (own, until) = self.own_issuer_document(&*view, now)?;
+        let Own { document: own, closed, until } = self.own_issuer(&*view, now)?;
         if is_first || !same_external || told.own != own {
             let others = external.iter().filter(|other| own.as_ref().is_none_or(|own| own.name() != other.issuer));
             let others = others.map(|other| IssuerDocument::new(other.issuer.as_str(), other.json.as_str()));
             self.sandbox.set_issuers(own.iter().cloned().chain(others).collect());
+            self.prepare_bell.ring();
         }
-        *told = Told { position: Some(position), until, own, external };
+        *told = Told { position: Some(position), until, own, closed, external };
         Ok(())
+    }
+
+    /// Whether the key that this token names, or could be signed with, is one of the store's own that does
+    /// not open here.
+    pub(crate) fn has_closed_key_of(&self, jwt: &UnverifiedJwt<'_>) -> bool {
+        let told = self.trusted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ClosedKeys { issuer, key_ids } = &told.closed;
+        let is_one = |named: &str| key_ids.iter().any(|key_id| key_id == named);
+        !key_ids.is_empty() && jwt.lookup().issuer == Some(issuer) && jwt.key_id().is_none_or(is_one)
     }
 
     /// Whether the validator knows the issuers of now, as far as the store has not changed.
@@ -81,13 +112,10 @@ impl Inner {
         }
     }
 
-    /// This store as an issuer, with the keys whose tokens can be valid now, and the time at which the
-    /// next of these begins to sign or is gone. `None`: it has no keys, and issues no tokens.
-    fn own_issuer_document(
-        &self,
-        view: &(impl ReadTransaction + ?Sized),
-        now: Timestamp,
-    ) -> Result<(Option<IssuerDocument>, Option<Timestamp>), StoreError> {
+    /// This store as an issuer, with the keys whose tokens can be valid now.
+    fn own_issuer(&self, view: &(impl ReadTransaction + ?Sized), now: Timestamp) -> Result<Own, StoreError> {
+        let OwnIssuer { issuer, audience } = OwnIssuer::of(view)?;
+        let mut closed = ClosedKeys { issuer: issuer.clone(), key_ids: Vec::new() };
         let keys = self.own_keys(view, now)?;
         let until = keys.iter().filter_map(|key| key.changes_at).min();
         let mut jwks: Vec<Value> = Vec::new();
@@ -100,8 +128,11 @@ impl Inner {
                     let k = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*secret));
                     Some(json!({ "kty": "oct", "k": &*k }))
                 }
-                // Without the key that opens it, its tokens are refused, and those of the others are not.
-                Err(_) => None,
+                // Without the key that opens it, of its tokens nothing is said, and of the others all is.
+                Err(_) => {
+                    closed.key_ids.push(key.kid.clone());
+                    None
+                }
             };
             let Some(Value::Object(mut jwk)) = jwk else { continue };
             jwk.insert("kid".to_owned(), key.kid.into());
@@ -114,9 +145,8 @@ impl Inner {
             }
         }
         if algorithms.is_empty() {
-            return Ok((None, until));
+            return Ok(Own { document: None, closed, until });
         }
-        let OwnIssuer { issuer, audience } = OwnIssuer::of(view)?;
         let settings = IssuerSettings {
             audiences: vec![audience],
             token_type: Some(TokenType::AccessToken),
@@ -128,6 +158,6 @@ impl Inner {
         let jwks = Zeroizing::new(json!({ "keys": jwks }).to_string());
         let known = Issuer::new(settings, jwks.as_bytes());
         let known = known.map_err(|_| StoreError::InvalidValue { column: "signing_keys" })?;
-        Ok((Some(IssuerDocument::new(issuer, known.to_json())), until))
+        Ok(Own { document: Some(IssuerDocument::new(issuer, known.to_json())), closed, until })
     }
 }

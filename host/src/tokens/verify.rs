@@ -13,6 +13,12 @@ impl Inner {
         let jwt = UnverifiedJwt::parse(credential).ok();
         let lookup = jwt.as_ref().map_or_else(TokenLookup::default, UnverifiedJwt::lookup);
         let verdict = self.judge_token(credential, lookup, request);
+        // Why a token is refused when its key was not looked at: that is no answer.
+        let by_key =
+            matches!(verdict.code(), Some(Code::UnknownIssuer | Code::UnknownSigningKey | Code::AlgorithmNotAllowed));
+        if by_key && jwt.as_ref().is_some_and(|jwt| self.has_closed_key_of(jwt)) {
+            return Verdict::deny(Code::Unavailable);
+        }
         match lookup.issuer {
             Some(issuer) if verdict.code() == Some(Code::UnknownSigningKey) && self.note_unknown_kid(issuer) => {
                 self.judge_token(credential, lookup, request)

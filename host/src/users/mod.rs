@@ -17,7 +17,7 @@ pub use error::{
 };
 pub use field::UserFieldError;
 pub use password::PasswordChange;
-pub use update::UserChange;
+pub use update::{ChangedUser, UserChange};
 
 use crate::ids::UserId;
 use crate::keystile::Inner;

@@ -3,12 +3,14 @@
 use keystile_validator::Timestamp;
 use serde_json::json;
 
-use super::{ChangeUserStateError, Users, live_user_in};
+use super::{ChangeUserStateError, ChangedUser, Users, live_user_in};
 use crate::ids::UserId;
+use crate::keys::suspend_keys_of;
 use crate::login::attempts;
 use crate::session::EndReason;
 use crate::sessions::end_sessions;
 use crate::store::{StoreError, WriteTransaction};
+use crate::tokens::latest_issue;
 use crate::user::{User, UserStatus};
 
 impl Users<'_> {
@@ -60,11 +62,12 @@ impl Users<'_> {
     }
 
     /// Deletes a user: its sessions end, its tokens are refused, and all that is known of it is forgotten
-    /// but its id, which the audit trail names. Its address is free for another.
+    /// but its id, which the audit trail names. Its address is free for another; so the keys that have the
+    /// address as their owner are suspended, or they would log in to whoever has it next.
     ///
     /// # Errors
     /// [`ChangeUserStateError`] when there is no such user, or the store refuses.
-    pub fn delete(&self, id: UserId) -> Result<User, ChangeUserStateError> {
+    pub fn delete(&self, id: UserId) -> Result<ChangedUser, ChangeUserStateError> {
         self.inner.change(|transaction, now| {
             let (user, _) = live_user_in(&*transaction, id)?.ok_or(ChangeUserStateError::NotFound { id })?;
             let sessions = self.shut_out(transaction, now, id, EndReason::Deleted)?;
@@ -72,7 +75,9 @@ impl Users<'_> {
             transaction.delete_user(id, now)?;
             let detail = json!({ "sessions_ended": sessions });
             self.inner.audit(transaction, now, "user.deleted", Some(id.to_string()), &detail)?;
-            Ok(user)
+            let detail = json!({ "owner_deleted": id.to_string() });
+            let keys_suspended = suspend_keys_of(self.inner, transaction, now, &user.email, &detail)?;
+            Ok(ChangedUser { user, keys_suspended })
         })
     }
 
@@ -85,8 +90,9 @@ impl Users<'_> {
         reason: EndReason,
     ) -> Result<u64, StoreError> {
         let sessions = end_sessions(self.inner, transaction, now, id, None, reason)?;
-        // Those of this second too.
-        self.inner.revoke_subject_tokens(transaction, now, &id.to_string(), now.saturating_add(1))?;
+        // Those of that second too.
+        let issued_before = latest_issue(&*transaction, &id.to_string(), now)?.saturating_add(1);
+        self.inner.revoke_subject_tokens(transaction, now, &id.to_string(), issued_before)?;
         Ok(sessions)
     }
 }

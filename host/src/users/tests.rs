@@ -96,7 +96,7 @@ fn users_are_changed_field_by_field() {
     let users = world.keystile.users();
     users.create(NewUser::new(email("taken@example.com"))).unwrap();
     world.clock.advance(1);
-    let change = |change: UserChange| users.update(world.user.id, change);
+    let change = |change: UserChange| users.update(world.user.id, change).map(|changed| changed.user);
     let changed = change(UserChange { name: Some(Some("Ada".to_owned())), admin: Some(true), ..UserChange::default() });
     let changed = changed.unwrap();
     assert_eq!((changed.name.as_deref(), changed.admin, changed.updated_at), (Some("Ada"), true, at(1)));
@@ -132,6 +132,35 @@ fn a_suspended_user_is_out_until_it_is_resumed() {
     assert!(matches!(refresh(), Err(RefreshError::Ended)), "what has ended stays so");
     assert!(world.can_log_in(&password(PASSWORD)));
     assert_eq!(world.audited("user.suspended"), [r#"{"sessions_ended":1}"#]);
+}
+
+/// They are refused when the clock gets there again, whatever was revoked and forgotten meanwhile.
+#[test]
+fn tokens_that_were_made_while_the_clock_was_ahead_fall_with_their_user() {
+    let world = world();
+    let keystile = &world.keystile;
+    let ahead = 4 * 86_400;
+    let other = keystile.users().create(NewUser::new(email("other@example.com"))).unwrap();
+    world.clock.set(at(ahead));
+    let sent = crate::NewToken { user: EMAIL.to_owned(), scopes: Vec::new(), ttl: None };
+    let sent = keystile.tokens().issue(sent).unwrap().token;
+    let [ended, open] = [world.login(), world.login()];
+    world.clock.set(at(0));
+    keystile.sessions().end(ended.session_id).unwrap();
+    world.clock.set(at(2 * 86_400 + 3_600));
+    // What is revoked now makes room of what was revoked long ago.
+    keystile.users().suspend(other.id).unwrap();
+    world.clock.set(at(ahead + 1));
+    let code = |token: &crate::Secret| keystile.verify(token.expose_secret(), &keystile.request()).code();
+    assert_eq!((code(&sent), code(&open.access_token)), (None, None));
+    assert_eq!(code(&ended.access_token), Some(crate::Code::Revoked), "its session has ended");
+    world.clock.set(at(10));
+    keystile.users().suspend(world.user.id).unwrap();
+    keystile.users().resume(world.user.id).unwrap();
+    world.clock.set(at(ahead + 1));
+    assert_eq!((code(&sent), code(&open.access_token)), (Some(crate::Code::Revoked), Some(crate::Code::Revoked)));
+    // Whatever is issued after that is good.
+    assert_eq!(code(&world.login().access_token), None);
 }
 
 #[test]

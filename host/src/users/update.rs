@@ -1,16 +1,18 @@
 //! Changing users.
 
+use keystile_validator::KeyId;
 use serde_json::json;
 
 use super::field::check_fields;
 use super::{UpdateUserError, Users, live_user_in};
 use crate::ids::UserId;
+use crate::keys::suspend_keys_of;
 use crate::user::{Email, User};
 
 /// What to change of a user; `None` leaves a field as it is, `Some(None)` clears it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserChange {
-    /// A new address.
+    /// A new address. Keys that have the old one as their owner are suspended.
     pub email: Option<Email>,
     /// A new name.
     pub name: Option<Option<String>>,
@@ -20,12 +22,24 @@ pub struct UserChange {
     pub admin: Option<bool>,
 }
 
+/// What a user is now, or was last, and what became of the keys that acted for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChangedUser {
+    /// The user.
+    pub user: User,
+    /// The keys whose owner is the address that the user has no longer. They are suspended, because
+    /// they would log in to whoever has that address next.
+    pub keys_suspended: Vec<KeyId>,
+}
+
 impl Users<'_> {
-    /// Changes a user.
+    /// Changes a user. When its address changes, the keys that have the old one as their owner are
+    /// suspended: give them another owner, then resume them.
     ///
     /// # Errors
     /// [`UpdateUserError`]; nothing was changed then.
-    pub fn update(&self, id: UserId, change: UserChange) -> Result<User, UpdateUserError> {
+    pub fn update(&self, id: UserId, change: UserChange) -> Result<ChangedUser, UpdateUserError> {
         if change == UserChange::default() {
             return Err(UpdateUserError::NoChange);
         }
@@ -45,7 +59,12 @@ impl Users<'_> {
                 return Err(UpdateUserError::EmailTaken { email: user.email });
             }
             self.inner.audit(transaction, now, "user.updated", Some(id.to_string()), &differences(&old, &user))?;
-            Ok(user)
+            let mut keys_suspended = Vec::new();
+            if user.email != old.email {
+                let detail = json!({ "owner_renamed": id.to_string() });
+                keys_suspended = suspend_keys_of(self.inner, transaction, now, &old.email, &detail)?;
+            }
+            Ok(ChangedUser { user, keys_suspended })
         })
     }
 }

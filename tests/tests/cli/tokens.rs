@@ -105,6 +105,25 @@ fn revoke() {
             &place.run(&["tokens", "revoke", "--jti", "abc", "--issuer", "https://clerk.example.com", "--json"]),
         ],
     );
+    let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    place.write("jwks.json", format!("{{\"keys\":[{jwk}]}}"));
+    let add = ["issuers", "add", "clerk", "--issuer", "https://clerk.example.com", "--jwks", "jwks.json"];
+    assert_eq!(place.run(&[&add[..], &["--alg", "EdDSA", "--audience", "web"]].concat()).code, 0);
+    let of_clerk = |rest: &[&str]| place.run(&[&["tokens", "revoke", "--issuer", "clerk"], rest].concat());
+    golden_token(
+        "revoke_takes_a_session_or_a_subject_of_an_external_issuer",
+        &[
+            &of_clerk(&["--sid", "sess_1"]),
+            &of_clerk(&["--sid", "sess_1"]),
+            &of_clerk(&["--sid", "sess_1", "--json"]),
+            &of_clerk(&["--sub", "user_1"]),
+            &of_clerk(&["--sub", "user_2", "--json"]),
+            &of_clerk(&["--sub", ""]),
+            &of_clerk(&["--sub", "a", "--sid", "b"]),
+            &place.run(&["tokens", "revoke", "--sub", "user_1"]),
+            &place.run(&["tokens", "revoke", "--sub", "user_1", "--issuer", "https://other.example.com"]),
+        ],
+    );
     let forged = format!("{}x", &one[..one.len() - 1]);
     let forged = place.run_with(&["tokens", "revoke"], forged.as_bytes());
     golden_token(
@@ -118,6 +137,19 @@ fn revoke() {
         ],
     );
     assert!(!format!("{}{}", forged.stdout(), forged.stderr()).contains(&one[20..60]), "it is not repeated");
+}
+
+#[test]
+fn settings_that_refuse_tokens() {
+    let place = place_with_user();
+    golden_token(
+        "settings_that_refuse_tokens_of_before_say_so",
+        &[
+            &place.run(&["settings", "set", "--audience", "https://api.example.com"]),
+            &place.run(&["settings", "set", "--issuer", "https://id.example.com"]),
+            &place.run(&["settings", "set", "--audience", "https://api.example.com"]),
+        ],
+    );
 }
 
 #[test]

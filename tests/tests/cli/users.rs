@@ -84,7 +84,8 @@ fn users_list() {
     place.run(&["users", "create", "katherine@example.com", "--org", "org_nasa"]);
     place.run(&["users", "suspend", "grace@example.com"]);
     golden("users_list_is_a_table", &[&place.run(&["users", "list"])]);
-    golden("users_list_answers_in_json", &[&place.run(&["users", "list", "--json", "--search", "ada"])]);
+    // With the `@`, or an id could match.
+    golden("users_list_answers_in_json", &[&place.run(&["users", "list", "--json", "--search", "ada@"])]);
     golden(
         "users_list_filters",
         &[
@@ -203,6 +204,23 @@ fn users_delete() {
             &place.run(&["users", "list"]),
             &place.run(&["sessions", "list"]),
             &place.run(&["audit", "list", "--limit", "1"]),
+        ],
+    );
+}
+
+#[test]
+fn keys_of_an_address() {
+    let place = place_with_ada();
+    for (name, owner) in [("nightly", "ada@example.com"), ("laptop", "Ada@Example.com"), ("other", "bob@example.com")] {
+        place.key(&["--name", name, "--owner", owner, "--format", "hippocortex"]);
+    }
+    golden(
+        "users_update_and_delete_suspend_the_keys_of_the_address",
+        &[
+            &place.run(&["users", "update", "ada@example.com", "--email", "bob@example.com"]),
+            &place.run(&["users", "delete", "bob@example.com", "--json"]),
+            &place.run(&["keys", "list", "--state", "suspended", "--sort", "name"]),
+            &place.run(&["audit", "list", "--limit", "2"]),
         ],
     );
 }

@@ -193,9 +193,9 @@ impl NewKeyForm {
     /// Why a field does not fit, as far as that can be told before the store is asked.
     fn check(&self, field: Field, now: Timestamp) -> Option<String> {
         match field {
-            Field::Name => (!is_line(self.name.text(), MAX_NAME_LEN))
+            Field::Name => (!text::is_line(self.name.text(), MAX_NAME_LEN))
                 .then(|| format!("not a name · give 1 to {MAX_NAME_LEN} bytes without spaces at the ends")),
-            Field::Owner => (!self.owner.text().is_empty() && !is_line(self.owner.text(), MAX_OWNER_LEN))
+            Field::Owner => (!self.owner.text().is_empty() && !text::is_line(self.owner.text(), MAX_OWNER_LEN))
                 .then(|| format!("not an owner · give at most {MAX_OWNER_LEN} bytes without spaces at the ends")),
             Field::Scopes => self.scopes().err(),
             Field::Expiry if self.expiry != ON_A_DATE => self.expires_at(now).err(),
@@ -230,7 +230,7 @@ impl NewKeyForm {
             return Ok(None);
         }
         let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        let window = |text: &str| text::parse_duration(text).and_then(|seconds| u32::try_from(seconds).ok());
+        let window = |text: &str| text::parse_duration(text).ok().and_then(|seconds| u32::try_from(seconds).ok());
         let parts = text.split_once('/').and_then(|(limit, rest)| number(limit).zip(window(rest)));
         // What is no rate at all gets the library's message for one that is out of bounds.
         let (limit, window) = parts.unwrap_or_default();
@@ -355,8 +355,4 @@ impl NewKeyForm {
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([' ', ',']).filter(|word| !word.is_empty())
-}
-
-fn is_line(text: &str, max_len: usize) -> bool {
-    !text.is_empty() && text.len() <= max_len && text.trim() == text && !text.chars().any(text::is_treacherous)
 }

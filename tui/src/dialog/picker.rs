@@ -113,8 +113,8 @@ impl Picker {
                     let reason = action.check(model).err();
                     let key = action.key();
                     let text = match &reason {
-                        Some(reason) => format!("{key:<9}{:<12}{reason}", action.name),
-                        None => format!("{key:<9}{:<12}{}", action.name, action.description),
+                        Some(reason) => format!("{key:<9}{:<17}{reason}", action.name),
+                        None => format!("{key:<9}{:<17}{}", action.name, action.description),
                     };
                     sheet.row(&text, selected, if reason.is_some() { Role::Faint } else { Role::Text });
                 }

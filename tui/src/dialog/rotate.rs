@@ -68,7 +68,7 @@ impl Rotate {
         let seconds = match GRACES.get(self.grace) {
             Some((_, seconds)) => *seconds,
             None => text::parse_duration(self.custom.text())
-                .ok_or("not a duration · give a number with s, m, h, d or w, such as 48h")?,
+                .map_err(|_| "not a duration · give a number with s, m, h, d or w, such as 48h")?,
         };
         if seconds > MAX_GRACE {
             return Err(format!("the grace period is too long · give at most {} days", MAX_GRACE / 86_400));

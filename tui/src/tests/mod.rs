@@ -11,6 +11,7 @@ mod pty;
 mod restores;
 mod screens;
 mod secrets;
+mod sections;
 mod support;
 
 pub(crate) use support::{NOW, at, model_with_a_secret};

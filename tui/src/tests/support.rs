@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use keystile::{
-    CreatedKey, Digest, Environment, Key, KeyFormat, KeyId, KeyPage, KeyState, Keystile, ManualClock, NamedFormat,
-    NewStore, Origin, Revocation, RevokeReason, Scope, Secret, SecretInfo, Timestamp,
+    CreatedKey, Digest, Environment, Key, KeyEncryptionKey, KeyFormat, KeyId, KeyPage, KeyState, Keystile, ManualClock,
+    NamedFormat, NewStore, Origin, Revocation, RevokeReason, Scope, Secret, SecretInfo, Timestamp,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -236,8 +236,11 @@ impl Harness {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keystile.db");
         let clock = Arc::new(ManualClock::at(at(NOW)));
-        Keystile::options().clock(clock.clone()).create(&path, NewStore::default()).unwrap();
-        let keystile = Keystile::options().clock(clock).actor("tui:test").on_demand(true).open(&path).unwrap();
+        let kek = folder.path().join("keystile.db.kek");
+        KeyEncryptionKey::generate().unwrap().write_new(&kek).unwrap();
+        let options = || Keystile::options().clock(clock.clone()).key_encryption_key_file(&kek);
+        options().create(&path, NewStore::default()).unwrap();
+        let keystile = options().actor("tui:test").on_demand(true).open(&path).unwrap();
         let model = Model::new("keystile.db".to_owned(), Theme::Default, false, false, at(NOW));
         let mut harness = Harness { model, keystile, copied: Vec::new(), folder };
         let formats = harness.keystile.formats().unwrap();

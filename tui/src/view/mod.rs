@@ -117,10 +117,13 @@ fn header(model: &Model, place: Rect, buffer: &mut Buffer) {
             }
         }
     }
-    let help = "? help ";
-    let at = place.right().saturating_sub(7);
-    if x < at && model.dialog.is_none() {
-        buffer.set_stringn(at, place.y, help, 7, theme.style(Role::Faint));
+    let open = matches!(model.store, StoreState::Open { .. });
+    let hints = ["1-8 sections   ? help ", "? help "].into_iter().skip(usize::from(!open));
+    let start = |hint: &str| place.right().saturating_sub(u16::try_from(text::width(hint)).unwrap_or(u16::MAX));
+    // The longest that fits.
+    let fits = hints.map(|hint| (hint, start(hint))).find(|(_, at)| x + 2 < *at);
+    if let (Some((hint, at)), None) = (fits, &model.dialog) {
+        buffer.set_stringn(at, place.y, hint, usize::from(place.width), theme.style(Role::Faint));
     }
 }
 

@@ -110,12 +110,14 @@ fn json(value: &JsValue, name: &str) -> Result<Option<String>, JsValue> {
     if is_none(value) {
         return Ok(None);
     }
-    // JSON would turn NaN and Infinity into null, and an expiry that is none never comes.
-    let mut keep_numbers = |name: JsString, value: JsValue| match value.as_f64() {
+    // JSON would turn NaN and Infinity into null, and so it would a date and a number object that are NaN.
+    // An expiry that is none never comes.
+    let mut keep_values = |name: JsString, value: JsValue| match value.as_f64() {
         Some(number) if !number.is_finite() => Err(JsError::new(&format!("{}: not a number", String::from(name)))),
+        _ if !has_plain_members(&value) => Err(JsError::new(&format!("{}: not plain", String::from(name)))),
         _ => Ok(Some(value)),
     };
-    let json = JSON::stringify_with_replacer_func(value, &mut keep_numbers, None)
+    let json = JSON::stringify_with_replacer_func(value, &mut keep_values, None)
         .map_err(|_| type_error(&format!("{name}: not finite or not plain · give an object of the documented type")))?;
     // A function or a symbol has no JSON; the answer is then `undefined`, not a string.
     let json = JsValue::from(json)
@@ -126,6 +128,20 @@ fn json(value: &JsValue, name: &str) -> Result<Option<String>, JsValue> {
 
 fn is_none(value: &JsValue) -> bool {
     value.is_null() || value.is_undefined()
+}
+
+/// Whether all objects in this one are arrays or as a literal makes them, and none says itself what its JSON
+/// is, as dates do.
+fn has_plain_members(value: &JsValue) -> bool {
+    let Some(object) = value.dyn_ref::<Object>() else { return true };
+    let is_plain = |member: JsValue| {
+        let writes_itself = Reflect::get(&member, &"toJSON".into()).map_or(true, |method| method.is_function());
+        !writes_itself && (Array::is_array(&member) || is_plain_object(&member))
+    };
+    Object::keys(object).iter().all(|name| match Reflect::get(object, &name) {
+        Ok(member) => !member.is_object() || is_plain(member),
+        Err(_) => false,
+    })
 }
 
 /// Whether this is an object as a literal or `JSON.parse` makes it, of this realm or another one.

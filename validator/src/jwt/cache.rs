@@ -4,12 +4,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use super::compact::Compact;
 use super::error::JwtError;
 use super::issuer::Issuers;
 use super::token_record::TokenRecord;
 use super::verify::{UnverifiedJwt, VerifiedJwt};
-use crate::digest::Digest;
 use crate::time::Timestamp;
 
 /// Most tokens that a cache can remember.
@@ -33,7 +34,7 @@ pub const MAX_CACHED_TOKENS: usize = 65_536;
 /// assert_eq!(cache.len(), 0);
 /// ```
 pub struct TokenCache {
-    /// Sets of [`WAYS`] slots; a token can only be in the set that its digest names.
+    /// Sets of [`WAYS`] slots; a token can only be in the set that the hash of its signature names.
     slots: Vec<Option<Entry>>,
     len: usize,
     bytes: usize,
@@ -42,9 +43,13 @@ pub struct TokenCache {
     hand: usize,
 }
 
+/// The SHA-256 of a signature as it stands in a token. Not a digest of a credential: it finds an entry, and
+/// header and payload must be the same, too.
+#[derive(Clone, Copy)]
+struct SignatureHash([u8; 32]);
+
 struct Entry {
-    /// Of the signature as it stands in the token.
-    digest: Digest,
+    hash: SignatureHash,
     /// Header and payload as they stand in the token.
     signed: Box<[u8]>,
     token: VerifiedJwt,
@@ -83,13 +88,13 @@ impl TokenCache {
         if self.slots.is_empty() {
             return UnverifiedJwt::read(compact)?.verify(issuers, now, record);
         }
-        let digest = Digest::of(compact.signature_text());
-        if let Some(known) = self.find(&digest, compact.signed, issuers) {
+        let hash = SignatureHash(Sha256::digest(compact.signature_text()).into());
+        if let Some(known) = self.find(&hash, compact.signed, issuers) {
             known.verify_again(now, record)?;
             return Ok(known);
         }
         let token = UnverifiedJwt::read(compact)?.verify(issuers, now, record)?;
-        self.insert(Entry { digest, signed: compact.signed.into(), token: token.clone() });
+        self.insert(Entry { hash, signed: compact.signed.into(), token: token.clone() });
         Ok(token)
     }
 
@@ -115,10 +120,10 @@ impl TokenCache {
         }
     }
 
-    fn find(&mut self, digest: &Digest, signed: &[u8], issuers: &Issuers) -> Option<VerifiedJwt> {
-        let start = self.set_of(digest);
+    fn find(&mut self, hash: &SignatureHash, signed: &[u8], issuers: &Issuers) -> Option<VerifiedJwt> {
+        let start = self.set_of(hash);
         let is_it = |slot: &Option<Entry>| {
-            slot.as_ref().is_some_and(|entry| entry.digest == *digest && is_same(&entry.signed, signed))
+            slot.as_ref().is_some_and(|entry| is_same(&entry.hash.0, &hash.0) && is_same(&entry.signed, signed))
         };
         let at = start.saturating_add(self.slots.iter().skip(start).take(WAYS).position(is_it)?);
         let token = &self.slots.get(at)?.as_ref()?.token;
@@ -134,7 +139,7 @@ impl TokenCache {
         if size > self.max_bytes {
             return;
         }
-        let start = self.set_of(&entry.digest);
+        let start = self.set_of(&entry.hash);
         let free = self.slots.iter().skip(start).take(WAYS).position(Option::is_none);
         let way = free.unwrap_or_else(|| self.hand.checked_rem(WAYS).unwrap_or_default());
         let at = start.saturating_add(way);
@@ -162,9 +167,9 @@ impl TokenCache {
         self.hand = self.hand.saturating_add(1).checked_rem(self.slots.len()).unwrap_or_default();
     }
 
-    /// The first slot of the set that a digest names.
-    fn set_of(&self, digest: &Digest) -> usize {
-        let [a, b, c, d, ..] = *digest.as_bytes();
+    /// The first slot of the set that a hash names.
+    fn set_of(&self, hash: &SignatureHash) -> usize {
+        let [a, b, c, d, ..] = hash.0;
         let sets = self.slots.len() / WAYS;
         (u32::from_le_bytes([a, b, c, d]) as usize).checked_rem(sets).unwrap_or_default().saturating_mul(WAYS)
     }

@@ -17,7 +17,8 @@ pub const MAX_CLAIM_NAME_LEN: usize = 256;
 /// Where an issuer's tokens have what the standards do not fix.
 ///
 /// A name is that of a claim; one that starts with `/` is a path into nested objects (a JSON
-/// Pointer, RFC 6901), such as `/realm_access/roles`.
+/// Pointer, RFC 6901), such as `/realm_access/roles`. A path that leads into what is no object is that
+/// claim with a wrong type; where a step is missing, the claim is.
 ///
 /// ```
 /// use keystile_validator::jwt::{ClaimMapping, ScopeClaim};
@@ -208,6 +209,7 @@ struct Places {
     token_id: Option<usize>,
     session_id: Option<usize>,
     client_id: Option<usize>,
+    organization: Option<usize>,
     scope: Option<usize>,
     /// A claim that only tokens of another kind have.
     other_kind: Option<usize>,
@@ -237,6 +239,7 @@ impl UnverifiedClaims {
                 "jti" => &mut places.token_id,
                 "sid" => &mut places.session_id,
                 "client_id" => &mut places.client_id,
+                "org_id" => &mut places.organization,
                 "scope" => &mut places.scope,
                 _ => match other_kind(name, value) {
                     Some(name) => {
@@ -318,6 +321,8 @@ impl UnverifiedClaims {
             ("jti", places.token_id),
             ("sid", places.session_id),
             ("client_id", places.client_id),
+            // Wherever the issuer's settings say that it is: nobody may read it as what it is not.
+            ("org_id", places.organization),
             ("scope", places.scope),
         ] {
             if place.is_some() && self.text(place).is_none() {
@@ -352,7 +357,7 @@ impl UnverifiedClaims {
     }
 
     fn check_organization(&self, mapping: &ClaimMapping) -> Result<Option<usize>, JwtError> {
-        let Some((claim, value)) = self.mapped(mapping.organization.as_deref()) else { return Ok(None) };
+        let Some((claim, value)) = self.mapped(mapping.organization.as_deref())? else { return Ok(None) };
         match value.as_str() {
             Some(_) => Ok(Some(value.position())),
             None => Err(JwtError::claim(claim, ClaimProblem::WrongType)),
@@ -360,7 +365,7 @@ impl UnverifiedClaims {
     }
 
     fn check_roles(&self, mapping: &ClaimMapping) -> Result<Option<usize>, JwtError> {
-        let Some((claim, value)) = self.mapped(mapping.roles.as_deref()) else { return Ok(None) };
+        let Some((claim, value)) = self.mapped(mapping.roles.as_deref())? else { return Ok(None) };
         if is_string_or_strings(value) {
             Ok(Some(value.position()))
         } else {
@@ -396,16 +401,23 @@ impl UnverifiedClaims {
     }
 
     /// What a name of a mapping stands for, and the name.
-    fn mapped<'a>(&'a self, claim: Option<&'a str>) -> Option<(&'a str, Value<'a>)> {
-        let claim = claim?;
-        let root = self.json.root();
-        let value = match claim.strip_prefix('/') {
-            None => root.member(claim)?,
-            Some(path) => path.split('/').try_fold(root, |value, step| {
-                if step.contains('~') { value.member(&unescape(step)) } else { value.member(step) }
-            })?,
+    fn mapped<'a>(&'a self, claim: Option<&'a str>) -> Result<Option<(&'a str, Value<'a>)>, JwtError> {
+        let Some(claim) = claim else { return Ok(None) };
+        let mut value = self.json.root();
+        let Some(path) = claim.strip_prefix('/') else {
+            return Ok(value.member(claim).map(|value| (claim, value)));
         };
-        Some((claim, value))
+        for step in path.split('/') {
+            if value.members().is_none() {
+                return Err(JwtError::claim(claim, ClaimProblem::WrongType));
+            }
+            let member = if step.contains('~') { value.member(&unescape(step)) } else { value.member(step) };
+            match member {
+                Some(member) => value = member,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some((claim, value)))
     }
 
     fn value(&self, place: Option<usize>) -> Option<Value<'_>> {

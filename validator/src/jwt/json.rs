@@ -332,9 +332,8 @@ impl<'t> Builder<'t> {
         Err(E::custom(""))
     }
 
-    fn push<E>(&mut self, node: Node) -> Result<(), E> {
+    fn push(&mut self, node: Node) {
         self.nodes.push(node);
-        Ok(())
     }
 
     /// A string that lies in the text.
@@ -357,7 +356,8 @@ impl<'t> Builder<'t> {
         let (Ok(start), Ok(len)) = (u32::try_from(start), u32::try_from(len)) else {
             return self.fail(JsonError::Syntax);
         };
-        self.push(Node::String(Span { start, len }))
+        self.push(Node::String(Span { start, len }));
+        Ok(())
     }
 
     fn name(&self, at: usize) -> &str {
@@ -399,16 +399,15 @@ impl<'t> Place<'_, 't> {
             return self.builder.fail(JsonError::TooDeep);
         }
         let at = self.builder.nodes.len();
-        self.builder.push(Node::Null)?;
+        self.builder.push(Node::Null);
         Ok((at, depth))
     }
 
-    fn close<E>(&mut self, at: usize, node: impl FnOnce(usize) -> Node) -> Result<(), E> {
+    fn close(&mut self, at: usize, node: impl FnOnce(usize) -> Node) {
         let end = self.builder.nodes.len();
         if let Some(opened) = self.builder.nodes.get_mut(at) {
             *opened = node(end);
         }
-        Ok(())
     }
 }
 
@@ -428,24 +427,29 @@ impl<'t> Visitor<'t> for Place<'_, 't> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.builder.push(Node::Null)
+        self.builder.push(Node::Null);
+        Ok(())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.builder.push(Node::Bool(value))
+        self.builder.push(Node::Bool(value));
+        Ok(())
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.builder.push(Node::Number(Number::Unsigned(number)))
+        self.builder.push(Node::Number(Number::Unsigned(number)));
+        Ok(())
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<(), E> {
         let number = u64::try_from(number).map_or(Number::Negative(number), Number::Unsigned);
-        self.builder.push(Node::Number(number))
+        self.builder.push(Node::Number(number));
+        Ok(())
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.builder.push(Node::Number(Number::Float(number)))
+        self.builder.push(Node::Number(Number::Float(number)));
+        Ok(())
     }
 
     fn visit_borrowed_str<E: Error>(self, string: &'t str) -> Result<(), E> {
@@ -459,7 +463,8 @@ impl<'t> Visitor<'t> for Place<'_, 't> {
     fn visit_seq<A: SeqAccess<'t>>(mut self, mut items: A) -> Result<(), A::Error> {
         let (at, depth) = self.open()?;
         while items.next_element_seed(Place { builder: self.builder, depth })?.is_some() {}
-        self.close(at, |end| Node::Array { end })
+        self.close(at, |end| Node::Array { end });
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'t>>(mut self, mut members: A) -> Result<(), A::Error> {
@@ -482,7 +487,8 @@ impl<'t> Visitor<'t> for Place<'_, 't> {
         if count > FEW_MEMBERS && self.builder.has_duplicates(first) {
             return self.builder.fail(JsonError::DuplicateMember);
         }
-        self.close(at, |end| Node::Object { end })
+        self.close(at, |end| Node::Object { end });
+        Ok(())
     }
 }
 

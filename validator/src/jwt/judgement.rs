@@ -23,8 +23,8 @@ pub(crate) fn judge_token(
     {
         return Err(denial(Code::WrongEnvironment));
     }
-    let has = |required: &[u8]| token.claims().scopes().any(|granted| scope::grants(granted.as_bytes(), required));
-    if !request.all_of().all(has) || (request.any_of().next().is_some() && !request.any_of().any(has)) {
+    let scopes = || token.claims().scopes();
+    if !request.is_granted(|required| scopes().any(|granted| scope::grants(granted.as_bytes(), required))) {
         return Err(denial(Code::InsufficientScope));
     }
     Ok(token)

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::algorithm::Algorithm;
@@ -13,7 +14,6 @@ use super::error::JwtError;
 use super::header::MAX_KEY_ID_LEN;
 use super::json::{JsonError, SecretJson, Value, write_string};
 use super::verifying_key::{BaseTables, KeyError, SmallExponent, VerifyingKey};
-use crate::digest::Digest;
 
 /// Longest text of a key set, in bytes.
 pub const MAX_KEY_SET_LEN: usize = 196_608;
@@ -223,7 +223,7 @@ pub fn thumbprint(jwk: &[u8]) -> Result<String, KeySetError> {
         write_string(required(json.root(), member).map_err(|reason| KeySetError::Key { reason })?, &mut text);
     }
     text.push('}');
-    Ok(base64url::encode(Digest::of(text.as_bytes()).as_bytes()))
+    Ok(base64url::encode(&Sha256::digest(text.as_bytes())))
 }
 
 fn read(text: &[u8]) -> Result<SecretJson, KeySetError> {

@@ -64,6 +64,11 @@ impl<'a> UnverifiedJwt<'a> {
         }
     }
 
+    /// Which key it says it is signed with (`kid`). Never to be believed: anybody can write this.
+    pub fn key_id(&self) -> Option<&str> {
+        self.header.key_id()
+    }
+
     /// The header as JSON, for people to look at. Never to be believed: anybody can write this.
     pub fn dangerous_header(&self) -> &str {
         self.header.text()

@@ -94,11 +94,10 @@ impl<'a> RequestView<'a> {
         Ok(RequestView { now, environment, address, usage, all_of, any_of })
     }
 
-    pub(crate) fn all_of(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.all_of.iter()
-    }
-
-    pub(crate) fn any_of(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.any_of.iter()
+    /// Whether a credential has the scopes that are asked for: all of the ones, and one of the others, where
+    /// there are any.
+    pub(crate) fn is_granted(&self, has: impl Fn(&[u8]) -> bool) -> bool {
+        let mut any_of = self.any_of.iter().peekable();
+        self.all_of.iter().all(&has) && (any_of.peek().is_none() || any_of.any(has))
     }
 }

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cli::duration::parse_duration;
 use crate::cli::values::{When, named, parse_metadata, parse_rate, parse_when};
+use crate::text::parse_duration;
 use crate::{AddressRange, Concern, Cursor, Environment, KeyId, KeyStatus, Rate, RevokeReason, Scope, SortColumn};
 
 /// `keystile keys …`

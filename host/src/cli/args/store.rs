@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::duration::parse_duration;
 use crate::cli::values::{MaxLifetime, named, parse_checksum, parse_max_lifetime, parse_separator};
+use crate::text::parse_duration;
 use crate::{Checksum, Environment, Separator, SigningAlgorithm};
 
 /// What a new store starts with.

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::duration::parse_duration;
 use crate::cli::values::named;
+use crate::text::parse_duration;
 use crate::{Scope, SigningAlgorithm};
 
 /// `keystile tokens …`
@@ -36,7 +36,11 @@ The token is all of standard input, but for a line ending:
 
 It can be an argument, but arguments are visible to the other users of a machine. It must be signed
 by an issuer that this store knows. A token that is not at hand is revoked by its id:
-  keystile tokens revoke --jti 9f86d081884c7d659a2feaa0c55ad015";
+  keystile tokens revoke --jti 9f86d081884c7d659a2feaa0c55ad015
+
+Those of an external issuer also by their session, or all that one of its subjects has up to now:
+  keystile tokens revoke --issuer https://clerk.example.com --sid sess_2f1
+  keystile tokens revoke --issuer https://clerk.example.com --sub user_2f1";
 
 const INSPECT_HELP: &str = "\
 The token is all of standard input, but for a line ending:
@@ -65,11 +69,19 @@ pub(in crate::cli) struct IssueArgs {
 #[derive(Args)]
 pub(in crate::cli) struct RevokeTokenArgs {
     /// The id of the token, instead of the token itself
-    #[arg(long, value_name = "ID", conflicts_with = "token")]
+    #[arg(long, value_name = "ID", conflicts_with = "token", group = "named")]
     pub(in crate::cli) jti: Option<String>,
 
-    /// Whose token the id belongs to: the name of an issuer of the store, or its `iss` [default: this store]
-    #[arg(long, value_name = "ISSUER", requires = "jti")]
+    /// All tokens of this session of an external issuer, also those to come
+    #[arg(long, value_name = "ID", conflicts_with = "token", group = "named", requires = "issuer")]
+    pub(in crate::cli) sid: Option<String>,
+
+    /// All tokens that an external issuer has issued to this subject up to now
+    #[arg(long, value_name = "SUBJECT", conflicts_with = "token", group = "named", requires = "issuer")]
+    pub(in crate::cli) sub: Option<String>,
+
+    /// Whose tokens they are: the name of an issuer of the store, or its `iss` [default: this store]
+    #[arg(long, value_name = "ISSUER", requires = "named")]
     pub(in crate::cli) issuer: Option<String>,
 
     /// The token; `-` or nothing: all of standard input is one

@@ -25,7 +25,7 @@ pub(in crate::cli) enum UsersCommand {
     /// Give a user a new password; all its sessions end
     #[command(after_help = RESET_HELP)]
     ResetPassword(ResetPasswordArgs),
-    /// Forget a user: sessions end, tokens are refused; only its id is kept
+    /// Forget a user: sessions end, tokens are refused, keys of its address are suspended
     Delete(UserArgs),
 }
 
@@ -108,7 +108,7 @@ pub(in crate::cli) struct UserUpdateArgs {
     /// The user: an e-mail address, or an id
     pub(in crate::cli) user: UserRef,
 
-    /// A new address
+    /// A new address; keys whose owner is the old one are suspended
     #[arg(long)]
     pub(in crate::cli) email: Option<Email>,
 

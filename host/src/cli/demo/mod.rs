@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::output::{BAD, GOOD, TITLE};
-use super::session::Session;
 use crate::{
     AuditReport, Clock as _, KeyEncryptionKey, KeyFormatError, Keystile, ManualClock, NewStore, SYSTEMS, Settings,
     SystemClock,
@@ -21,7 +21,7 @@ use crate::{
 use teller::{Step, Teller};
 
 /// Tells the story; done only if every verdict was as expected.
-pub(super) fn demo(session: &mut Session<'_>) -> Result<Exit, Failure> {
+pub(super) fn demo(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let folder = tempfile::Builder::new().prefix("keystile-demo-").tempdir().map_err(|error| {
         let message = format!("no temporary folder could be made: {error}{PAIR}set TMPDIR to a folder you can write");
         Failure::new(Exit::CannotSay, "system", message)
@@ -33,14 +33,14 @@ pub(super) fn demo(session: &mut Session<'_>) -> Result<Exit, Failure> {
     let kek = folder.path().join("keystile.db.kek");
     KeyEncryptionKey::generate()?.write_new(&kek)?;
     let options = || {
-        let options = Keystile::options().actor(session.actor.as_str()).clock(Arc::clone(&clock));
+        let options = Keystile::options().actor(context.actor.as_str()).clock(Arc::clone(&clock));
         options.key_encryption_key_file(&kek)
     };
     options().create(&path, NewStore { formats, settings: Settings::default() })?;
     let keystile = options().open(&path)?;
 
-    introduce(session)?;
-    let mut teller = Teller::new(keystile, clock, &mut session.output);
+    introduce(context)?;
+    let mut teller = Teller::new(keystile, clock, &mut context.output);
     for chapter in story::CHAPTERS {
         story::tell(chapter, &mut teller)?;
     }
@@ -49,17 +49,17 @@ pub(super) fn demo(session: &mut Session<'_>) -> Result<Exit, Failure> {
     story::tell_issuer(&mut teller)?;
     let intact = story::tell_audit(&mut teller)?;
     let steps = teller.into_steps();
-    conclude(&steps, intact, session)
+    conclude(&steps, intact, context)
 }
 
-fn introduce(session: &mut Session<'_>) -> Result<(), Failure> {
-    if session.output.is_json() {
+fn introduce(context: &mut Context<'_>) -> Result<(), Failure> {
+    if context.output.is_json() {
         return Ok(());
     }
-    session.output.line(format_args!(
+    context.output.line(format_args!(
         "{TITLE}Keystile: one turnstile for the API keys of four systems, and for tokens{TITLE:#}"
     ))?;
-    session.output.line(
+    context.output.line(
         "\n\
          All of this happens in a temporary store; nothing of yours is touched. Lines\n\
          with $ change something. Lines with ✓ are verdicts of the validator, and as\n\
@@ -67,22 +67,22 @@ fn introduce(session: &mut Session<'_>) -> Result<(), Failure> {
     )
 }
 
-fn conclude(steps: &[Step], intact: bool, session: &mut Session<'_>) -> Result<Exit, Failure> {
+fn conclude(steps: &[Step], intact: bool, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let verdicts = steps.iter().filter(|step| step.as_expected().is_some()).count();
     let wrong = steps.iter().filter(|step| step.as_expected() == Some(false)).count();
     let as_expected = wrong == 0 && intact;
     let median = median_microseconds(steps);
-    if session.output.is_json() {
-        session.output.json(&DemoJson { steps, verdicts, as_expected, median_microseconds: median })?;
+    if context.output.is_json() {
+        context.output.json(&DemoJson { steps, verdicts, as_expected, median_microseconds: median })?;
     } else {
         let (style, told) = match wrong {
             0 => (GOOD, "all as expected".to_owned()),
             wrong => (BAD, format!("{wrong} NOT as expected")),
         };
-        session.output.line(format_args!(
+        context.output.line(format_args!(
             "\n{TITLE}{verdicts} verdicts, {style}{told}{style:#}{TITLE:#}. The validator took {median:.0} µs for one (median)."
         ))?;
-        session.output.line(
+        context.output.line(
             "\n\
              Now with a store of your own:\n\
              \x20 keystile init\n\

@@ -110,7 +110,7 @@ fn create(chapter: &Chapter, teller: &mut Teller<'_, '_>) -> Result<(KeyId, Secr
     })?;
     let Chapter { system, environment, .. } = chapter;
     let mut command = format!("keystile keys create --name demo --format {system} --env {environment}{BREAK}");
-    let options = chapter.scopes.iter().map(|scope| format!("--scope {}", crate::cli::session::quoted(scope)));
+    let options = chapter.scopes.iter().map(|scope| format!("--scope {}", crate::cli::context::quoted(scope)));
     let options = options.chain(chapter.owner.map(|owner| format!("--owner {owner}")));
     command.push_str(&options.collect::<Vec<_>>().join(" "));
     let shown = created.key.display().to_owned();

@@ -1,7 +1,7 @@
 //! The file of a store, before and beside the engine: what it is, new ones, temporary ones.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -136,9 +136,8 @@ impl TemporaryFile {
             path: path.to_owned(),
             source: io::Error::other(error),
         })?;
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{:016x}.tmp", u64::from_le_bytes(random)));
+        let mut name = temporary_prefix(path);
+        name.push(format!("{:016x}{TEMPORARY}", u64::from_le_bytes(random)));
         let temporary = path.with_file_name(name);
         // The path that was asked for says more than the temporary one.
         create_new(&temporary).map_err(|error| cannot_write(path, error))?;
@@ -180,12 +179,45 @@ impl TemporaryFile {
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        for suffix in ["", "-journal", "-wal", "-shm"] {
+        for suffix in SUFFIXES {
             // Most of them are not there; and there is nobody left to tell of a failure.
             let _ = fs::remove_file(beside(&self.path, suffix));
         }
     }
 }
+
+/// The temporary files of this store that whoever made them could not remove, by name. They may also be in
+/// use: of another process, nobody can tell.
+pub(crate) fn leftovers_of(path: &Path) -> Vec<PathBuf> {
+    let Ok(path) = absolute(path) else { return Vec::new() };
+    let prefix = temporary_prefix(&path);
+    let is_leftover = |name: &OsStr| {
+        let rest = name.to_str().and_then(|name| name.strip_prefix(prefix.to_str()?));
+        let parts = rest.and_then(|rest| rest.split_once(TEMPORARY));
+        parts.is_some_and(|(random, suffix)| {
+            random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit()) && SUFFIXES.contains(&suffix)
+        })
+    };
+    // A folder that cannot be read has told so when the store was opened.
+    let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let mut found: Vec<_> =
+        entries.map(|entry| entry.path()).filter(|path| path.file_name().is_some_and(is_leftover)).collect();
+    found.sort();
+    found
+}
+
+/// How the names of the temporary files of this store begin; 16 hexadecimal digits and [`TEMPORARY`] follow.
+fn temporary_prefix(path: &Path) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".");
+    name
+}
+
+const TEMPORARY: &str = ".tmp";
+
+/// What the engine puts behind the name of a file for those beside it, and nothing for the file itself.
+const SUFFIXES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
 
 /// A file that the engine puts beside the store, such as `-wal`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {

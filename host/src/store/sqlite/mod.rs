@@ -41,6 +41,7 @@ use rusqlite::Connection;
 
 use self::checked::{Checked as _, opening};
 use self::connection::{Purpose, Readers, Writer, check_engine, connect};
+pub(crate) use self::file::leftovers_of;
 use self::file::{Claim, TemporaryFile, absolute};
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use keystile_validator::{Digest, KeyId};
+use keystile_validator::{Digest, KeyId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_from_iter};
 
@@ -13,6 +13,7 @@ use crate::audit::{AuditEntry, AuditPage, AuditQuery};
 use crate::key::{Key, NamedFormat, Settings};
 use crate::query::MAX_PAGE;
 use crate::store::{Generation, Position, RotationRow, StoreError};
+use crate::user::Email;
 
 /// The setting [`Settings::max_lifetime`]; absent: no limit.
 pub(super) const MAX_LIFETIME: &str = "max_lifetime";
@@ -74,6 +75,12 @@ pub(super) fn key_by_digest(connection: &Connection, digest: &Digest) -> Result<
     key_where(connection, &query, digest.as_bytes())
 }
 
+pub(super) fn active_keys_of(connection: &Connection, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
+    // Addresses are ASCII, which is all that `lower` folds, and an owner has no spaces at its ends.
+    let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' ORDER BY pk";
+    all(connection, query, [owner.as_str()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
+}
+
 fn key_where(connection: &Connection, query: &str, bytes: &[u8]) -> Result<Option<Key>, StoreError> {
     let Some((pk, mut key)) = first(connection, query, [bytes], read_key)? else { return Ok(None) };
     key.secrets = read_secrets(connection, pk)?;
@@ -119,6 +126,13 @@ pub(super) fn audit(
             all(connection, query, params![subject, after, limit], read_audit)
         }
     }
+}
+
+pub(super) fn latest_audit_time(connection: &Connection, subject: &str) -> Result<Option<Timestamp>, StoreError> {
+    let latest = first(connection, "SELECT max(at) FROM audit WHERE subject = ?1", [subject], |row| {
+        Column(0, "audit.at").optional_time(row)
+    })?;
+    Ok(latest.flatten())
 }
 
 pub(super) fn recent_audit(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {

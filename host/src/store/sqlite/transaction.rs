@@ -12,6 +12,7 @@ use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
 use crate::store::{Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction};
+use crate::user::Email;
 
 /// What a transaction may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         reader::key_by_digest(&self.connection, digest)
     }
 
+    fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
+        reader::active_keys_of(&self.connection, owner)
+    }
+
     fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError> {
         list::keys(&self.connection, query, now)
     }
@@ -136,6 +141,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
 
     fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         reader::audit(&self.connection, subject, after, limit)
+    }
+
+    fn latest_audit_time(&self, subject: &str) -> Result<Option<Timestamp>, StoreError> {
+        reader::latest_audit_time(&self.connection, subject)
     }
 
     fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

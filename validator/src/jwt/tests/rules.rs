@@ -331,7 +331,7 @@ fn scopes_organization_and_roles_are_where_the_settings_say() {
     });
     let verified = verify(
         token_with(json!({
-            "scope": "read", "permissions": ["write", "invoices:*"], "scp": 1, "o": {"id": "org_1"}, "org_id": 1,
+            "scope": "read", "permissions": ["write", "invoices:*"], "scp": 1, "o": {"id": "org_1"}, "org_id": "org_2",
             "https://id.example/roles": {"app~s": ["admin", "member"]},
         })),
         &issuers,
@@ -348,6 +348,34 @@ fn scopes_organization_and_roles_are_where_the_settings_say() {
     assert_eq!(verified.claims().roles().collect::<Vec<_>>(), ["admin"]);
     assert_eq!(verified.claims().organization(), None);
     assert_eq!(verified.claims().scopes().count(), 0);
+}
+
+/// What is no object has no members, and what is not there cannot be read as something else.
+#[test]
+fn a_path_leads_through_objects_and_org_id_is_a_string_wherever_it_counts() {
+    let issuers = issuers_with(|settings| {
+        settings.claims.organization = Some("/o/id".into());
+        settings.claims.roles = Some("/a/b/c".into());
+    });
+    for (claims, claim) in [
+        (json!({"o": "org_1"}), "/o/id"),
+        (json!({"o": null}), "/o/id"),
+        (json!({"o": [{"id": "org_1"}]}), "/o/id"),
+        (json!({"a": {"b": 7}}), "/a/b/c"),
+        (json!({"a": true}), "/a/b/c"),
+        (json!({"org_id": 1}), "org_id"),
+        (json!({"org_id": null, "o": {"id": "org_1"}}), "org_id"),
+    ] {
+        assert_eq!(wrong_claim(&token_with(claims), &issuers), (claim.into(), ClaimProblem::WrongType));
+    }
+    for absent in [json!({}), json!({"o": {}}), json!({"a": {}}), json!({"a": {"b": {}}}), json!({"org_id": "org_1"})] {
+        let verified = verify(token_with(absent), &issuers).unwrap();
+        assert_eq!(verified.claims().organization(), None);
+        assert_eq!(verified.claims().roles().count(), 0);
+    }
+    let nowhere = issuers_with(|settings| settings.claims.organization = None);
+    let refused = wrong_claim(&token_with(json!({"org_id": ["org_1"]})), &nowhere);
+    assert_eq!(refused, ("org_id".into(), ClaimProblem::WrongType));
 }
 
 #[test]

@@ -94,8 +94,8 @@ impl VerifyingKey {
     /// A secret shared with who signs (RFC 7518, section 3.2). It is wiped when the key is dropped.
     ///
     /// # Errors
-    /// [`KeyError`] when the secret has fewer than 32 or more than 1024 bytes, or is a public key as
-    /// text: a PEM, or an OpenSSH key.
+    /// [`KeyError`] when the secret has fewer than 32 or more than 1024 bytes, or is a key as text: a
+    /// PEM, an OpenSSH key, or a JWK.
     pub fn hmac(secret: &[u8]) -> Result<VerifyingKey, KeyError> {
         HmacKey::new(secret).map(|key| VerifyingKey(Kind::Hmac(Box::new(key))))
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::audit;
 use crate::key::{Revocation, RevokeReason};
 use crate::store::Position;
+use crate::store::sqlite::file::{TemporaryFile, leftovers_of};
 use crate::store::sqlite::schema::SCHEMA_VERSION;
 
 fn nothing(_: &mut dyn WriteTransaction, _: Option<&dyn ReadTransaction>) -> Result<(), StoreError> {
@@ -33,6 +34,29 @@ fn a_backup_is_a_store_in_one_private_file() {
     assert_eq!(fixture.files(), ["backup", "keys.db"]);
     let copy = SqliteStore::open(&fixture.file("backup"), Mode::ReadOnly).unwrap();
     assert_eq!(records(&*copy.read().unwrap(), Generation(0)).len(), 100);
+}
+
+/// Whoever is killed while it copies cannot remove what it has begun.
+#[test]
+fn a_copy_that_was_not_finished_is_found_by_its_name() {
+    let fixture = Fixture::new();
+    let path = fixture.file("keys.db");
+    drop(fixture.open());
+    assert!(leftovers_of(&path).is_empty());
+    let begun = TemporaryFile::beside(&path).unwrap();
+    let name = begun.path().file_name().unwrap().to_str().unwrap().to_owned();
+    // Beside it, and beside others.
+    fs::write(fixture.file(&format!("{name}-journal")), "").unwrap();
+    for other in [".keys.db.tmp", ".keys.db.0123.tmp", ".other.db.0123456789abcdef.tmp", "keys.db.0123456789abcdef.tmp"]
+    {
+        fs::write(fixture.file(other), "").unwrap();
+    }
+    let names = |found: Vec<PathBuf>| {
+        found.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(leftovers_of(&path)), [name.clone(), format!("{name}-journal")]);
+    drop(begun);
+    assert!(leftovers_of(&path).is_empty());
 }
 
 #[test]

@@ -104,18 +104,6 @@ fn other_versions_are_told_apart() {
 }
 
 #[test]
-fn rights_are_told_from_other_troubles() {
-    let fixture = Fixture::new();
-    fs::set_permissions(fixture.path(), fs::Permissions::from_mode(0o000)).unwrap();
-    if fs::read(fixture.path()).is_ok() {
-        return; // Nothing is forbidden to this user.
-    }
-    assert!(matches!(SqliteStore::open(&fixture.path(), Mode::ReadWrite), Err(StoreError::Unreadable { .. })));
-    fs::set_permissions(fixture.path(), fs::Permissions::from_mode(0o400)).unwrap();
-    assert!(matches!(SqliteStore::open(&fixture.path(), Mode::ReadWrite), Err(StoreError::ReadOnly)));
-}
-
-#[test]
 fn a_damaged_store_is_reported() {
     let fixture = Fixture::new();
     insert(&fixture.open(), (0..500).map(key));

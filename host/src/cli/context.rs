@@ -10,7 +10,7 @@ use crate::text::is_treacherous;
 use crate::{Keystile, OpenError, OpenOptions, StoreError};
 
 /// What a command works with.
-pub(super) struct Session<'a> {
+pub(super) struct Context<'a> {
     /// Where answers go.
     pub(super) output: Output<'a>,
     /// Where credentials and imports come from.
@@ -35,7 +35,7 @@ pub(super) struct Opened {
     pub(super) read_only: bool,
 }
 
-impl Session<'_> {
+impl Context<'_> {
     /// Opens the store to change it.
     pub(super) fn open(&self) -> Result<Keystile, Failure> {
         Ok(self.options()?.open(&self.db)?)
