@@ -792,7 +792,11 @@ fn can_filter(model: &Model) -> Result<(), String> {
     open(model)?;
     match with_table!([&] model, table => filter_of(table)) {
         Some(_) => Ok(()),
-        None => Err("this list is short enough to be read".to_owned()),
+        None if model.section == Section::Sessions => {
+            let key = ActionId::SessionsOf.action().key();
+            Err(format!("sessions are found by their user · choose one in Users and press {key}"))
+        }
+        None => Err("this list is short enough to be read · scroll through it".to_owned()),
     }
 }
 
@@ -883,8 +887,13 @@ fn can_rotate(model: &Model) -> Result<(), String> {
     }
 }
 
+/// Whether a change is one to all that are marked: two or more, in view.
+fn is_many(model: &Model) -> bool {
+    model.screen == Screen::List && model.keys.marked().len() > 1
+}
+
 fn can_revoke(model: &Model) -> Result<(), String> {
-    if !model.keys.marked().is_empty() {
+    if is_many(model) {
         return Ok(());
     }
     can_show(model)?;
@@ -895,7 +904,7 @@ fn can_revoke(model: &Model) -> Result<(), String> {
 }
 
 fn can_suspend(model: &Model) -> Result<(), String> {
-    if !model.keys.marked().is_empty() {
+    if is_many(model) {
         return Ok(());
     }
     can_show(model)?;

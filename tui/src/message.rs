@@ -14,6 +14,8 @@ use keystile::{
 };
 use zeroize::Zeroizing;
 
+use crate::section::Section;
+
 /// What happened.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -51,18 +53,30 @@ pub(crate) enum Message {
         /// The row that the first one goes to.
         start: usize,
         /// The rows.
-        page: Result<Page, String>,
+        page: Result<Page, Unread>,
     },
     /// A key was made, or not.
     Created(Box<Result<CreatedKey, CreateKeyError>>),
     /// A key was rotated, or not.
     Rotated(Box<Result<RotatedKey, RotateKeyError>>),
-    /// Something was changed, or not: what was done, for people.
-    Done(Result<String, String>),
+    /// Something was changed, or not.
+    Done {
+        /// What was done, for people.
+        result: Result<String, String>,
+        /// The keys that were changed, also when others were not.
+        changed: Vec<KeyId>,
+    },
+    /// The keys of an issuer were fetched, or not: what came of it, for people.
+    Fetched(Result<String, String>),
     /// A user has a new password, or not.
     PasswordReset(Box<Result<(User, Secret), String>>),
     /// A verdict, step by step.
-    Explained(Box<Result<Explanation, String>>),
+    Explained {
+        /// The number of the trial.
+        number: (u64, u64),
+        /// The verdict.
+        explained: Box<Result<Explanation, String>>,
+    },
     /// The audit trail was walked.
     AuditVerified(Result<AuditReport, String>),
     /// What was done to a key, newest first.
@@ -159,10 +173,33 @@ pub(crate) enum Query {
 }
 
 impl Query {
+    /// Where the rows are listed.
+    pub(crate) fn section(&self) -> Section {
+        match self {
+            Query::Keys(_) => Section::Keys,
+            Query::Counts => Section::Safety,
+            Query::Users(_) => Section::Users,
+            Query::Sessions(_) => Section::Sessions,
+            Query::SigningKeys => Section::SigningKeys,
+            Query::Issuers => Section::Issuers,
+            Query::Audit(_) => Section::Audit,
+            Query::Health => Section::Health,
+        }
+    }
+
     /// Whether it looks at all of the store, so that lists must not wait for it.
     pub(crate) fn is_long(&self) -> bool {
         matches!(self, Query::Counts | Query::Health)
     }
+}
+
+/// Rows that were not read.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    /// Where they would have been listed.
+    pub(crate) section: Section,
+    /// What happened, and what to do.
+    pub(crate) problem: String,
 }
 
 /// Rows that were read.
@@ -227,6 +264,8 @@ pub(crate) enum Change {
 /// A credential to try, and what it is tried for.
 #[derive(Debug)]
 pub(crate) struct Trial {
+    /// Comes back with the verdict.
+    pub(crate) number: (u64, u64),
     /// The credential.
     pub(crate) credential: Credential,
     /// The environment that is asked for.
@@ -251,7 +290,8 @@ impl Effect {
     pub(crate) fn is_long(&self) -> bool {
         match self {
             Effect::Load { query, .. } => query.is_long(),
-            Effect::VerifyAudit | Effect::Change(Change::RefreshIssuer(_)) => true,
+            // A token may name a key that its issuer has to be asked for.
+            Effect::VerifyAudit | Effect::Explain(_) | Effect::Change(Change::RefreshIssuer(_)) => true,
             _ => false,
         }
     }

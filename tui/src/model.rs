@@ -56,6 +56,8 @@ pub(crate) struct Model {
     pub(crate) health: Table<Finding>,
     /// How many keys raise which concern, once they were counted.
     pub(crate) counts: Option<KeyCounts>,
+    /// How many times a credential was to be tried: an answer belongs to one of them.
+    pub(crate) trials: u64,
     /// Since when the counts are older than the store.
     pub(crate) uncounted: Option<Timestamp>,
     /// What is asked right now.
@@ -122,10 +124,14 @@ pub(crate) struct Problem {
     pub(crate) text: String,
 }
 
-/// Does something with the table that is in view, whatever it lists: `with_table!([&mut] model, table => …)`.
+/// Does something with the table that is in view, whatever it lists: `with_table!([&mut] model, table => …)`;
+/// or with that of another section: `with_table!([&mut] model, in section, table => …)`.
 macro_rules! with_table {
     ([$($borrow:tt)+] $model:expr, $table:ident => $do:expr) => {
-        match $model.section {
+        with_table!([$($borrow)+] $model, in $model.section, $table => $do)
+    };
+    ([$($borrow:tt)+] $model:expr, in $section:expr, $table:ident => $do:expr) => {
+        match $section {
             $crate::section::Section::Keys => {
                 let $table = $($borrow)+ $model.keys;
                 $do
@@ -189,6 +195,7 @@ impl Model {
             audit: Table::default(),
             health: Table::default(),
             counts: None,
+            trials: 0,
             uncounted: None,
             dialog: None,
             busy: false,

@@ -96,6 +96,8 @@ pub(crate) struct Table<R: Row> {
     lost: bool,
     /// What is marked, for one change to many.
     marked: Vec<R::Id>,
+    /// What is selected once it is read.
+    followed: Option<R::Id>,
 }
 
 impl<R: Row> Default for Table<R> {
@@ -119,6 +121,7 @@ impl<R: Row> Default for Table<R> {
             stale: false,
             lost: false,
             marked: Vec::new(),
+            followed: None,
         }
     }
 }
@@ -176,6 +179,8 @@ impl<R: Row> Table<R> {
 
     /// Reads from the start: another filter or order. What is shown stays until the answer comes.
     pub(crate) fn restart(&mut self) -> Effect {
+        // Marks of rows that are no longer in view would be changed unseen.
+        self.marked.clear();
         // What was read backwards would be shown the wrong way round.
         if std::mem::take(&mut self.from_end) {
             (self.rows, self.loaded) = (Vec::new(), false);
@@ -205,7 +210,7 @@ impl<R: Row> Table<R> {
 
     /// Selects this row once it is read.
     pub(crate) fn follow(&mut self, id: R::Id) {
-        self.selected_id = Some(id);
+        self.followed = Some(id);
     }
 
     /// The store has changed: reads what is in view again.
@@ -236,6 +241,21 @@ impl<R: Row> Table<R> {
             None => self.marked.push(id.clone()),
         }
         true
+    }
+
+    /// The rows that are marked, in their order.
+    pub(crate) fn marked_rows(&self) -> Vec<&R> {
+        self.rows.iter().filter(|row| self.marked.contains(&row.id())).collect()
+    }
+
+    /// Takes the marks of these rows away.
+    pub(crate) fn unmark_some(&mut self, ids: &[R::Id]) {
+        self.marked.retain(|marked| !ids.contains(marked));
+    }
+
+    /// Whether rows were asked for, and are not there yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.in_flight
     }
 
     /// Takes all marks away.
@@ -285,11 +305,14 @@ impl<R: Row> Table<R> {
         self.stale = false;
         self.rows.truncate(start);
         self.rows.extend(page.rows);
+        self.marked.retain(|id| self.rows.iter().any(|row| row.id() == *id));
         self.next = page.next;
         self.starts.retain(|(index, _)| *index <= start);
         self.fresh_from = self.fresh_from.min(start);
         // The selection follows its row, wherever it is now.
-        let found = self.selected_id.as_ref().and_then(|id| self.rows.iter().position(|row| row.id() == *id));
+        let place = |id: &R::Id| self.rows.iter().position(|row| row.id() == *id);
+        let followed = self.followed.take().as_ref().and_then(place);
+        let found = followed.or_else(|| self.selected_id.as_ref().and_then(place));
         self.lost = found.is_none() && (self.lost || self.selected_id.is_some());
         self.selected = found.unwrap_or(self.selected).min(self.rows.len().saturating_sub(1));
         self.selected_id = self.selected().map(R::id);

@@ -10,7 +10,7 @@ use crate::dialog::{
     Audit, Confirm, Dialog, NewKeyForm, Picker, PickerKind, Revoke, Rotate, SecretDialog, Signing, Step, TrialForm,
 };
 use crate::input::Input;
-use crate::message::{Change, Effect, Message, Page};
+use crate::message::{Change, Effect, Message, Page, Unread};
 use crate::model::{Model, NO_RIGHTS, Screen, StoreState, with_table};
 use crate::osc52::CLEAR_AFTER;
 use crate::section::{ConcernCount, Section};
@@ -72,8 +72,8 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
         }
         Message::Loaded { request, start, page } => match page {
             Ok(page) => loaded(model, request, start, page),
-            Err(problem) => {
-                with_table!([&mut] model, table => table.failed(request));
+            Err(Unread { section, problem }) => {
+                with_table!([&mut] model, in section, table => table.failed(request));
                 model.fail(problem);
                 Vec::new()
             }
@@ -82,18 +82,20 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             model.busy = false;
             match *result {
                 Ok(created) => {
+                    let effect = model.keys.restart();
                     model.keys.follow(created.key.id);
                     let secret = SecretDialog::new("New key", &created.key, created.secret, None);
                     model.dialog = Some(Dialog::Secret(Box::new(secret)));
+                    vec![effect]
                 }
                 Err(error) => {
                     if let Some(Dialog::NewKey(form)) = &mut model.dialog {
                         form.refused_by(&error);
                     }
                     model.fail(error.to_string());
+                    refresh(model)
                 }
             }
-            refresh(model)
         }
         Message::Rotated(result) => {
             model.busy = false;
@@ -103,15 +105,28 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             refresh(model)
         }
-        Message::Done(result) => {
+        Message::Done { result, changed } => {
             model.busy = false;
+            model.keys.unmark_some(&changed);
             match result {
                 Ok(done) => {
                     model.dialog = None;
-                    model.keys.unmark();
                     model.say(done);
                 }
-                Err(problem) => refused(model, problem),
+                Err(problem) => {
+                    // What was refused stays marked, for another try.
+                    if !changed.is_empty() {
+                        model.dialog = None;
+                    }
+                    refused(model, problem);
+                }
+            }
+            refresh(model)
+        }
+        Message::Fetched(result) => {
+            match result {
+                Ok(fetched) => model.say(fetched),
+                Err(problem) => model.fail(problem),
             }
             refresh(model)
         }
@@ -125,10 +140,10 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             refresh(model)
         }
-        Message::Explained(explained) => {
-            // It was closed before the answer came.
+        Message::Explained { number, explained } => {
+            // It was closed, or something else was presented, before the answer came.
             if let Some(Dialog::Trial(trial)) = &mut model.dialog {
-                trial.take(explained);
+                trial.take(number, explained);
             }
             Vec::new()
         }
@@ -204,7 +219,8 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
     let page = isize::try_from(height.max(1)).unwrap_or(1);
     let details = model.screen == Screen::Details;
     let selected = model.keys.selected();
-    let marked = model.keys.marked().to_vec();
+    // In the details there is one key, and it is that one. One mark is none: the dialog names its key.
+    let marked = if details { Vec::new() } else { model.keys.marked_rows() };
     match id {
         ActionId::New => {
             if let StoreState::Open { formats, max_lifetime } = &model.store {
@@ -213,9 +229,12 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
             }
         }
         ActionId::Rotate => model.dialog = selected.map(|key| Dialog::Rotate(Box::new(Rotate::new(key)))),
-        ActionId::Revoke if !marked.is_empty() => model.dialog = Some(Dialog::Revoke(Box::new(Revoke::all(marked)))),
+        ActionId::Revoke if marked.len() > 1 => model.dialog = Some(Dialog::Revoke(Box::new(Revoke::all(&marked)))),
         ActionId::Revoke => model.dialog = selected.map(|key| Dialog::Revoke(Box::new(Revoke::new(key)))),
-        ActionId::Suspend if !marked.is_empty() => ask(model, Some(Confirm::suspend_all(marked))),
+        ActionId::Suspend if marked.len() > 1 => {
+            let confirm = Confirm::suspend_all(&marked);
+            ask(model, Some(confirm));
+        }
         ActionId::Suspend => ask(model, selected.map(|key| Confirm::suspend(key, model))),
         ActionId::Resume => ask(model, selected.map(|key| Confirm::resume(key, model))),
         ActionId::Mark => {
@@ -257,9 +276,10 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
         ActionId::DisableIssuer => ask(model, model.issuers.selected().map(Confirm::disable_issuer)),
         ActionId::RefreshIssuer => {
             if let Some(info) = model.issuers.selected() {
-                let change = Change::RefreshIssuer(info.issuer.name.clone());
-                model.busy = true;
-                return vec![Effect::Change(change)];
+                // Nobody waits for an issuer that does not answer.
+                let fetch = Effect::Change(Change::RefreshIssuer(info.issuer.name.clone()));
+                model.say("fetching…");
+                return vec![fetch];
             }
         }
         ActionId::VerifyAudit => {
@@ -285,7 +305,10 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
         ActionId::Go(section) => return show(model, section),
         ActionId::NextSection => return show(model, model.section.step(1)),
         ActionId::PreviousSection => return show(model, model.section.step(Section::ALL.len() - 1)),
-        ActionId::Try => model.dialog = Some(Dialog::Trial(Box::new(TrialForm::new()))),
+        ActionId::Try => {
+            model.trials = model.trials.wrapping_add(1);
+            model.dialog = Some(Dialog::Trial(Box::new(TrialForm::new(model.trials))));
+        }
         ActionId::Details => (model.screen, model.details_top) = (Screen::Details, 0),
         ActionId::Audit => {
             let audit = selected.map(Audit::new);
@@ -308,7 +331,9 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
         ActionId::PageUp if details => scroll_details(model, -page),
         ActionId::PageDown => return step(model, page),
         ActionId::PageUp => return step(model, -page),
+        ActionId::Top if details => model.details_top = 0,
         ActionId::Top => return with_table!([&mut] model, table => table.select_first(height)).into_iter().collect(),
+        ActionId::Bottom if details => scroll_details(model, isize::MAX),
         ActionId::Bottom => return with_table!([&mut] model, table => table.select_last(height)).into_iter().collect(),
         ActionId::Back => {
             if details {
@@ -494,7 +519,18 @@ fn narrow<R: Row>(table: &mut Table<R>, filter: Input) {
 /// Shows a section as it was left.
 fn show(model: &mut Model, section: Section) -> Vec<Effect> {
     with_table!([&mut] model, table => table.editing = false);
+    // Marks that nobody sees would be changed unseen.
+    model.keys.unmark();
     (model.section, model.screen, model.details_top) = (section, Screen::List, 0);
+    // These look at all of the store: they are read again when somebody asks, or now and then.
+    let is_there = match section {
+        Section::Safety => model.safety.loaded || model.safety.is_waiting(),
+        Section::Health => model.health.loaded || model.health.is_waiting(),
+        _ => false,
+    };
+    if is_there {
+        return Vec::new();
+    }
     let height = model.table_height();
     with_table!([&mut] model, table => table.enter(height)).into_iter().collect()
 }
@@ -569,8 +605,11 @@ fn paste(model: &mut Model, pasted: &str) -> Vec<Effect> {
         return Vec::new();
     }
     if let Some(Dialog::Trial(trial)) = &mut model.dialog
-        && trial.paste(pasted)
+        && let Some(taken) = trial.paste(pasted)
     {
+        if let Err(problem) = taken {
+            model.refuse(problem);
+        }
         return Vec::new();
     }
     let filter = with_table!([&mut] model, table => table.editing.then_some(&mut table.filter));

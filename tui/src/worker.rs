@@ -17,7 +17,7 @@ use keystile::{
 use zeroize::Zeroizing;
 
 use crate::dialog::MAX_ENTRIES;
-use crate::message::{Change, Effect, Message, Page, Query};
+use crate::message::{Change, Effect, Message, Page, Query, Unread};
 use crate::text::printable;
 
 /// How often the worker asks whether anybody wrote: a change must be seen within 100 ms.
@@ -49,9 +49,14 @@ pub(crate) fn work(settings: &Settings, effects: &Receiver<Effect>, messages: &S
     thread::scope(|scope| {
         let (long, orders) = mpsc::channel::<(Arc<Keystile>, Effect)>();
         let walker = scope.spawn(move || {
-            while let Ok((keystile, effect)) = orders.recv() {
-                // Nobody listens when the program is about to end.
-                let _ = messages.send(call(&keystile, &settings.db, effect));
+            while let Ok(first) = orders.recv() {
+                let (stores, waiting): (Vec<_>, Vec<_>) = std::iter::once(first).chain(orders.try_iter()).unzip();
+                // A store that was opened again since is the one to ask.
+                let Some(keystile) = stores.last() else { continue };
+                for effect in only_the_last_ones(waiting) {
+                    // Nobody listens when the program is about to end.
+                    let _ = messages.send(call(keystile, &settings.db, effect));
+                }
             }
         });
         let mut worker = Worker { settings, messages, long, keystile: None, seen: None, troubled: None };
@@ -61,7 +66,7 @@ pub(crate) fn work(settings: &Settings, effects: &Receiver<Effect>, messages: &S
             match effects.recv_timeout(FOLLOW_INTERVAL) {
                 Ok(effect) => {
                     let waiting = std::iter::once(effect).chain(effects.try_iter()).collect();
-                    only_the_last_lists(waiting).into_iter().for_each(|effect| worker.run(effect));
+                    only_the_last_ones(waiting).into_iter().for_each(|effect| worker.run(effect));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -71,10 +76,11 @@ pub(crate) fn work(settings: &Settings, effects: &Receiver<Effect>, messages: &S
     });
 }
 
-/// Of the lists of one kind that were asked for meanwhile, only the last one is of use.
-fn only_the_last_lists(mut waiting: Vec<Effect>) -> Vec<Effect> {
+/// Of the lists, walks and trials of one kind that were asked for meanwhile, only the last one is of use.
+fn only_the_last_ones(mut waiting: Vec<Effect>) -> Vec<Effect> {
     let kind = |effect: &Effect| match effect {
-        Effect::Load { query, .. } => Some(discriminant(query)),
+        Effect::Load { query, .. } => Some((discriminant(effect), Some(discriminant(query)))),
+        Effect::VerifyAudit | Effect::Explain(_) | Effect::Usage(_) => Some((discriminant(effect), None)),
         _ => None,
     };
     let kinds: Vec<_> = waiting.iter().map(kind).collect();
@@ -189,7 +195,11 @@ fn newest(keystile: &Keystile) -> Result<u64, ListAuditError> {
 pub(crate) fn call(keystile: &Keystile, db: &Path, effect: Effect) -> Message {
     let keys = keystile.keys();
     match effect {
-        Effect::Load { request, start, query } => Message::Loaded { request, start, page: load(keystile, db, query) },
+        Effect::Load { request, start, query } => {
+            let section = query.section();
+            let page = load(keystile, db, query).map_err(|problem| Unread { section, problem });
+            Message::Loaded { request, start, page }
+        }
         Effect::Audit(id) => {
             let query = AuditQuery { subject: Some(id.to_string()), limit: MAX_ENTRIES, ..AuditQuery::default() };
             let page = keystile.recent_audit(&query).map_err(|error| error.to_string());
@@ -202,14 +212,26 @@ pub(crate) fn call(keystile: &Keystile, db: &Path, effect: Effect) -> Message {
             let reset = keystile.users().generate_password(user);
             Message::PasswordReset(Box::new(reset.map_err(|error| error.to_string())))
         }
-        Effect::Change(change) => Message::Done(apply(keystile, change)),
+        Effect::Change(Change::RefreshIssuer(name)) => {
+            let refreshed = keystile.issuers().refresh(&name).map_err(|error| error.to_string());
+            Message::Fetched(refreshed.map(|refreshed| {
+                let what = if refreshed.changed { "its keys have changed" } else { "its keys are as before" };
+                format!("fetched {}: {what}", printable(&name))
+            }))
+        }
+        Effect::Change(Change::SuspendKeys(ids)) => each("suspended", &ids, |id| keys.suspend(id)),
+        Effect::Change(Change::RevokeKeys { ids, reason, note }) => {
+            each("revoked", &ids, |id| keys.revoke(id, reason, note.as_deref()))
+        }
+        Effect::Change(change) => Message::Done { result: apply(keystile, change), changed: Vec::new() },
         Effect::Explain(trial) => {
             let mut request = keystile.request();
             request.all_of = trial.scopes;
             request.environment = trial.environment;
             request.address = trial.address;
             let explained = keystile.explain(&trial.credential.0, &request);
-            Message::Explained(Box::new(explained.map_err(|error| error.to_string())))
+            let explained = Box::new(explained.map_err(|error| error.to_string()));
+            Message::Explained { number: trial.number, explained }
         }
         Effect::VerifyAudit => Message::AuditVerified(keystile.verify_audit(None).map_err(|error| error.to_string())),
         Effect::Open | Effect::MakeStore | Effect::WriteSecret { .. } | Effect::Copy(_) | Effect::ClearClipboard => {
@@ -236,10 +258,6 @@ fn load(keystile: &Keystile, db: &Path, query: Query) -> Result<Page, String> {
 
 /// Makes a change; what was done, for people.
 fn apply(keystile: &Keystile, change: Change) -> Result<String, String> {
-    fn of_key(done: &str, changed: Result<Key, ChangeStateError>) -> Result<String, String> {
-        let key = changed.map_err(|error| error.to_string())?;
-        Ok(format!("{done} {} ({})", printable(&key.name), printable(key.display())))
-    }
     fn of_user(done: &str, changed: Result<User, ChangeUserStateError>) -> Result<String, String> {
         let user = changed.map_err(|error| error.to_string())?;
         Ok(format!("{done} {}", printable(user.email.as_str())))
@@ -250,16 +268,14 @@ fn apply(keystile: &Keystile, change: Change) -> Result<String, String> {
     }
     let (keys, users, sessions, issuers) = (keystile.keys(), keystile.users(), keystile.sessions(), keystile.issuers());
     match change {
-        Change::SuspendKeys(ids) => each("suspended", &ids, of_key, |id| keys.suspend(id)),
         Change::ResumeKey(id) => of_key("resumed", keys.resume(id)),
-        Change::RevokeKeys { ids, reason, note } => {
-            each("revoked", &ids, of_key, |id| keys.revoke(id, reason, note.as_deref()))
-        }
         Change::SuspendUser(id) => of_user("suspended", users.suspend(id)),
         Change::ResumeUser(id) => of_user("resumed", users.resume(id)),
         Change::UnlockUser(id) => of_user("unlocked", users.unlock(id)),
-        // It answers with a secret, and is made by whoever takes that.
-        Change::ResetPassword(id) => Err(format!("the password of {id} was not reset · try again")),
+        // These answer with more than a text, and `call` makes them.
+        Change::ResetPassword(_) | Change::SuspendKeys(_) | Change::RevokeKeys { .. } | Change::RefreshIssuer(_) => {
+            Err("nothing was changed · report this".to_owned())
+        }
         Change::EndSessions(user) => {
             let ended = sessions.end_all(user).map_err(|error| error.to_string())?;
             Ok(format!("ended {ended} {}", if ended == 1 { "session" } else { "sessions" }))
@@ -273,29 +289,38 @@ fn apply(keystile: &Keystile, change: Change) -> Result<String, String> {
         }
         Change::EnableIssuer(name) => of_issuer("enabled", issuers.enable(&name)),
         Change::DisableIssuer(name) => of_issuer("disabled", issuers.disable(&name)),
-        Change::RefreshIssuer(name) => {
-            let refreshed = issuers.refresh(&name).map_err(|error| error.to_string())?;
-            let what = if refreshed.changed { "its keys have changed" } else { "its keys are as before" };
-            Ok(format!("fetched {}: {what}", printable(&name)))
-        }
     }
 }
 
+/// What was done to a key, for people.
+fn of_key(done: &str, changed: Result<Key, ChangeStateError>) -> Result<String, String> {
+    let key = changed.map_err(|error| error.to_string())?;
+    Ok(format!("{done} {} ({})", printable(&key.name), printable(key.display())))
+}
+
 /// One change to many keys, each for itself: what is refused does not keep the others from being changed.
-fn each(
-    done: &str,
-    ids: &[KeyId],
-    tell: fn(&str, Result<Key, ChangeStateError>) -> Result<String, String>,
-    change: impl Fn(KeyId) -> Result<Key, ChangeStateError>,
-) -> Result<String, String> {
+fn each(done: &str, ids: &[KeyId], change: impl Fn(KeyId) -> Result<Key, ChangeStateError>) -> Message {
     if let [id] = ids {
-        return tell(done, change(*id));
+        let result = of_key(done, change(*id));
+        let changed = if result.is_ok() { vec![*id] } else { Vec::new() };
+        return Message::Done { result, changed };
     }
-    let mut problems = ids.iter().filter_map(|id| change(*id).err().map(|error| (id, error)));
-    let Some((id, first)) = problems.next() else { return Ok(format!("{done} {} keys", ids.len())) };
-    let refused = problems.count() + 1;
-    let changed = ids.len() - refused;
-    Err(format!("{done} {changed} keys, but not {refused}, such as {id}: {first}"))
+    let (mut changed, mut refused) = (Vec::new(), Vec::new());
+    for id in ids {
+        match change(*id) {
+            Ok(_) => changed.push(*id),
+            Err(error) => refused.push((*id, error)),
+        }
+    }
+    let count = |count: usize| format!("{count} {}", if count == 1 { "key" } else { "keys" });
+    let result = match refused.first() {
+        None => Ok(format!("{done} {}", count(changed.len()))),
+        Some((id, error)) => {
+            let (did, not) = (count(changed.len()), refused.len());
+            Err(format!("{done} {did}, but not {not}, such as {id}: {error}"))
+        }
+    };
+    Message::Done { result, changed }
 }
 
 /// Opens the store; one that this user can only read, for reading. Whether that was so.

@@ -76,7 +76,8 @@ impl Key {
             Concern::Old => self.active_secret().is_some_and(|secret| since(secret.created_at) > OLD_SECONDS),
             Concern::Idle => self.last_used_at().is_some_and(|last| since(last) > IDLE_SECONDS),
             Concern::NeverUsed => self.last_used_at().is_none(),
-            Concern::Expiring => self.expires_at.is_some_and(|at| at.seconds_since(now) < EXPIRING_SECONDS),
+            // One that is suspended may be expired by now.
+            Concern::Expiring => self.expires_at.is_some_and(|at| at > now && at.seconds_since(now) < EXPIRING_SECONDS),
             Concern::NoScopes => self.scopes.is_empty(),
             Concern::SafeToRemove => false,
         }

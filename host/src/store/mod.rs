@@ -129,9 +129,9 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
     /// A page of audit entries, newest first.
     fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
 
-    /// The latest time in the audit entries of a subject, which the newest one need not have: the clock may
+    /// The latest time at which this was done to a subject by the audit trail, which the newest one need not have: the clock may
     /// have gone back.
-    fn latest_audit_time(&self, subject: &str) -> Result<Option<Timestamp>, StoreError>;
+    fn latest_audit_time(&self, subject: &str, action: &str) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// What is remembered of a rotation, to answer a repeated request.

@@ -268,7 +268,7 @@ impl Inner {
 /// one was made while the clock was ahead, which would be valid again when it gets there. The audit trail
 /// has an entry for each.
 pub(crate) fn latest_issue(view: &dyn ReadTransaction, user: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
-    Ok(view.latest_audit_time(user)?.map_or(now, |latest| latest.max(now)))
+    Ok(view.latest_audit_time(user, "token.issued")?.map_or(now, |latest| latest.max(now)))
 }
 
 /// Writes a revocation down, and removes those that refuse nothing any more.

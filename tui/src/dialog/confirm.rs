@@ -53,9 +53,11 @@ impl Confirm {
     }
 
     /// Suspend all these keys?
-    pub(crate) fn suspend_all(keys: Vec<KeyId>) -> Confirm {
+    pub(crate) fn suspend_all(keys: &[&Key]) -> Confirm {
         let name = format!("{} marked keys", keys.len());
-        Confirm::new("Suspend", &name, SUSPENDS, Change::SuspendKeys(keys))
+        let mut confirm = Confirm::new("Suspend", &name, SUSPENDS, Change::SuspendKeys(ids(keys)));
+        confirm.about = vec![(Role::Title, names(keys))];
+        confirm
     }
 
     /// Resume this key?
@@ -91,7 +93,7 @@ impl Confirm {
 
     /// End all sessions of this user?
     pub(crate) fn end_sessions(user: &User) -> Confirm {
-        let consequence = "It has to log in again everywhere; its tokens are refused from now on.";
+        let consequence = "It has to log in again everywhere; the tokens of its sessions are refused from now on. To refuse every token of it, suspend it.";
         Confirm::new("End all sessions", user.email.as_str(), consequence, Change::EndSessions(user.id))
     }
 
@@ -166,5 +168,23 @@ impl Confirm {
         sheet
     }
 }
+
+/// The ids of keys.
+pub(super) fn ids(keys: &[&Key]) -> Vec<KeyId> {
+    keys.iter().map(|key| key.id).collect()
+}
+
+/// The first few of many keys, by name and prefix.
+pub(super) fn names(keys: &[&Key]) -> String {
+    let name = |key: &&Key| format!("{} ({})", text::printable(&key.name), text::printable(key.display()));
+    let mut names = keys.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
+    if keys.len() > NAMED {
+        names.push_str(&format!(" and {} more", keys.len() - NAMED));
+    }
+    names
+}
+
+/// Keys that are named of many.
+const NAMED: usize = 4;
 
 const SUSPENDS: &str = "All its secrets are refused from now on, everywhere. Resume switches it on again.";

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use keystile::bounds::MAX_NOTE_LEN;
 use keystile::{Key, KeyId, KeyState, RevokeReason, Timestamp};
 
+use super::confirm::{ids, names};
 use super::{Ring, Step, choose};
 use crate::action::ActionId;
 use crate::input::Input;
@@ -17,6 +18,8 @@ use crate::view::sheet::Sheet;
 #[derive(Debug)]
 pub(crate) struct Revoke {
     ids: Vec<KeyId>,
+    /// The first few of them, when they are many.
+    many: Option<String>,
     name: String,
     /// What must be typed.
     expected: String,
@@ -43,11 +46,12 @@ const FIELDS: [Field; 5] = [Field::Reason, Field::Note, Field::Prefix, Field::Re
 
 impl Revoke {
     /// Asks whether to revoke all these keys.
-    pub(crate) fn all(ids: Vec<KeyId>) -> Revoke {
-        let name = format!("{} marked keys", ids.len());
+    pub(crate) fn all(keys: &[&Key]) -> Revoke {
+        let name = format!("{} marked keys", keys.len());
         Revoke {
             expected: name.clone(),
             name,
+            many: Some(names(keys)),
             last_used: None,
             suspended: true,
             reason: 0,
@@ -55,7 +59,7 @@ impl Revoke {
             typed: Input::default(),
             focus: Ring(Field::Cancel),
             problem: None,
-            ids,
+            ids: ids(keys),
         }
     }
 
@@ -63,6 +67,7 @@ impl Revoke {
     pub(crate) fn new(key: &Key) -> Revoke {
         Revoke {
             ids: vec![key.id],
+            many: None,
             name: text::printable(&key.name),
             expected: expected(key),
             last_used: key.last_used_at(),
@@ -134,14 +139,15 @@ impl Revoke {
     pub(super) fn sheet<'a>(&'a self, model: &'a Model, width: usize) -> Sheet<'a> {
         // The title stays in view on the smallest terminal.
         let mut sheet = Sheet::new(&format!("Revoke for good: {}", self.name), model, width);
-        if self.ids.len() == 1 {
+        if let Some(names) = &self.many {
+            sheet.text(Role::Title, names);
+            sheet.text(Role::Bad, "This ends the keys for good, with all their secrets. It cannot be undone.");
+        } else {
             let used = self
                 .last_used
                 .map_or_else(|| "never used".to_owned(), |at| format!("last used {}", text::relative(model.now, at)));
             sheet.text(Role::Faint, &used);
             sheet.text(Role::Bad, "This ends the key for good, with all its secrets. It cannot be undone.");
-        } else {
-            sheet.text(Role::Bad, "This ends the keys for good, with all their secrets. It cannot be undone.");
         }
         if !self.suspended {
             sheet.text(Role::Text, "To switch it off for now, press S on a button: suspend can be undone.");

@@ -42,6 +42,9 @@ const WHENS: [(&str, &str); 3] = [
     ),
 ];
 
+/// The last of them.
+const REFUSES_OLDER: usize = WHENS.len() - 1;
+
 impl Signing {
     /// Asks what the key should be like.
     pub(crate) fn new() -> Signing {
@@ -54,14 +57,9 @@ impl Signing {
         }
         match (key.code, self.focus.0) {
             (KeyCode::Esc, _) | (KeyCode::Enter, Field::Cancel) => return Step::Close,
-            (KeyCode::Enter, Field::Make) => {
-                let rotation = SigningKeyRotation {
-                    algorithm: self.algorithm.checked_sub(1).and_then(|at| SigningAlgorithm::ALL.get(at)).copied(),
-                    at_once: self.when > 0,
-                    refuse_older: self.when > 1,
-                };
-                return Step::Submit(Effect::Change(Change::RotateSigningKey(rotation)));
-            }
+            // What ends everybody's sessions needs a key that nothing else leads to.
+            (KeyCode::Enter, Field::Make) if self.when < REFUSES_OLDER => return self.submit(),
+            (KeyCode::Char('X'), Field::Make) => return self.submit(),
             (KeyCode::Enter, Field::Algorithm) => self.focus.0 = Field::When,
             (_, Field::Algorithm) => {
                 choose(&mut self.algorithm, SigningAlgorithm::ALL.len() + 1, key);
@@ -72,6 +70,15 @@ impl Signing {
             _ => {}
         }
         Step::Stay
+    }
+
+    fn submit(&self) -> Step {
+        let rotation = SigningKeyRotation {
+            algorithm: self.algorithm.checked_sub(1).and_then(|at| SigningAlgorithm::ALL.get(at)).copied(),
+            at_once: self.when > 0,
+            refuse_older: self.when == REFUSES_OLDER,
+        };
+        Step::Submit(Effect::Change(Change::RotateSigningKey(rotation)))
     }
 
     pub(super) fn sheet<'a>(&'a self, model: &'a Model, width: usize) -> Sheet<'a> {
@@ -87,7 +94,11 @@ impl Signing {
         sheet.problem(self.problem.as_deref());
         sheet.blank();
         sheet.buttons(&[("Make", focus == Field::Make, true), ("Cancel", focus == Field::Cancel, true)]);
-        sheet.hint("Left and Right choose · Tab moves · Esc cancels");
+        sheet.hint(if self.when == REFUSES_OLDER && focus == Field::Make {
+            "X makes it and refuses the old · Esc cancels"
+        } else {
+            "Left and Right choose · Tab moves · Esc cancels"
+        });
         sheet
     }
 }

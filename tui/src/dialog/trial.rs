@@ -21,6 +21,9 @@ pub(crate) struct TrialForm {
     environment: Input,
     address: Input,
     focus: Ring<Field>,
+    /// Which trial this is: the form, and how often what is presented has changed. An answer to another one
+    /// says nothing of this credential.
+    number: (u64, u64),
     /// What came of it.
     explained: Option<Box<Result<Explanation, String>>>,
     /// The first line of the verdict in view.
@@ -39,8 +42,9 @@ const FIELDS: [Field; 4] = [Field::Credential, Field::Scopes, Field::Environment
 
 impl TrialForm {
     /// Nothing is presented yet.
-    pub(crate) fn new() -> TrialForm {
+    pub(crate) fn new(form: u64) -> TrialForm {
         TrialForm {
+            number: (form, 0),
             // It never grows, so no copy of it is left behind.
             credential: Credential(Zeroizing::new(String::with_capacity(MAX_CREDENTIAL_LEN))),
             scopes: Input::default(),
@@ -52,24 +56,37 @@ impl TrialForm {
         }
     }
 
-    /// Takes the verdict.
-    pub(crate) fn take(&mut self, explained: Box<Result<Explanation, String>>) {
-        (self.explained, self.top) = (Some(explained), 0);
+    /// Takes the verdict, when it is that on what is presented now.
+    pub(crate) fn take(&mut self, number: (u64, u64), explained: Box<Result<Explanation, String>>) {
+        if number == self.number {
+            (self.explained, self.top) = (Some(explained), 0);
+        }
     }
 
-    /// Takes pasted text, when the credential has the focus: all of its first line.
-    pub(crate) fn paste(&mut self, pasted: &str) -> bool {
+    /// Something else is presented, or is about to be.
+    fn start_anew(&mut self) {
+        self.number.1 = self.number.1.wrapping_add(1);
+        self.explained = None;
+    }
+
+    /// Takes pasted text, when the credential has the focus: all of its first line, in place of one that was
+    /// judged already.
+    pub(crate) fn paste(&mut self, pasted: &str) -> Option<Result<(), &'static str>> {
         if self.focus.0 != Field::Credential {
-            return false;
+            return None;
         }
+        if self.explained.is_some() {
+            self.credential.0.zeroize();
+        }
+        self.start_anew();
         let line = pasted.trim().lines().next().unwrap_or_default();
         let room = MAX_CREDENTIAL_LEN.saturating_sub(self.credential.0.len());
         // What does not fit is no credential: its start alone would get another verdict.
-        if line.len() <= room {
-            self.credential.0.push_str(line);
+        if line.len() > room {
+            return Some(Err("longer than any credential · paste it alone"));
         }
-        self.explained = None;
-        true
+        self.credential.0.push_str(line);
+        Some(Ok(()))
     }
 
     pub(super) fn text_field(&mut self) -> Option<&mut Input> {
@@ -82,18 +99,28 @@ impl TrialForm {
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Step {
+        if self.explained.is_some() {
+            let last = self.steps().saturating_sub(1);
+            match key.code {
+                KeyCode::Down | KeyCode::PageDown => self.top = self.top.saturating_add(1).min(last),
+                KeyCode::Up | KeyCode::PageUp => self.top = self.top.saturating_sub(1),
+                _ => {}
+            }
+            if matches!(key.code, KeyCode::Down | KeyCode::PageDown | KeyCode::Up | KeyCode::PageUp) {
+                return Step::Stay;
+            }
+        }
         if self.focus.key(key, &FIELDS) {
+            self.start_anew();
             return Step::Stay;
         }
         match key.code {
             KeyCode::Esc => return Step::Close,
-            KeyCode::PageDown => self.top = self.top.saturating_add(5),
-            KeyCode::PageUp => self.top = self.top.saturating_sub(5),
             KeyCode::Enter => {
                 return self.trial().map_or(Step::Stay, |trial| Step::Do(Effect::Explain(Box::new(trial))));
             }
             _ => {
-                self.explained = None;
+                self.start_anew();
                 match self.text_field() {
                     Some(field) => {
                         field.key(key);
@@ -123,6 +150,7 @@ impl TrialForm {
         let environment = Some(self.environment.text()).filter(|text| !text.is_empty());
         let address = Some(self.address.text().trim()).filter(|text| !text.is_empty());
         Some(Trial {
+            number: self.number,
             credential: Credential(self.credential.0.clone()),
             environment: environment.map(|text| text.parse().ok()).map_or(Some(None), |known| known.map(Some))?,
             scopes: words(self.scopes.text()).map(|scope| scope.parse().ok()).collect::<Option<_>>()?,
@@ -140,6 +168,14 @@ impl TrialForm {
             _ => format!("•••••••• ({count} characters)"),
         };
         sheet.hidden("credential", &hidden, focus == Field::Credential);
+        if let Some(explained) = &self.explained {
+            sheet.hint("Down scrolls · Tab asks again · Esc back");
+            match &**explained {
+                Err(problem) => sheet.problem(Some(problem)),
+                Ok(explanation) => verdict(&mut sheet, explanation, self.top),
+            }
+            return sheet;
+        }
         let scope = words(self.scopes.text()).find(|scope| scope.parse::<keystile::Scope>().is_err());
         let scope = scope.map(|scope| format!("{scope} is no scope · give such as invoices:read"));
         sheet.input("scopes", &self.scopes, focus == Field::Scopes, scope.as_deref());
@@ -151,18 +187,18 @@ impl TrialForm {
         let address = (!address.is_empty() && address.parse::<std::net::IpAddr>().is_err())
             .then_some("not an address · give such as 203.0.113.7");
         sheet.input("address", &self.address, focus == Field::Address, address);
-        sheet.hint("Enter judges · Tab moves · Esc back");
-        let Some(explained) = &self.explained else {
-            sheet.blank();
-            sheet.text(Role::Faint, "It is judged as a caller's would be, and leaves no trace: no use is counted.");
-            return sheet;
-        };
+        sheet.hint("Enter judges · Ctrl-U clears · Esc back");
         sheet.blank();
-        match &**explained {
-            Err(problem) => sheet.problem(Some(problem)),
-            Ok(explanation) => verdict(&mut sheet, explanation, self.top),
-        }
+        sheet.text(Role::Faint, "It is judged as a caller's would be; no use is counted.");
         sheet
+    }
+
+    /// How many checks the verdict names.
+    fn steps(&self) -> usize {
+        self.explained
+            .as_ref()
+            .and_then(|explained| explained.as_ref().as_ref().ok())
+            .map_or(0, |known| known.steps.len())
     }
 }
 
@@ -185,7 +221,6 @@ fn verdict(sheet: &mut Sheet<'_>, explanation: &Explanation, top: usize) {
         };
         sheet.text(role, &format!("{symbol} {}", meaning(*check)));
     }
-    sheet.look_at_the_last();
 }
 
 /// What a check asks for.

@@ -113,7 +113,10 @@ fn a_key_that_is_not_taken_is_answered() {
         assert!(text(&model).contains("working… the key was not taken"), "{what}: {}", text(&model));
     }
     // That goes away with the reason for it.
-    update(&mut model, Message::Done(Err("the disk is full · free some space and repeat".to_owned())));
+    update(
+        &mut model,
+        Message::Done { result: Err("the disk is full · free some space and repeat".to_owned()), changed: Vec::new() },
+    );
     assert!(!text(&model).contains("was not taken"), "{}", text(&model));
 }
 

@@ -7,7 +7,7 @@ use keystile::{
 
 use super::support::{Harness, NOW, at, keys, model, press, text};
 use crate::action::{ACTIONS, ActionId, Place};
-use crate::message::{Effect, Message};
+use crate::message::{Effect, Message, Query, Unread};
 use crate::model::Model;
 use crate::section::Section;
 use crate::theme::Theme;
@@ -233,13 +233,99 @@ fn many_keys_are_changed_at_once() {
     harness.press("S<BackTab><Enter>");
     assert!(harness.text().contains("suspended 2 keys"), "{}", harness.text());
     assert_eq!((0..3).filter(|index| code(&harness, *index) == Some(Code::Suspended)).count(), 2);
+    // Those that were changed are no longer marked.
+    assert!(!harness.text().contains("marked"), "{}", harness.text());
     harness.press("g  X<Tab><Tab><Tab>2 marked keys<Tab>X");
     assert!(harness.text().contains("revoked 2 keys"), "{}", harness.text());
     assert_eq!((0..3).filter(|index| code(&harness, *index) == Some(Code::Revoked)).count(), 2);
     // What cannot be changed does not keep the rest from being changed.
     harness.press("g   X<Tab><Tab><Tab>3 marked keys<Tab>X");
-    assert!(harness.text().contains("revoked 1 keys, but not 2"), "{}", harness.text());
+    assert!(harness.text().contains("revoked 1 key, but not 2"), "{}", harness.text());
     assert!((0..3).all(|index| code(&harness, index) == Some(Code::Revoked)));
+}
+
+/// In the details there is one key, whatever is marked in the list; marks end with what they were set in.
+#[test]
+fn marks_that_are_not_in_view_are_not_changed() {
+    let mut harness = Harness::new();
+    (0..3).for_each(|number| drop(add_key(&harness, &format!("key {number}"))));
+    harness.take(Message::Changed);
+    harness.press("  <Enter>S");
+    let selected = harness.model.keys.selected().unwrap().name.clone();
+    assert!(harness.text().contains(&format!("Suspend: {selected}")), "{}", harness.text());
+    harness.press("<Esc><Esc>");
+    assert_eq!(harness.model.keys.marked().len(), 2);
+    for pressed in ["O", "/key<Enter><Esc>", "31"] {
+        harness.press("g  ");
+        assert_eq!(harness.model.keys.marked().len(), 2, "{pressed}");
+        harness.press(pressed);
+        assert!(harness.model.keys.marked().is_empty(), "{pressed}");
+    }
+    // One mark is none: the dialog names its key, and asks for its prefix.
+    harness.press("gO X");
+    assert!(harness.text().contains("Revoke for good: key "), "{}", harness.text());
+}
+
+/// The verdict on one credential is never shown beside another.
+#[test]
+fn a_late_verdict_is_not_shown_for_another_credential() {
+    let mut model = model(keys(), (80, 24), Theme::Default, false);
+    let paste = |model: &mut Model| {
+        update(model, Message::Terminal(crossterm::event::Event::Paste("hx_live_abc".to_owned())));
+    };
+    let answer = |model: &mut Model, effects: Vec<Effect>| {
+        let Some(Effect::Explain(trial)) = effects.into_iter().next() else { panic!("nothing was asked") };
+        let verdict = keystile::Verdict::deny(Code::Expired);
+        let explanation = keystile::Explanation { verdict, steps: Vec::new(), key: None };
+        update(model, Message::Explained { number: trial.number, explained: Box::new(Ok(explanation)) });
+        text(model).contains("deny: expired")
+    };
+    press(&mut model, "T");
+    paste(&mut model);
+    let asked = press(&mut model, "<Enter>");
+    press(&mut model, "x");
+    assert!(!answer(&mut model, asked), "it was edited since");
+    let asked = press(&mut model, "<Enter>");
+    press(&mut model, "<Esc>T");
+    paste(&mut model);
+    assert!(!answer(&mut model, asked), "it is another form");
+    let asked = press(&mut model, "<Enter>");
+    assert!(answer(&mut model, asked));
+    // Another paste takes the place of what was judged.
+    paste(&mut model);
+    assert!(text(&model).contains("(11 characters)"), "{}", text(&model));
+}
+
+/// An answer that fails is booked to the table that asked, whatever is in view by then.
+#[test]
+fn a_failed_list_does_not_stop_its_section() {
+    let mut model = model(keys(), (80, 24), Theme::Default, false);
+    let counts = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Load { request, query: Query::Counts, .. } => Some(*request),
+            _ => None,
+        })
+    };
+    update(&mut model, Message::Changed);
+    let effects = update(&mut model, Message::Now(at(NOW + 2)));
+    // The count of the start was never answered: it is still waited for.
+    assert_eq!(counts(&effects), None);
+    let unread = Unread { section: Section::Safety, problem: "the store is locked · wait".to_owned() };
+    update(&mut model, Message::Loaded { request: 1, start: 0, page: Err(unread) });
+    update(&mut model, Message::Changed);
+    assert!(counts(&update(&mut model, Message::Now(at(NOW + 4)))).is_some(), "it is asked again");
+}
+
+#[test]
+fn refusing_old_tokens_needs_a_key_of_its_own() {
+    let refuses = |keys: &str| {
+        let mut model = model(super::support::keys(), (80, 24), Theme::Default, false);
+        press(&mut model, "5");
+        press(&mut model, keys).iter().any(Effect::is_mutating)
+    };
+    assert!(refuses("R<BackTab><BackTab><Right><Right><Tab>X"));
+    assert!(!refuses("R<BackTab><BackTab><Right><Right><Tab><Enter><Enter>"));
+    assert!(refuses("R<BackTab><BackTab><Right><Tab><Enter>"), "the rest can be made good again");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn raises(concern: Concern) -> String {
         Concern::Old => format!("{ACTIVE_SECRET_MADE} < {}", before(OLD_SECONDS)),
         Concern::Idle => format!("{LAST_USED} < {}", before(IDLE_SECONDS)),
         Concern::NeverUsed => format!("{LAST_USED} IS NULL"),
-        Concern::Expiring => format!("k.expires_at < ?1 + {}", to_integer(EXPIRING_SECONDS)),
+        Concern::Expiring => format!("k.expires_at > ?1 AND k.expires_at < ?1 + {}", to_integer(EXPIRING_SECONDS)),
         Concern::NoScopes => "k.scopes = ''".to_owned(),
         Concern::SafeToRemove => {
             let unmissed = before(UNMISSED_SECONDS);

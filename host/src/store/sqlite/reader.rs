@@ -136,10 +136,13 @@ pub(super) fn audit(
     }
 }
 
-pub(super) fn latest_audit_time(connection: &Connection, subject: &str) -> Result<Option<Timestamp>, StoreError> {
-    let latest = first(connection, "SELECT max(at) FROM audit WHERE subject = ?1", [subject], |row| {
-        Column(0, "audit.at").optional_time(row)
-    })?;
+pub(super) fn latest_audit_time(
+    connection: &Connection,
+    subject: &str,
+    action: &str,
+) -> Result<Option<Timestamp>, StoreError> {
+    let query = "SELECT max(at) FROM audit WHERE subject = ?1 AND action = ?2";
+    let latest = first(connection, query, [subject, action], |row| Column(0, "audit.at").optional_time(row))?;
     Ok(latest.flatten())
 }
 

@@ -147,8 +147,8 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         reader::audit(&self.connection, subject, after, limit)
     }
 
-    fn latest_audit_time(&self, subject: &str) -> Result<Option<Timestamp>, StoreError> {
-        reader::latest_audit_time(&self.connection, subject)
+    fn latest_audit_time(&self, subject: &str, action: &str) -> Result<Option<Timestamp>, StoreError> {
+        reader::latest_audit_time(&self.connection, subject, action)
     }
 
     fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {

@@ -243,6 +243,10 @@ pub(super) fn add_usage(connection: &Connection, usage: &[UsageDelta]) -> Result
     Ok(())
 }
 
+/// Days with a use that are kept of a key. They are counted, not dated: a clock that was ahead once must not
+/// drive the real ones out.
+const KEPT_DAYS: u64 = 2 * USAGE_DAYS as u64;
+
 /// Counts uses to the day of the last one of them; days that are too old to be shown go.
 pub(super) fn add_usage_days(connection: &Connection, usage: &[UsageDelta]) -> Result<(), StoreError> {
     let mut add = connection
@@ -253,15 +257,15 @@ pub(super) fn add_usage_days(connection: &Connection, usage: &[UsageDelta]) -> R
         .checked()?;
     let mut forget = connection
         .prepare_cached(
-            "DELETE FROM usage_days WHERE day <= ?2 AND key_pk = (SELECT key_pk FROM secrets WHERE digest = ?1)",
+            "DELETE FROM usage_days WHERE key_pk = (SELECT key_pk FROM secrets WHERE digest = ?1) AND day < \
+             (SELECT min(day) FROM (SELECT d.day FROM usage_days AS d JOIN secrets AS s ON s.key_pk = d.key_pk \
+              WHERE s.digest = ?1 ORDER BY d.day DESC LIMIT ?2))",
         )
         .checked()?;
     for delta in usage {
         let day = delta.last.unix() / DAY;
         add.execute(params![delta.digest.as_bytes(), to_integer(day), to_integer(delta.uses)]).checked()?;
-        if let Some(oldest) = day.checked_sub(USAGE_DAYS as u64) {
-            forget.execute(params![delta.digest.as_bytes(), to_integer(oldest)]).checked()?;
-        }
+        forget.execute(params![delta.digest.as_bytes(), to_integer(KEPT_DAYS)]).checked()?;
     }
     Ok(())
 }

@@ -247,9 +247,14 @@ fn uses_are_counted_by_the_day() {
     assert_eq!(use_on(1, 100, 3), [(100, 3)]);
     assert_eq!(use_on(2, 100, 4), [(100, 7)]);
     assert_eq!(use_on(2, 129, 1), [(100, 7), (129, 1)]);
-    assert_eq!(use_on(1, 130, 1), [(129, 1), (130, 1)]);
-    assert_eq!(use_on(1, 100, i64::MAX as u64), [(100, i64::MAX as u64), (129, 1), (130, 1)], "late is not lost");
-    assert_eq!(use_on(1, 100, 1)[0], (100, i64::MAX as u64), "and never too much");
+    assert_eq!(use_on(1, 100, i64::MAX as u64)[0], (100, i64::MAX as u64), "never too much");
+    // A clock that was years ahead drives no real day out.
+    assert_eq!(use_on(1, 9_000, 1), [(100, i64::MAX as u64), (129, 1), (9_000, 1)]);
+    for day in 200..=257 {
+        use_on(1, day, 1);
+    }
+    let kept = use_on(2, 258, 1);
+    assert_eq!((kept.len(), kept[0], kept[1]), (60, (200, 1), (201, 1)));
     assert_eq!(store.read().unwrap().usage_days(key_id(2)).unwrap(), []);
 }
 
