@@ -123,7 +123,7 @@ impl Listed for Key {
             fields.push(("secret", format!("{} {} {what}", secret.number, text::printable(&secret.display)), role));
         }
         for concern in Concern::ALL.iter().filter(|concern| self.raises(**concern, now)) {
-            fields.push(("look at it", concern.title().to_lowercase(), Role::Warning));
+            fields.push(("attention", concern.title().to_lowercase(), Role::Warning));
         }
         for (name, value) in &self.metadata {
             fields.push(plain("metadata", format!("{}={}", text::printable(name), text::printable(value))));
@@ -133,7 +133,7 @@ impl Listed for Key {
 
     fn usage_of(&self, model: &Model) -> Option<Field> {
         let (_, days) = model.usage.as_ref().filter(|(id, days)| *id == self.id && !days.is_empty())?;
-        Some(plain("30 days", sparkline(days)))
+        Some(plain("last 30 days", sparkline(days)))
     }
 
     fn nothing(filtered: bool) -> &'static str {

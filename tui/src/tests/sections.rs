@@ -256,7 +256,7 @@ fn marks_that_are_not_in_view_are_not_changed() {
     harness.press("<Esc><Esc>");
     assert_eq!(harness.model.keys.marked().len(), 2);
     for pressed in ["O", "/key<Enter><Esc>", "31"] {
-        harness.press("g  ");
+        harness.press("ug  ");
         assert_eq!(harness.model.keys.marked().len(), 2, "{pressed}");
         harness.press(pressed);
         assert!(harness.model.keys.marked().is_empty(), "{pressed}");
