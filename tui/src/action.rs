@@ -205,6 +205,20 @@ const fn control(c: char) -> Binding {
     Binding(KeyCode::Char(c), KeyModifiers::CONTROL)
 }
 
+/// The way to a section.
+const fn go(section: Section, name: &'static str, keys: &'static [Binding], description: &'static str) -> Action {
+    Action {
+        id: ActionId::Go(section),
+        name,
+        keys,
+        description,
+        mutating: false,
+        place: Place::List,
+        in_bar: false,
+        available: open,
+    }
+}
+
 /// All of them; the order is that of the help.
 pub(crate) const ACTIONS: &[Action] = &[
     Action {
@@ -577,86 +591,14 @@ pub(crate) const ACTIONS: &[Action] = &[
         in_bar: false,
         available: open,
     },
-    Action {
-        id: ActionId::Go(Section::Keys),
-        name: "keys",
-        keys: &[letter('1')],
-        description: "Go to the section keys",
-        mutating: false,
-        place: Place::List,
-        in_bar: false,
-        available: open,
-    },
-    Action {
-        id: ActionId::Go(Section::Safety),
-        name: "safety",
-        keys: &[letter('2')],
-        description: "Go to the section safety",
-        mutating: false,
-        place: Place::List,
-        in_bar: false,
-        available: open,
-    },
-    Action {
-        id: ActionId::Go(Section::Users),
-        name: "users",
-        keys: &[letter('3')],
-        description: "Go to the section users",
-        mutating: false,
-        place: Place::List,
-        in_bar: false,
-        available: open,
-    },
-    Action {
-        id: ActionId::Go(Section::Sessions),
-        name: "sessions",
-        keys: &[letter('4')],
-        description: "Go to the section sessions",
-        mutating: false,
-        place: Place::List,
-        in_bar: false,
-        available: open,
-    },
-    Action {
-        id: ActionId::Go(Section::SigningKeys),
-        name: "signing keys",
-        keys: &[letter('5')],
-        description: "Go to the section signing keys",
-        mutating: false,
-        place: Place::List,
-        in_bar: false,
-        available: open,
-    },
-    Action {
-        id: ActionId::Go(Section::Issuers),
-        name: "issuers",
-        keys: &[letter('6')],
-        description: "Go to the section issuers",
-        mutating: false,
-        place: Place::List,
-        in_bar: false,
-        available: open,
-    },
-    Action {
-        id: ActionId::Go(Section::Audit),
-        name: "audit trail",
-        keys: &[letter('7')],
-        description: "Go to the section audit trail",
-        mutating: false,
-        place: Place::List,
-        in_bar: false,
-        available: open,
-    },
-    Action {
-        id: ActionId::Go(Section::Health),
-        name: "health",
-        keys: &[letter('8')],
-        description: "Go to the section health",
-        mutating: false,
-        place: Place::List,
-        in_bar: false,
-        available: open,
-    },
+    go(Section::Keys, "keys", &[letter('1')], "Go to the section keys"),
+    go(Section::Safety, "safety", &[letter('2')], "Go to the section safety"),
+    go(Section::Users, "users", &[letter('3')], "Go to the section users"),
+    go(Section::Sessions, "sessions", &[letter('4')], "Go to the section sessions"),
+    go(Section::SigningKeys, "signing keys", &[letter('5')], "Go to the section signing keys"),
+    go(Section::Issuers, "issuers", &[letter('6')], "Go to the section issuers"),
+    go(Section::Audit, "audit trail", &[letter('7')], "Go to the section audit trail"),
+    go(Section::Health, "health", &[letter('8')], "Go to the section health"),
     Action {
         id: ActionId::MakeStore,
         name: "make store",
@@ -766,7 +708,7 @@ fn always(_: &Model) -> Result<(), String> {
 fn open(model: &Model) -> Result<(), String> {
     match model.store {
         StoreState::Open { .. } => Ok(()),
-        _ => Err("no store is open".to_owned()),
+        _ => Err("no store is open · make one, or open one with --db".to_owned()),
     }
 }
 
@@ -801,7 +743,11 @@ fn can_filter(model: &Model) -> Result<(), String> {
 }
 
 fn can_unmark(model: &Model) -> Result<(), String> {
-    if model.keys.marked().is_empty() { Err("nothing is marked · Space marks".to_owned()) } else { Ok(()) }
+    if model.keys.marked().is_empty() {
+        Err(format!("nothing is marked · {} marks", ActionId::Mark.action().key()))
+    } else {
+        Ok(())
+    }
 }
 
 fn has_user(model: &Model) -> Result<(), String> {
@@ -811,7 +757,7 @@ fn has_user(model: &Model) -> Result<(), String> {
 
 fn can_suspend_user(model: &Model) -> Result<(), String> {
     match one(&model.users)?.suspended_at {
-        Some(_) => Err("the user is suspended already".to_owned()),
+        Some(_) => Err("the user is suspended already · resume lets it in again".to_owned()),
         None => Ok(()),
     }
 }
@@ -819,34 +765,34 @@ fn can_suspend_user(model: &Model) -> Result<(), String> {
 fn can_resume_user(model: &Model) -> Result<(), String> {
     match one(&model.users)?.suspended_at {
         Some(_) => Ok(()),
-        None => Err("only a suspended user can be resumed".to_owned()),
+        None => Err("the user is not suspended · there is nothing to resume".to_owned()),
     }
 }
 
 fn can_end_session(model: &Model) -> Result<(), String> {
     match one(&model.sessions)?.status(model.now) {
         SessionStatus::Active => Ok(()),
-        _ => Err("the session is over already".to_owned()),
+        _ => Err("the session is over already · there is nothing to end".to_owned()),
     }
 }
 
 fn can_list_all_sessions(model: &Model) -> Result<(), String> {
     match model.sessions.choice {
         Some(_) => Ok(()),
-        None => Err("those of everybody are listed".to_owned()),
+        None => Err("those of everybody are listed · choose a user in Users to see only theirs".to_owned()),
     }
 }
 
 fn can_refresh_issuer(model: &Model) -> Result<(), String> {
     match one(&model.issuers)?.issuer.is_fetched() {
         true => Ok(()),
-        false => Err("its keys were given, and are not fetched".to_owned()),
+        false => Err("its keys were given, and are not fetched · give others with keystile issuers refresh".to_owned()),
     }
 }
 
 fn can_enable_issuer(model: &Model) -> Result<(), String> {
     match one(&model.issuers)?.issuer.enabled {
-        true => Err("the issuer is enabled already".to_owned()),
+        true => Err("the issuer is enabled already · disable refuses its tokens".to_owned()),
         false => Ok(()),
     }
 }
@@ -854,14 +800,14 @@ fn can_enable_issuer(model: &Model) -> Result<(), String> {
 fn can_disable_issuer(model: &Model) -> Result<(), String> {
     match one(&model.issuers)?.issuer.enabled {
         true => Ok(()),
-        false => Err("the issuer is disabled already".to_owned()),
+        false => Err("the issuer is disabled already · enable lets its tokens in".to_owned()),
     }
 }
 
 fn can_go_to_subject(model: &Model) -> Result<(), String> {
     match one(&model.audit)?.subject.as_deref().and_then(subject) {
         Some(_) => Ok(()),
-        None => Err("the entry is about no key and no user".to_owned()),
+        None => Err("the entry is about no key and no user · its details say what it is about".to_owned()),
     }
 }
 
@@ -881,8 +827,10 @@ pub(crate) fn subject(text: &str) -> Option<Subject> {
 fn can_rotate(model: &Model) -> Result<(), String> {
     can_show(model)?;
     match model.keys.selected().map(|key| (key.status(model.now), key.expires_at)) {
-        Some((KeyStatus::Revoked, _)) => Err("the key is revoked, for good".to_owned()),
-        Some((_, Some(at))) if model.now >= at => Err("the key is expired, and a new secret would be too".to_owned()),
+        Some((KeyStatus::Revoked, _)) => Err("the key is revoked, for good · make a new one".to_owned()),
+        Some((_, Some(at))) if model.now >= at => {
+            Err("the key is expired, and a new secret would be too · make a new key".to_owned())
+        }
         _ => Ok(()),
     }
 }
@@ -898,7 +846,7 @@ fn can_revoke(model: &Model) -> Result<(), String> {
     }
     can_show(model)?;
     match model.keys.selected().map(|key| key.state) {
-        Some(KeyState::Revoked) => Err("the key is revoked already".to_owned()),
+        Some(KeyState::Revoked) => Err("the key is revoked already · there is nothing left to end".to_owned()),
         _ => Ok(()),
     }
 }
@@ -909,8 +857,8 @@ fn can_suspend(model: &Model) -> Result<(), String> {
     }
     can_show(model)?;
     match model.keys.selected().map(|key| key.state) {
-        Some(KeyState::Revoked) => Err("the key is revoked, for good".to_owned()),
-        Some(KeyState::Suspended) => Err("the key is suspended already".to_owned()),
+        Some(KeyState::Revoked) => Err("the key is revoked, for good · it is refused already".to_owned()),
+        Some(KeyState::Suspended) => Err("the key is suspended already · resume switches it on again".to_owned()),
         _ => Ok(()),
     }
 }
@@ -935,38 +883,38 @@ fn can_go_back(model: &Model) -> Result<(), String> {
     if model.screen == Screen::Details || chosen || with_table!([&] model, table => is_narrowed(table)) {
         Ok(())
     } else {
-        Err("there is nothing to leave; q quits".to_owned())
+        Err("there is nothing to leave · quit ends the program".to_owned())
     }
 }
 
 fn can_make(model: &Model) -> Result<(), String> {
     match model.store {
         StoreState::Failed { missing: true, .. } => Ok(()),
-        StoreState::Open { .. } => Err("a store is open".to_owned()),
-        _ => Err("there is something at this path already".to_owned()),
+        StoreState::Open { .. } => Err("a store is open · start with --db for another one".to_owned()),
+        _ => Err("there is something at this path already · start with --db for another one".to_owned()),
     }
 }
 
 fn can_retry(model: &Model) -> Result<(), String> {
     match model.store {
         StoreState::Failed { .. } => Ok(()),
-        StoreState::Open { .. } => Err("a store is open".to_owned()),
-        StoreState::Opening => Err("the store is being opened".to_owned()),
+        StoreState::Open { .. } => Err("a store is open · start with --db for another one".to_owned()),
+        StoreState::Opening => Err("the store is being opened · wait for it".to_owned()),
     }
 }
 
 fn has_secret(model: &Model) -> Result<(), String> {
-    model.secret().map(|_| ()).ok_or_else(|| "no new secret is waiting".to_owned())
+    model.secret().map(|_| ()).ok_or_else(|| "no new secret is waiting · make or rotate a key for one".to_owned())
 }
 
 fn can_close_secret(model: &Model) -> Result<(), String> {
     match model.secret() {
-        None => Err("no new secret is waiting".to_owned()),
+        None => Err("no new secret is waiting · make or rotate a key for one".to_owned()),
         Some(secret) if secret.waits_to_be_seen() => {
             Err(format!("not so fast · look at it, then press {} again", ActionId::StoredSecret.action().key()))
         }
         Some(secret) if secret.was_taken() => Ok(()),
-        Some(_) => Err("show it, copy it or write it first".to_owned()),
+        Some(_) => Err("the secret was not taken yet · show it, copy it or write it first".to_owned()),
     }
 }
 

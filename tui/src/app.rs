@@ -118,8 +118,8 @@ pub(crate) fn run(
     let ended = take_messages(&mut model, &mut screen, &SystemClock, &inbox, &effects);
     drop(effects);
     drop(screen);
-    // The worker ends with what it is doing when nobody asks any more: a change is done or not begun. What
-    // only reads is not waited for: a locked store keeps it for a minute.
+    // The worker ends with what it is doing when nobody asks any more: a change that was begun is done, also
+    // one to many keys. What only reads is not waited for: a locked store keeps it for a minute.
     let failed = (model.busy && worker.join().is_err()) || panicked.load(Ordering::SeqCst);
     ended?;
     if failed { Err(Failure::Panicked) } else { Ok(()) }

@@ -409,7 +409,9 @@ fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         return match action::find(&[Place::Secret], key) {
             Some(action) => dispatch(model, action.id),
             None if ends || matches!(key.code, KeyCode::Esc | KeyCode::Char('q')) => {
-                model.refuse("a secret waits · take it by s, c or w, then press y");
+                let ids = [ActionId::ShowSecret, ActionId::CopySecret, ActionId::WriteSecret, ActionId::StoredSecret];
+                let [show, copy, write, stored] = ids.map(|id| id.action().key());
+                model.refuse(format!("a secret waits · take it by {show}, {copy} or {write}, then press {stored}"));
                 Vec::new()
             }
             None => Vec::new(),

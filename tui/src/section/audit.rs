@@ -61,7 +61,9 @@ impl Listed for AuditEntry {
         fields
     }
 
-    fn nothing(filtered: bool) -> &'static str {
-        if filtered { "No entry fits the filter. Press Esc to clear it." } else { "Nothing was done yet." }
+    fn nothing(filtered: bool) -> String {
+        let nothing =
+            if filtered { "No entry fits the filter. Press Esc to clear it." } else { "Nothing was done yet." };
+        nothing.to_owned()
     }
 }

@@ -50,8 +50,8 @@ impl Listed for Finding {
         fields
     }
 
-    fn nothing(_: bool) -> &'static str {
-        "Nothing was looked at yet."
+    fn nothing(_: bool) -> String {
+        "Nothing was looked at yet.".to_owned()
     }
 }
 

@@ -92,8 +92,9 @@ impl Listed for IssuerInfo {
         fields
     }
 
-    fn nothing(_: bool) -> &'static str {
+    fn nothing(_: bool) -> String {
         "There are no external issuers. Add one with: keystile issuers add NAME --issuer URL --jwks-url URL --alg RS256"
+            .to_owned()
     }
 }
 

@@ -3,6 +3,7 @@
 use keystile::{Concern, Cursor, Key, KeyId, KeyQuery, SecretInfo, SortColumn, Timestamp};
 
 use super::{Column, Field, Listed, list, optional, plain, relative_or, time, time_or};
+use crate::action::ActionId;
 use crate::message::Query;
 use crate::model::Model;
 use crate::table::{Row, Wanted};
@@ -136,11 +137,11 @@ impl Listed for Key {
         Some(plain("last 30 days", sparkline(days)))
     }
 
-    fn nothing(filtered: bool) -> &'static str {
+    fn nothing(filtered: bool) -> String {
         if filtered {
-            "No key fits the filter. Press Esc to clear it."
+            "No key fits the filter. Press Esc to clear it.".to_owned()
         } else {
-            "There are no keys yet. Press n to make one."
+            format!("There are no keys yet. Press {} to make one.", ActionId::New.action().key())
         }
     }
 }

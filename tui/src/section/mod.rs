@@ -120,7 +120,7 @@ pub(crate) trait Listed: Row {
     }
 
     /// What stands in place of an empty table.
-    fn nothing(filtered: bool) -> &'static str;
+    fn nothing(filtered: bool) -> String;
 }
 
 /// A field in plain text.

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use keystile::{Concern, KeyCounts, Timestamp};
 
 use super::{Column, Field, Listed, plain};
+use crate::action::ActionId;
 use crate::message::Query;
 use crate::table::{Page, Row, Wanted};
 use crate::theme::Role;
@@ -67,7 +68,7 @@ impl Listed for ConcernCount {
             }
             Concern::Old => (
                 "The longer a secret lives, the more places know it.",
-                "Rotate it: R gives a new one, with a grace period.",
+                "Rotate it: that gives a new one, with a grace period.",
             ),
             Concern::Idle => (
                 "Nobody has used it for 90 days. A yearly job may.",
@@ -80,7 +81,7 @@ impl Listed for ConcernCount {
             }
             Concern::SafeToRemove => (
                 "Suspended or expired for 30 days, or made 90 days ago and never used: nobody would miss it.",
-                "Revoke it. Space marks several of a list, X revokes all that are marked.",
+                "Revoke it. Several of a list can be marked and revoked at once.",
             ),
             _ => ("A newer store knows what this is.", "Use a newer version of this program."),
         };
@@ -88,11 +89,11 @@ impl Listed for ConcernCount {
             plain("keys", self.count.to_string()),
             plain("why", why),
             plain("to do", advice),
-            plain("list", "press Enter"),
+            plain("list", format!("press {}", ActionId::Details.action().key())),
         ]
     }
 
-    fn nothing(_: bool) -> &'static str {
-        "Nothing is counted yet."
+    fn nothing(_: bool) -> String {
+        "Nothing is counted yet.".to_owned()
     }
 }

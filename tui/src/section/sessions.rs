@@ -75,8 +75,8 @@ impl Listed for Session {
         fields
     }
 
-    fn nothing(_: bool) -> &'static str {
-        "Nobody is logged in."
+    fn nothing(_: bool) -> String {
+        "Nobody is logged in.".to_owned()
     }
 }
 

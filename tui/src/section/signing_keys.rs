@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use keystile::{SigningKey, SigningKeyState, Timestamp};
 
 use super::{Column, Field, Listed, plain, time};
+use crate::action::ActionId;
 use crate::message::Query;
 use crate::table::{Row, Wanted};
 use crate::text;
@@ -66,8 +67,9 @@ impl Listed for SigningKey {
         fields
     }
 
-    fn nothing(_: bool) -> &'static str {
-        "There are no signing keys yet: the first token makes one. Press R to make one now."
+    fn nothing(_: bool) -> String {
+        let key = ActionId::RotateSigningKey.action().key();
+        format!("There are no signing keys yet: the first token makes one. Press {key} to make one now.")
     }
 }
 

@@ -74,12 +74,13 @@ impl Listed for User {
         fields
     }
 
-    fn nothing(filtered: bool) -> &'static str {
-        if filtered {
+    fn nothing(filtered: bool) -> String {
+        let nothing = if filtered {
             "No user fits the filter. Press Esc to clear it."
         } else {
             "There are no users. Make one with: keystile users create EMAIL"
-        }
+        };
+        nothing.to_owned()
     }
 }
 

@@ -31,9 +31,9 @@ pub(super) fn draw<R: Listed>(table: &Table<R>, model: &Model, areas: Areas, buf
     }
     let rows = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
     if table.is_empty() {
-        let words = if table.loaded { R::nothing(is_narrowed(table, model)) } else { "reading…" };
+        let words = if table.loaded { R::nothing(is_narrowed(table, model)) } else { "reading…".to_owned() };
         let width = usize::from(rows.width.saturating_sub(3)).max(1);
-        for (y, line) in (rows.y..rows.bottom()).zip(text::wrap(words, width)) {
+        for (y, line) in (rows.y..rows.bottom()).zip(text::wrap(&words, width)) {
             buffer.set_stringn(rows.x + 2, y, line, width, model.theme.style(Role::Text));
         }
         return;

@@ -14,6 +14,7 @@ use ratatui::style::Modifier;
 use crate::action::{ACTIONS, ActionId};
 use crate::model::{Model, Screen, StoreState, with_table};
 use crate::plain;
+use crate::section::Section;
 use crate::text;
 use crate::theme::{Role, Theme};
 pub(crate) use details::count as count_details;
@@ -118,11 +119,14 @@ fn header(model: &Model, place: Rect, buffer: &mut Buffer) {
         }
     }
     let open = matches!(model.store, StoreState::Open { .. });
-    let hints = ["1-8 sections   ? help ", "? help "].into_iter().skip(usize::from(!open));
+    let [first, last, help] =
+        [ActionId::Go(Section::Keys), ActionId::Go(Section::Health), ActionId::Help].map(|id| id.action().key());
+    let hints = [format!("{first}-{last} sections   {help} help "), format!("{help} help ")];
+    let hints = hints.into_iter().skip(usize::from(!open));
     let start = |hint: &str| place.right().saturating_sub(u16::try_from(text::width(hint)).unwrap_or(u16::MAX));
     // The longest that fits.
-    let fits = hints.map(|hint| (hint, start(hint))).find(|(_, at)| x + 2 < *at);
-    if let (Some((hint, at)), None) = (fits, &model.dialog) {
+    let fits = hints.map(|hint| (start(&hint), hint)).find(|(at, _)| x + 2 < *at);
+    if let (Some((at, hint)), None) = (fits, &model.dialog) {
         buffer.set_stringn(at, place.y, hint, usize::from(place.width), theme.style(Role::Faint));
     }
 }
