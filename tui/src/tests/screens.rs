@@ -12,7 +12,7 @@ use crate::update::update;
 const SIZES: [(u16, u16); 4] = [(120, 40), (80, 24), (40, 10), (20, 5)];
 
 /// Each dialog by the keys that open it.
-const DIALOGS: [(&str, &str); 8] = [
+const DIALOGS: [(&str, &str); 12] = [
     ("keys", ""),
     ("details", "<Enter>"),
     ("help", "?"),
@@ -21,6 +21,10 @@ const DIALOGS: [(&str, &str); 8] = [
     ("suspend", "S"),
     ("rotate", "R"),
     ("new_key", "n"),
+    ("trail", "a"),
+    ("errors", "!"),
+    ("try_credential", "T"),
+    ("new_signing_key", "5R<BackTab><BackTab><Right><Right>"),
 ];
 
 #[test]
