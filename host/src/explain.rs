@@ -126,16 +126,19 @@ impl Keystile {
         let verdict = self.preview(credential, request);
         let key = self.inner.store().read()?.key_by_digest(&Digest::of(credential))?;
         let is_token = key.is_none() && looks_like_jws(credential) && verdict.code() != Some(Code::UnknownKey);
+        let checks = if is_token { OF_TOKENS } else { OF_KEYS };
         let failed = match verdict.code() {
-            // Anything may have been checked before the sandbox or the store failed, or nothing.
-            Some(Code::Unavailable | Code::StaleBundle) => return Ok(Explanation { verdict, steps: Vec::new(), key }),
             Some(Code::UnknownKey) if self.has_wrong_checksum(credential)? => Some(Check::Checksum),
             // Without an issuer that can be read, nothing after it was looked at.
             Some(Code::InvalidClaim) if is_token && !names_issuer(credential) => Some(Check::Issuer),
-            code => code.and_then(|code| check_of(if is_token { OF_TOKENS } else { OF_KEYS }, code)),
+            code => code.and_then(|code| check_of(checks, code)),
         };
+        if failed.is_none() && !verdict.is_allow() {
+            // Anything may have been checked before the sandbox or the store failed, or nothing.
+            return Ok(Explanation { verdict, steps: Vec::new(), key });
+        }
         let mut reached = true;
-        let steps = if is_token { OF_TOKENS } else { OF_KEYS }
+        let steps = checks
             .iter()
             .map(|(check, _)| {
                 let outcome = match (reached, Some(*check) == failed) {

@@ -1,5 +1,5 @@
-//! Speed over a store of 100,000 keys: a key press until it is drawn, the store's answer to it, and the start
-//! of the real program until keys are on its screen.
+//! Speed over a store of 100,000 keys: a key press until it is drawn, the store's answer to it, the start of
+//! the real program until keys are on its screen, and a change of another process until it is there, too.
 //!
 //! `KEYSTILE_BENCH_KEYS` sets another number of keys.
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossterm::event::KeyCode;
-use keystile::{Digest, Environment, ImportedKey, Keystile, NewStore, Scope, bounds};
+use keystile::{Digest, Environment, ImportedKey, Keystile, NewKey, NewStore, Scope, bounds};
 use keystile_tui::bench::Session;
 
 #[cfg(target_os = "linux")]
@@ -24,7 +24,10 @@ const START: Duration = Duration::from_millis(200);
 const SAMPLES: usize = 500;
 /// How long one kind of key is pressed.
 const LONGEST: Duration = Duration::from_secs(5);
+/// What another process has changed is seen by then.
+const FOLLOWED: Duration = Duration::from_millis(100);
 const STARTS: usize = 20;
+const CHANGES: usize = 30;
 const SIZES: [(u16, u16); 2] = [(80, 24), (200, 60)];
 
 fn main() {
@@ -38,7 +41,10 @@ fn main() {
         presses(&path, size);
     }
     #[cfg(target_os = "linux")]
-    start(&path);
+    {
+        start(&path);
+        follow(&path);
+    }
 }
 
 /// Fills a store with keys that were imported, as digests are made faster than secrets.
@@ -123,6 +129,29 @@ fn start(path: &Path) {
         assert!(pty.wait().success());
     }
     row("start of the program to the first keys", &mut times, Some(START));
+}
+
+/// From the acknowledged change of another process to the frame that shows it.
+#[cfg(target_os = "linux")]
+fn follow(path: &Path) {
+    let keystile = Keystile::options().on_demand(true).open(path).unwrap();
+    let program = env!("CARGO_BIN_EXE_keystile-tui");
+    let mut pty = pty::Pty::start(program, &["--read-only", "--db", path.to_str().unwrap()], (80, 24));
+    pty.wait_for("worker");
+    let mut times = Vec::new();
+    for number in 0..CHANGES {
+        let name = format!("elsewhere {number}.");
+        keystile.keys().create(NewKey { name: name.clone(), ..NewKey::default() }).unwrap();
+        let changed = Instant::now();
+        while !pty.screen().contains(&name) {
+            assert!(changed.elapsed() < Duration::from_secs(60), "it shows no change:\n{}", pty.screen());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        times.push(changed.elapsed());
+    }
+    pty.send("q");
+    assert!(pty.wait().success());
+    row("a change of another process, to its frame", &mut times, Some(FOLLOWED));
 }
 
 fn row(name: &str, times: &mut [Duration], aim: Option<Duration>) {

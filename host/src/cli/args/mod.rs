@@ -208,7 +208,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(super) now: Option<Timestamp>,
 
-    /// Say at which check the verdict was made, and leave no trace
+    /// Say at which check the verdict was made, and count no use
     #[arg(long)]
     pub(super) explain: bool,
 

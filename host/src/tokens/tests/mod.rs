@@ -1,5 +1,6 @@
 //! Tests of tokens, signing keys and their sealing, on real stores.
 
+mod explain;
 mod external;
 mod issue;
 mod restore;
