@@ -128,6 +128,15 @@ fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreEr
         health.add(Severity::Warning, "issuers", message);
         sound = false;
     }
+    for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| !issuer.says_environment()) {
+        let message = format!(
+            "tokens of {name} belong to no environment, and are refused where one is asked for · remove it, and add it \
+             again with --env, --env-claim or --any-env",
+            name = issuer.name
+        );
+        health.add(Severity::Warning, "issuers", message);
+        sound = false;
+    }
     for info in &enabled {
         let (name, keys) = (&info.issuer.name, &info.key_set);
         let why = keys.problem.map_or_else(|| "not fetched".to_owned(), |problem| problem.code());

@@ -219,6 +219,7 @@ pub(super) fn tell_issuer(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
         leeway: 0,
         claims: ClaimMapping::default(),
         environment: None,
+        any_environment: false,
     };
     teller.keystile().issuers().add(new)?;
     teller.keystile().issuers().refresh("clerk")?;
