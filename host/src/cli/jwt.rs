@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::jwt::{
-    Algorithm, ClaimMapping, Issuer, IssuerError, IssuerSettings, Issuers, JwtError, KeyProblem, KeySetError, UnverifiedJws,
-    UnverifiedJwt,
+    Algorithm, ClaimMapping, Issuer, IssuerError, IssuerSettings, Issuers, JwtError, KeyProblem, KeySetError,
+    UnverifiedJws, UnverifiedJwt,
 };
 use keystile_validator::wire::Item;
 use serde::Serialize;

@@ -20,7 +20,14 @@ pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step brings the schema from the version that is its index to the next one. A step that was
 /// released never changes.
-const MIGRATIONS: &[&str] = &[VERSION_1, tokens::VERSION_2, users::USERS, issuers::VERSION_4, usage::VERSION_5, environments::ISSUER_ENVIRONMENTS];
+const MIGRATIONS: &[&str] = &[
+    VERSION_1,
+    tokens::VERSION_2,
+    users::USERS,
+    issuers::VERSION_4,
+    usage::VERSION_5,
+    environments::ISSUER_ENVIRONMENTS,
+];
 
 /// Brings the schema up to date, each step in one transaction with its version number.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

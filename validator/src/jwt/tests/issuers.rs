@@ -112,9 +112,13 @@ fn an_environment_is_said_once() {
         read(&document).map(|issuer| assert_eq!(parse(&issuer.to_json()), document))
     };
     let (live, claim, none) = (json!("live"), json!("env"), Value::Null);
-    for (fixed, any, claim) in
-        [(&none, false, &none), (&none, true, &none), (&none, false, &claim), (&none, true, &claim), (&live, false, &none)]
-    {
+    for (fixed, any, claim) in [
+        (&none, false, &none),
+        (&none, true, &none),
+        (&none, false, &claim),
+        (&none, true, &claim),
+        (&live, false, &none),
+    ] {
         assert_eq!(with(fixed.clone(), any, claim.clone()), Ok(()), "{fixed} {any} {claim}");
     }
     let refused = |setting| Err(IssuerError::Setting { setting });
