@@ -118,11 +118,31 @@ fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreEr
     let issuers = keystile.issuers().list()?;
     let enabled: Vec<_> = issuers.iter().filter(|info| info.issuer.enabled).collect();
     let mut sound = true;
+    for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| !issuer.says_audience()) {
+        let message = format!(
+            "every token of {name} is refused: its settings do not say whom they are for · run `keystile issuers update \
+             {name} --audience …`, or --any-audience",
+            name = issuer.name
+        );
+        health.add(Severity::Error, "issuers", message);
+        sound = false;
+    }
+    for issuer in
+        enabled.iter().map(|info| &info.issuer).filter(|issuer| issuer.any_audience && !issuer.takes_any_token())
+    {
+        let message = format!(
+            "tokens of {name} for other services are let in: any audience will do · run `keystile issuers update {name} \
+             --audience …` when its tokens have one",
+            name = issuer.name
+        );
+        health.add(Severity::Warning, "issuers", message);
+        sound = false;
+    }
     for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| issuer.takes_any_token()) {
         // An ID token for another client looks like an access token, unless it has an `at_hash`.
         let message = format!(
             "ID tokens of {name}, and its tokens for others, are let in: neither audience nor type is asked for · \
-             remove it, and add it again with --audience or --typ",
+             run `keystile issuers update {name}` with --audience or --typ",
             name = issuer.name
         );
         health.add(Severity::Warning, "issuers", message);
@@ -130,8 +150,8 @@ fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreEr
     }
     for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| !issuer.says_environment()) {
         let message = format!(
-            "tokens of {name} belong to no environment, and are refused where one is asked for · remove it, and add it \
-             again with --env, --env-claim or --any-env",
+            "tokens of {name} belong to no environment, and are refused where one is asked for · run `keystile \
+             issuers update {name}` with --env, --env-claim or --any-env",
             name = issuer.name
         );
         health.add(Severity::Warning, "issuers", message);

@@ -60,9 +60,9 @@ pub use tokens::{
 };
 // External issuers
 pub use issuers::{
-    AddIssuerError, ChangeIssuerError, ExternalIssuer, FetchProblem, IssuerFieldError, IssuerInfo, IssuerKeys, Issuers,
-    JwksUrl, KeySetInfo, KeySetKey, KeySetProblem, KeySource, NewIssuer, RefreshIssuerError, Refreshed,
-    ShowIssuerError, UnknownProblem,
+    AddIssuerError, AudienceRule, ChangeIssuerError, EnvironmentRule, ExternalIssuer, FetchProblem, IssuerFieldError,
+    IssuerInfo, IssuerKeys, IssuerUpdate, Issuers, JwksUrl, KeySetInfo, KeySetKey, KeySetProblem, KeySource, NewIssuer,
+    RefreshIssuerError, Refreshed, ShowIssuerError, UnknownProblem, UpdateIssuerError,
 };
 pub use keystile_validator::jwt::{Algorithm, ClaimMapping, ScopeClaim, TokenType};
 // Users, logins and sessions

@@ -19,6 +19,7 @@ import pathlib
 import random
 import re
 import sys
+import unicodedata
 import zlib
 from fractions import Fraction
 
@@ -98,8 +99,8 @@ def covers(granted, required):
     return granted.endswith(":*") and required.startswith(resource) and len(required) > len(resource)
 
 
-def has_scopes(scopes, req):
-    has = lambda required: any(covers(granted, required) for granted in scopes)
+def has_scopes(scopes, req, with_wildcards=True):
+    has = lambda required: required in scopes or with_wildcards and any(covers(one, required) for one in scopes)
     wanted = req.get("any_of", [])
     return all(has(s) for s in req.get("all_of", [])) and (not wanted or any(has(s) for s in wanted))
 
@@ -186,6 +187,10 @@ ALGORITHMS = {
 REFUSED_MEMBERS = ["crit", "b64", "zip", "enc", "cty"]
 PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 ENVIRONMENT = re.compile("[a-z](_?[a-z0-9])*")
+HIDDEN = [
+    (0x61C, 0x61C), (0x180E, 0x180E), (0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F), (0xFEFF, 0xFEFF),
+    (0xE0000, 0xE007F),
+]
 SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]+")
 # Every signature that a key of this file has made: the key, how, the bytes that are signed, the signature.
 made = set()
@@ -221,11 +226,11 @@ def judge_token(data, rec, req, issuers):
     check_times(claims, req["now"], issuer.get("leeway", 0))
     asked = issuer.get("typ")
     need(asked is None or token_type(header.get("typ")) == token_type(asked), "invalid_claim")
-    check_audience(claims, issuer.get("audiences"))
+    check_audience(claims, issuer)
     principal = principal_of(claims, issuer)
     own, asked = principal["env"], req.get("env")
     need(asked in (None, own) or own is None and issuer.get("any_environment"), "wrong_environment")
-    need(has_scopes(principal["scopes"], req), "insufficient_scope")
+    need(has_scopes(principal["scopes"], req, issuer.get("wildcard_scopes")), "insufficient_scope")
     return {"verdict": "allow", "principal": principal}
 
 
@@ -368,7 +373,9 @@ def check_times(claims, now, leeway):
     need(all(start <= now + leeway for start in starts), "not_yet_valid")
 
 
-def check_audience(claims, audiences):
+def check_audience(claims, issuer):
+    audiences = issuer.get("audiences")
+    need(audiences or issuer.get("any_audience"), "wrong_audience")
     need("aud" in claims or not audiences, "invalid_claim")
     named = claims.get("aud", "anybody")
     named = [named] if is_text(named) else named
@@ -379,7 +386,9 @@ def check_audience(claims, audiences):
 def principal_of(claims, issuer):
     texts = ["sub", "jti", "sid", "client_id", "org_id", "scope"]
     need(all(is_text(claims.get(name, "")) for name in texts), "invalid_claim")
-    need(not {"events", "at_hash", "c_hash"} & set(claims), "invalid_claim")
+    need(all(can_be_revoked_by(claims[name]) for name in ["sub", "jti", "sid"] if name in claims), "invalid_claim")
+    forbidden = issuer.get("forbidden_claims", ["nonce", "at_hash", "c_hash"])
+    need(not {"events", *forbidden} & set(claims), "invalid_claim")
     need(claims.get("token_use", "access") == "access", "invalid_claim")
     need(claims.get("typ") not in ["ID", "Refresh", "Offline", "Logout"], "invalid_claim")
     defaults = {"scopes": ["scope"], "organization": "org_id", "roles": None, "environment": None}
@@ -402,6 +411,14 @@ def principal_of(claims, issuer):
         "token_id": claims.get("jti") or None, "issued_at": issued_at,
         "expires_at": min(math.ceil(date(claims, "exp")), LATEST),
     }
+
+
+def can_be_revoked_by(name):
+    """Whether an operator can type it: one line, and all of it is shown."""
+    hidden = any(
+        unicodedata.category(c) == "Cc" or any(low <= ord(c) <= high for low, high in HIDDEN) for c in name
+    )
+    return 1 <= len(name.encode()) <= 256 and name == name.strip() and not hidden
 
 
 def mapped(claims, name, absent):
@@ -452,7 +469,8 @@ def url(name):
 
 
 def known_issuer(name, algorithms, keys, **settings):
-    return {"issuer": url(name), "algorithms": algorithms, **settings, "jwks": {"keys": keys}}
+    audience = {} if "audiences" in settings else {"any_audience": True}
+    return {"issuer": url(name), "algorithms": algorithms, **audience, **settings, "jwks": {"keys": keys}}
 
 
 def eddsa_issuer(name, **settings):
@@ -499,6 +517,11 @@ ISSUERS = [
     known_issuer("empty", ["EdDSA"], []),
     known_issuer("stranger", ["EdDSA"], [jwk(STRANGER, "ed-1")], tables=False),
     eddsa_issuer("audience", audiences=["api", "https://api.example"]),
+    eddsa_issuer("unsaid", any_audience=False),
+    eddsa_issuer("no_audience", audiences=[]),
+    eddsa_issuer("lenient", forbidden_claims=[]),
+    eddsa_issuer("forbids", forbidden_claims=["act", "/a/b", "nonce"]),
+    eddsa_issuer("wildcards", wildcard_scopes=True),
     eddsa_issuer("access", typ="at+jwt"),
     eddsa_issuer("plain", typ="JWT"),
     eddsa_issuer("leeway", leeway=60),
@@ -1086,6 +1109,9 @@ def audience_cases():
         ("list_in_list", [["api"]]),
     ]:
         token_case(f"aud/asked/{label}", token("audience", {"aud": aud}))
+    for label, aud in [("anybody", "web"), ("gone", GONE), ("empty_list", []), ("null", None), ("number", 1)]:
+        for issuer in ["unsaid", "no_audience"]:
+            token_case(f"aud/{issuer}/{label}", token(issuer, {"aud": aud}))
     for label, aud in [("anybody", "web"), ("empty_list", []), ("null", None), ("number", 1), ("object", {})]:
         token_case(f"aud/not_asked/{label}", token(claims={"aud": aud}))
 
@@ -1099,16 +1125,36 @@ def claim_cases():
             token_case(f"claims/{name}_{label}", token(claims={name: value}))
     for label, text in [
         ("unicode", "Ærø 日本 \U0001f511"), ("control", "a\0b\u0007\u007f\u0085"), ("spaces", "  usr  "),
-        ("quotes", '"\\/'), ("long", "u" * 500),
+        ("quotes", '"\\/'), ("long", "u" * 500), ("url", "https://id.example/u?a=1&b=2"), ("pipe", "auth0|5f7c8ec7"), ("nothing", ""),
+        ("256_bytes", "u" * 256), ("257_bytes", "u" * 257), ("256_bytes_in_utf8", "é" * 128),
+        ("258_bytes_in_utf8", "é" * 129), ("space_inside", "a b"), ("space_behind", "a "), ("tab_in_front", "\ta"),
+        ("newline", "a\nb"), ("nul", "a\0b"), ("delete", "a\x7fb"), ("next_line", "a\x85b"),
+        ("no_break_space_behind", "a\xa0"), ("ideographic_space_in_front", "\u3000a"), ("soft_hyphen", "a\xadb"),
+        ("arabic_letter_mark", "a\u061cb"), ("zero_width_space", "a\u200bb"), ("zero_width_joiner", "a\u200db"),
+        ("line_separator", "a\u2028b"), ("override", "a\u202eb"), ("isolate", "a\u2067b"), ("word_joiner", "a\u2060b"),
+        ("byte_order_mark", "\ufeffa"), ("mongolian_separator", "a\u180eb"), ("tag", "a\U000e0041b"),
+        ("tag_end", "a\U000e007fb"), ("behind_the_tags", "a\U000e0080b"),
     ]:
-        token_case(f"claims/sub_{label}", token(claims={"sub": text}))
+        for name in ["sub", "jti", "sid"]:
+            token_case(f"claims/{name}_{label}", token(claims={name: text}))
     for label, claims in [
         ("logout_token", {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
-        ("at_hash", {"at_hash": "AAAA"}), ("c_hash", {"c_hash": "AAAA"}), ("use_id", {"token_use": "id"}),
+        ("use_id", {"token_use": "id"}),
         ("use_refresh", {"token_use": "refresh"}), ("use_number", {"token_use": 1}), ("type_id", {"typ": "ID"}),
         ("type_refresh", {"typ": "Refresh"}), ("type_offline", {"typ": "Offline"}), ("type_logout", {"typ": "Logout"}),
     ]:
         token_case(f"kind/{label}", token(claims=claims))
+
+
+def forbidden_claim_cases():
+    for issuer in ["ed", "lenient", "forbids"]:
+        for name in ["nonce", "at_hash", "c_hash", "act", "/a/b", "Nonce", "s_hash"]:
+            token_case(f"forbidden/{issuer}/{name}", token(issuer, {name: "AAAA"}))
+    for label, value in [("null", None), ("empty", ""), ("number", 0), ("false", False), ("object", {})]:
+        token_case(f"forbidden/ed/nonce_{label}", token(claims={"nonce": value}))
+    token_case("forbidden/ed/nonce_inside", token(claims={"act": {"nonce": "AAAA"}}))
+    token_case("forbidden/forbids/path", token("forbids", {"a": {"b": 1}}))
+    token_case("forbidden/lenient/events", token("lenient", {"events": {}}))
 
 
 def mapping_cases():
@@ -1154,11 +1200,13 @@ def token_scope_cases():
         ("documents:drafts:*", [(["documents:read"], []), (["documents:drafts:mine"], []), (["documents:*"], [])]),
         ("* a*b documents:**", [([], []), (["documents:read"], [])]),
     ]:
-        good = token(claims={"scope": scope})
-        for all_of, any_of in wants:
-            name = "+".join(all_of) + ("|" + "|".join(any_of) if any_of else "")
-            label = "gone" if scope is GONE else scope.replace(" ", "+")
-            token_case(f"scope/{label}/asked_{name or 'nothing'}", good, None, {"all_of": all_of, "any_of": any_of})
+        for issuer in ["ed", "wildcards"]:
+            good = token(issuer, {"scope": scope})
+            for all_of, any_of in wants:
+                name = "+".join(all_of) + ("|" + "|".join(any_of) if any_of else "")
+                label = "gone" if scope is GONE else scope.replace(" ", "+")
+                req = {"all_of": all_of, "any_of": any_of}
+                token_case(f"scope/{issuer}/{label}/asked_{name or 'nothing'}", good, None, req)
     for label, scope in [
         ("two_spaces", "read  write"), ("space_in_front", " read"), ("space_behind", "read "), ("twice", "read read"),
         ("newline", "read\nwrite"), ("quote", 'read "write"'), ("backslash", "read\\write"), ("not_ascii", "lire é"),
@@ -1267,7 +1315,7 @@ def main():
     for make in [
         parse_cases, state_cases, environment_cases, scope_cases, address_cases, rate_cases, order_cases, bound_cases,
         known_issuers_cases, valid_cases, signing_key_cases, algorithm_cases, signature_cases, flip_cases, form_cases,
-        json_cases, header_cases, type_cases, issuer_cases, time_cases, audience_cases, claim_cases, mapping_cases,
+        json_cases, header_cases, type_cases, issuer_cases, time_cases, audience_cases, claim_cases, forbidden_claim_cases, mapping_cases,
         token_scope_cases, token_environment_cases, token_record_cases, token_order_cases, length_cases,
     ]:
         make()

@@ -64,6 +64,7 @@ pub struct Principal {
     /// Where each part ends; an empty part is none.
     ends: [u16; PARTS],
     roles: Box<[Box<str>]>,
+    wildcard_scopes: bool,
 }
 
 /// The texts of a principal but its scopes and roles, checked where they come from.
@@ -79,6 +80,13 @@ pub(crate) struct PrincipalTexts<'a> {
     pub(crate) client_id: &'a str,
 }
 
+/// What a principal has of a token besides texts.
+pub(crate) struct TokenFacts {
+    pub(crate) issued_at: Option<Timestamp>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) wildcard_scopes: bool,
+}
+
 const PARTS: usize = 8;
 
 impl Principal {
@@ -91,7 +99,8 @@ impl Principal {
     ) -> Option<Principal> {
         let (text, ends) = pack(texts, scopes)?;
         let kind = PrincipalKind::ApiKey;
-        Some(Principal { kind, key_id: Some(key_id), issued_at: None, expires_at, text, ends, roles: Box::default() })
+        let (key_id, issued_at, roles) = (Some(key_id), None, Box::default());
+        Some(Principal { kind, key_id, issued_at, expires_at, text, ends, roles, wildcard_scopes: true })
     }
 
     /// The principal that a token names. `None`: its texts are too long together.
@@ -102,8 +111,11 @@ impl Principal {
             &PrincipalTexts::of_token(token),
             scopes,
             claims.roles().map(Box::from).collect(),
-            claims.issued_at(),
-            claims.expires_at(),
+            TokenFacts {
+                issued_at: claims.issued_at(),
+                expires_at: claims.expires_at(),
+                wildcard_scopes: token.has_wildcard_scopes(),
+            },
         )
     }
 
@@ -111,12 +123,12 @@ impl Principal {
         texts: &PrincipalTexts<'_>,
         scopes: impl Iterator<Item = &'a str> + Clone,
         roles: Box<[Box<str>]>,
-        issued_at: Option<Timestamp>,
-        expires_at: Timestamp,
+        TokenFacts { issued_at, expires_at, wildcard_scopes }: TokenFacts,
     ) -> Option<Principal> {
         let (text, ends) = pack(texts, scopes)?;
         let kind = PrincipalKind::Jwt;
-        Some(Principal { kind, key_id: None, issued_at, expires_at: Some(expires_at), text, ends, roles })
+        let expires_at = Some(expires_at);
+        Some(Principal { kind, key_id: None, issued_at, expires_at, text, ends, roles, wildcard_scopes })
     }
 
     /// What kind of credential proved it.
@@ -176,7 +188,9 @@ impl Principal {
         self.roles.iter().map(|role| &**role)
     }
 
-    /// What the caller may do.
+    /// What the caller may do, as the key or token has it. Ask [`Principal::may`] whether that covers a
+    /// scope, and do not compare by yourself: a wildcard of a token grants nothing unless its issuer's
+    /// settings say so.
     pub fn scopes(&self) -> impl Iterator<Item = &str> + Clone {
         let start = self.ends.last().copied().unwrap_or_default();
         // A scope has no space in it, and the first one has a space before it.
@@ -185,7 +199,16 @@ impl Principal {
 
     /// Whether one of the scopes grants what needs `required`.
     pub fn may(&self, required: &Scope) -> bool {
-        self.scopes().any(|scope| scope::grants(scope.as_bytes(), required.as_str().as_bytes()))
+        let required = required.as_str();
+        self.scopes().any(|granted| {
+            granted == required || (self.wildcard_scopes && scope::grants(granted.as_bytes(), required.as_bytes()))
+        })
+    }
+
+    /// Whether a scope such as `invoices:*` grants what begins with `invoices:`. Always so for keys; for
+    /// tokens, when their issuer's settings say so.
+    pub const fn has_wildcard_scopes(&self) -> bool {
+        self.wildcard_scopes
     }
 
     /// When the token was issued (`iat`).

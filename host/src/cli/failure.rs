@@ -10,7 +10,7 @@ use crate::{
     KeyFieldError, KeyFormatError, KeySetProblem, ListAuditError, ListKeysError, ListSessionsError, ListUsersError,
     OpenError, PasswordError, RefreshIssuerError, ResetPasswordError, RestoreError, RevokeTokenError, RotateKeyError,
     RotateSigningKeyError, SetSettingsError, ShowIssuerError, ShowKeyError, ShowUserError, SigningKeyError, StoreError,
-    UpdateKeyError, UpdateUserError,
+    UpdateIssuerError, UpdateKeyError, UpdateUserError,
 };
 
 /// How a command ends.
@@ -87,6 +87,7 @@ failures!(
     AddFormatError,
     AddIssuerError,
     ChangeIssuerError,
+    UpdateIssuerError,
     ChangeStateError,
     ChangeUserStateError,
     CreateKeyError,
@@ -414,6 +415,16 @@ impl Classified for ShowIssuerError {
         match self {
             ShowIssuerError::NotFound { .. } => UNKNOWN_ISSUER,
             ShowIssuerError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for UpdateIssuerError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            UpdateIssuerError::NotFound { .. } => UNKNOWN_ISSUER,
+            UpdateIssuerError::Field(_) => (Exit::Usage, "invalid_field"),
+            UpdateIssuerError::Store(error) => error.class(),
         }
     }
 }

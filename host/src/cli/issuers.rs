@@ -1,8 +1,10 @@
-//! `keystile issuers add|list|show|refresh|enable|disable|remove`.
+//! `keystile issuers add|list|show|refresh|update|enable|disable|remove`.
 
 use serde::Serialize;
 
-use super::args::{AddIssuerArgs, IssuerArgs, RefreshIssuerArgs};
+use keystile_validator::jwt::FORBIDDEN_CLAIMS;
+
+use super::args::{AddIssuerArgs, IssuerArgs, RefreshIssuerArgs, UpdateIssuerArgs};
 use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
 use super::key_files::read_keys;
@@ -11,8 +13,8 @@ use super::people::{NONE, counted, joined};
 use super::table::{Cell, Column, Table};
 use crate::text::{exact, printable, relative, rfc3339};
 use crate::{
-    AddIssuerError, ClaimMapping, ExternalIssuer, IssuerInfo, IssuerKeys, JwksUrl, KeySetKey, KeySource, NewIssuer,
-    ScopeClaim, Timestamp, TokenType,
+    AddIssuerError, AudienceRule, ClaimMapping, EnvironmentRule, ExternalIssuer, IssuerInfo, IssuerKeys, IssuerUpdate,
+    JwksUrl, KeySetKey, KeySource, NewIssuer, ScopeClaim, Timestamp, TokenType,
 };
 
 /// Adds an issuer, and fetches its keys.
@@ -31,6 +33,9 @@ pub(super) fn add(args: AddIssuerArgs, context: &mut Context<'_>) -> Result<Exit
         keys,
         algorithms: args.alg,
         audiences: args.audience,
+        any_audience: args.any_audience,
+        forbidden_claims: without_claims(&args.allow_claim),
+        wildcard_scopes: args.wildcard_scopes,
         token_type: args.typ,
         leeway: args.leeway,
         claims: ClaimMapping {
@@ -50,17 +55,13 @@ pub(super) fn add(args: AddIssuerArgs, context: &mut Context<'_>) -> Result<Exit
     } else {
         let keys = counted(info.key_set.keys.len() as u64, "key", "keys");
         context.output.line(format_args!("added {} with {keys}", printable(&added.name)))?;
-        if added.takes_any_token() {
-            // An ID token for another client looks like this, and so may its access tokens.
-            context.output.hint("its tokens for any audience are let in; give --audience or --typ when they have one");
-        }
     }
     if let Some(Err(error)) = refreshed {
         context.output.warn(&Failure::from(error));
         let hint = context.command(&format!("issuers refresh {}", quoted(&added.name)));
         context.output.hint(format_args!("whoever serves tries again by itself; to try now: `{hint}`"));
     }
-    if info.issuer.audiences.is_empty() {
+    if info.issuer.any_audience {
         context.output.hint("no audience is asked for, so its tokens for others are let in too");
     }
     if !info.issuer.says_environment() {
@@ -101,7 +102,7 @@ pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
             issuer.name.as_str().into(),
             issuer.issuer.as_str().into(),
             joined(&issuer.algorithms).into(),
-            joined(&issuer.audiences).into(),
+            if issuer.any_audience { "any".into() } else { joined(&issuer.audiences).into() },
             keys.keys.len().to_string().into(),
             fetched(info, now).into(),
             match keys.problem {
@@ -134,8 +135,14 @@ pub(super) fn show(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit,
         ("algorithms", joined(&issuer.algorithms)),
         (
             "audiences",
-            if issuer.audiences.is_empty() { "any".to_owned() } else { printable(&joined(&issuer.audiences)) },
+            match (issuer.audiences.is_empty(), issuer.any_audience) {
+                (false, _) => printable(&joined(&issuer.audiences)),
+                (true, true) => format!("{WARNING}any{WARNING:#}"),
+                (true, false) => format!("{BAD}not set: every token is refused{BAD:#}"),
+            },
         ),
+        ("refuses", claims_text(&issuer.forbidden_claims)),
+        ("wildcards", if issuer.wildcard_scopes { "grant" } else { "grant nothing" }.to_owned()),
         ("type", text(issuer.token_type.map(TokenType::as_str))),
         ("leeway", format!("{}s", issuer.leeway)),
         ("environment", printable(&issuer.environment_text())),
@@ -188,6 +195,33 @@ pub(super) fn refresh(args: &RefreshIssuerArgs, context: &mut Context<'_>) -> Re
     Ok(Exit::Done)
 }
 
+/// Changes what is asked of the tokens of an issuer.
+pub(super) fn update(args: UpdateIssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
+    let forbidden = without_claims(&args.allow_claim);
+    let issuer = keystile.issuers().update(
+        &args.name,
+        IssuerUpdate {
+            algorithms: Some(args.alg).filter(|algorithms| !algorithms.is_empty()),
+            audience: match args.any_audience {
+                true => Some(AudienceRule::Any),
+                false => Some(AudienceRule::OneOf(args.audience)).filter(|rule| *rule != AudienceRule::OneOf(vec![])),
+            },
+            forbidden_claims: (args.forbid_id_tokens || !args.allow_claim.is_empty()).then_some(forbidden),
+            wildcard_scopes: (args.wildcard_scopes || args.no_wildcard_scopes).then_some(args.wildcard_scopes),
+            token_type: (args.any_typ || args.typ.is_some()).then_some(args.typ),
+            leeway: args.leeway,
+            environment: match (args.env, args.env_claim, args.any_env) {
+                (Some(environment), ..) => Some(EnvironmentRule::Fixed(environment)),
+                (None, Some(claim), else_any) => Some(EnvironmentRule::Claim { claim, else_any }),
+                (None, None, true) => Some(EnvironmentRule::Any),
+                (None, None, false) => None,
+            },
+        },
+    )?;
+    tell_changed("updated", &issuer, context)
+}
+
 /// Lets the tokens of an issuer in again.
 pub(super) fn enable(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
@@ -220,6 +254,15 @@ fn tell_changed(what: &'static str, issuer: &ExternalIssuer, context: &mut Conte
 
 fn state(issuer: &ExternalIssuer) -> &'static str {
     if issuer.enabled { "enabled" } else { "disabled" }
+}
+
+/// The claims that are forbidden by default, without those that are allowed.
+pub(super) fn without_claims(allowed: &[String]) -> Vec<String> {
+    FORBIDDEN_CLAIMS.iter().map(|claim| (*claim).to_owned()).filter(|claim| !allowed.contains(claim)).collect()
+}
+
+fn claims_text(claims: &[String]) -> String {
+    if claims.is_empty() { NONE.to_owned() } else { printable(&joined(claims)) }
 }
 
 fn jwks_url(issuer: &ExternalIssuer) -> Option<&str> {
@@ -269,6 +312,9 @@ struct IssuerJson<'a> {
     jwks_url: Option<&'a str>,
     algorithms: Vec<&'static str>,
     audiences: &'a [String],
+    any_audience: bool,
+    forbidden_claims: &'a [String],
+    wildcard_scopes: bool,
     typ: Option<&'static str>,
     leeway_seconds: u32,
     env: Option<&'a str>,
@@ -305,6 +351,9 @@ impl<'a> IssuerJson<'a> {
             jwks_url: jwks_url(issuer),
             algorithms: issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect(),
             audiences: &issuer.audiences,
+            any_audience: issuer.any_audience,
+            forbidden_claims: &issuer.forbidden_claims,
+            wildcard_scopes: issuer.wildcard_scopes,
             typ: issuer.token_type.map(TokenType::as_str),
             leeway_seconds: issuer.leeway,
             env: issuer.environment.as_ref().map(|environment| environment.as_str()),

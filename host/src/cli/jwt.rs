@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::args::{JwsCheckArgs, JwtCheckArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
+use super::issuers::without_claims;
 use super::json::VerdictJson;
 use super::key_files::read_keys;
 use super::output::{GOOD, HINT, Output};
@@ -28,6 +29,8 @@ pub(super) fn check_jwt(args: JwtCheckArgs, context: &mut Context<'_>) -> Result
     let source = Source::new(args.token, context.stdin_is_terminal, &presented)?;
     let settings = IssuerSettings {
         audiences: args.audience,
+        any_audience: args.any_audience,
+        forbidden_claims: without_claims(&args.allow_claim),
         token_type: args.typ,
         leeway: args.leeway,
         claims: ClaimMapping { environment: args.env_claim, ..ClaimMapping::default() },

@@ -126,6 +126,7 @@ fn dispatch(command: Command, context: &mut Context<'_>) -> Result<Exit, Failure
         Command::Jwks => signing_keys::jwks(context),
         Command::Issuers { command } => match command {
             IssuersCommand::Add(args) => issuers::add(*args, context),
+            IssuersCommand::Update(args) => issuers::update(*args, context),
             IssuersCommand::List => issuers::list(context),
             IssuersCommand::Show(args) => issuers::show(&args, context),
             IssuersCommand::Refresh(args) => issuers::refresh(&args, context),

@@ -138,6 +138,55 @@ fn claims() -> Value {
     })
 }
 
+/// What is added to options that name no audience.
+fn any_audience(options: &[&str]) -> &'static [&'static str] {
+    if options.contains(&"--audience") { &[] } else { &["--any-audience"] }
+}
+
+/// A token that its issuer has signed for another service is not meant for this one.
+#[test]
+fn whom_a_token_is_for_is_always_said() {
+    let place = Place::with_store();
+    let jwks = place.file("jwks.json", set(&[ed_key()]));
+    let keys = ["--issuer", "https://id.example", "--jwks", &jwks, "--alg", "EdDSA"];
+    for command in [&["issuers", "add", "id"][..], &["jwt", "check"]] {
+        for options in [&[][..], &["--audience", "shop", "--any-audience"]] {
+            let ran = place.run(&[command, &keys[..], options, &["--json"]].concat());
+            assert!(ran.exit == Exit::Usage && ran.stderr.contains("audience"), "{ran:?}");
+        }
+    }
+    let check = |options: &[&str], token: &str| {
+        let start = ["jwt", "check", "--json", "--now", "1700000000"];
+        place.run_with(&[&start[..], &keys[..], options].concat(), token).code()
+    };
+    let mut id_token = claims();
+    id_token["nonce"] = "n".into();
+    let id_token = ed_token(&id_token);
+    assert_eq!(check(&["--audience", "other"], &ed_token(&claims())), "wrong_audience");
+    assert_eq!(check(&["--any-audience"], &ed_token(&claims())), "allow");
+    assert_eq!(check(&["--any-audience"], &id_token), "invalid_claim");
+    assert_eq!(check(&["--any-audience", "--allow-claim", "nonce"], &id_token), "allow");
+
+    let added = place.run(&[&["issuers", "add", "id"], &keys[..], &["--any-audience", "--any-env"]].concat());
+    assert!(added.exit == Exit::Done && added.stderr.contains("for others are let in"), "{added:?}");
+    assert!(place.run(&["issuers", "show", "id"]).stdout.contains("nonce,at_hash,c_hash"));
+    assert!(place.run(&["issuers", "list"]).stdout.contains("any"));
+    let update = |options: &[&str]| place.run(&[&["issuers", "update", "id"], options].concat());
+    assert_eq!(update(&[]).exit, Exit::Usage);
+    assert_eq!(update(&["--audience", "a", "--any-audience"]).exit, Exit::Usage);
+    assert_eq!(update(&["--audience", ""]).exit, Exit::Usage);
+    assert_eq!(update(&["--audience", "shop", "--env", "live"]).stdout, "updated id (https://id.example)\n");
+    assert_eq!(update(&["--allow-claim", "nonce", "--wildcard-scopes", "--leeway", "7"]).exit, Exit::Done);
+    let shown = place.run(&["issuers", "show", "id", "--json"]).json()["issuer"].clone();
+    assert_eq!((&shown["audiences"], &shown["any_audience"]), (&json!(["shop"]), &json!(false)));
+    assert_eq!((&shown["env"], &shown["any_env"]), (&json!("live"), &json!(false)));
+    assert_eq!((&shown["forbidden_claims"], &shown["wildcard_scopes"]), (&json!(["at_hash", "c_hash"]), &json!(true)));
+    assert_eq!(shown["leeway_seconds"], 7);
+    assert!(place.run(&["audit", "list", "--json"]).stdout.contains("issuer.updated"));
+    let missing = place.run(&["issuers", "update", "no", "--any-env", "--json"]);
+    assert!(missing.exit == Exit::Conflict && missing.stderr.contains("unknown_issuer"), "{missing:?}");
+}
+
 #[test]
 fn a_token_is_judged_without_a_store() {
     let place = Place::new();
@@ -145,7 +194,7 @@ fn a_token_is_judged_without_a_store() {
     let token = ed_token(&claims());
     let check = |options: &[&str], token: &str| {
         let start = ["jwt", "check", "--json", "--issuer", "https://id.example", "--jwks", &jwks, "--alg", "EdDSA"];
-        place.run_with(&[&start[..], options].concat(), token)
+        place.run_with(&[&start[..], any_audience(options), options].concat(), token)
     };
     let allowed = check(&["--now", "1700000000", "--audience", "shop", "--typ", "at+jwt"], &format!("{token}\n"));
     assert_eq!(allowed.exit, Exit::Done, "{allowed:?}");
@@ -197,7 +246,7 @@ fn a_token_is_judged_without_a_store() {
 fn people_are_told_why() {
     let place = Place::new();
     let jwks = place.file("jwks.json", set(&[ed_key(), json!({ "kty": "OKP", "crv": "X25519", "kid": "x" })]));
-    let start = ["jwt", "check", "--issuer", "https://id.example", "--jwks", &jwks, "--alg", "EdDSA"];
+    let start = ["jwt", "check", "--any-audience", "--issuer", "https://id.example", "--jwks", &jwks, "--alg", "EdDSA"];
     let token = ed_token(&claims());
     let allowed = place.run(&[&start[..], &["--now", "1700000000", &token]].concat());
     let expected = "allow  jwt sub=usr_7 org=acme issuer=https://id.example scopes=invoices:read,invoices:write\n";
@@ -217,7 +266,7 @@ fn many_tokens_are_answered_one_a_line() {
     let place = Place::new();
     let jwks = place.file("jwks.json", set(&[ed_key()]));
     let input = format!("{}\n\ngarbage\r\n{}", ed_token(&claims()), ed_token(&json!({ "iss": "https://id.example" })));
-    let start = ["jwt", "check", "--issuer", "https://id.example", "--jwks", &jwks, "--alg", "EdDSA"];
+    let start = ["jwt", "check", "--any-audience", "--issuer", "https://id.example", "--jwks", &jwks, "--alg", "EdDSA"];
     let ran = place.run_with(&[&start[..], &["--now", "1700000000", "-"]].concat(), &input);
     let codes: Vec<_> = ran.lines().iter().map(code).collect();
     assert_eq!(codes, ["allow", "missing_credential", "malformed", "invalid_claim"]);
@@ -235,7 +284,18 @@ fn a_shared_secret_counts_only_where_it_is_asked_for() {
     let both = place.file("both.json", set(&[secret_key(), ed_key()]));
     let token = hs_token(&claims());
     let check = |jwks: &str, algorithms: &[&str]| {
-        let start = ["jwt", "check", "--json", "--issuer", "https://id.example", "--now", "1700000000", "--jwks", jwks];
+        let start = [
+            "jwt",
+            "check",
+            "--any-audience",
+            "--json",
+            "--issuer",
+            "https://id.example",
+            "--now",
+            "1700000000",
+            "--jwks",
+            jwks,
+        ];
         let algorithms: Vec<&str> = algorithms.iter().flat_map(|name| ["--alg", *name]).collect();
         place.run_with(&[&start[..], &algorithms].concat(), &token).code()
     };
@@ -258,14 +318,26 @@ fn what_is_no_key_file_is_told() {
     ] {
         let file = place.file("jwks.json", content);
         for arguments in [
-            &["jwt", "check", "--json", "--issuer", "i", "--alg", "EdDSA", "--jwks", &file][..],
+            &["jwt", "check", "--any-audience", "--json", "--issuer", "i", "--alg", "EdDSA", "--jwks", &file][..],
             &["jws", "check", "--json", "--jwk", &file],
         ] {
             let ran = place.run_with(arguments, &token);
             assert!(ran.exit == exit && ran.stderr.contains(code), "{ran:?}");
         }
     }
-    let ran = place.run(&["jwt", "check", "--json", "--issuer", "i", "--alg", "EdDSA", "--jwks", "no/such", "a.b.c"]);
+    let ran = place.run(&[
+        "jwt",
+        "check",
+        "--any-audience",
+        "--json",
+        "--issuer",
+        "i",
+        "--alg",
+        "EdDSA",
+        "--jwks",
+        "no/such",
+        "a.b.c",
+    ]);
     assert!(ran.exit == Exit::Conflict && ran.stderr.contains("unreadable_keys"), "{ran:?}");
     let jwks = place.file("jwks.json", set(&[ed_key()]));
     for wrong in [
@@ -276,7 +348,7 @@ fn what_is_no_key_file_is_told() {
         &["--issuer", "i", "--now", "soon"],
         &["--issuer", "i", "--typ", "jwt+x"],
     ] {
-        let start = ["jwt", "check", "--alg", "EdDSA", "--jwks", &jwks];
+        let start = ["jwt", "check", "--any-audience", "--alg", "EdDSA", "--jwks", &jwks];
         assert_eq!(place.run_with(&[&start[..], wrong].concat(), &token).exit, Exit::Usage, "{wrong:?}");
     }
 }
@@ -341,7 +413,7 @@ fn issuers_are_added_shown_and_removed() {
     assert_eq!(json["issuer"]["keys"], json!([{ "kid": "ed", "kty": "OKP", "alg": null }]));
     assert_eq!(json["issuer"]["scope_claims"], json!(["scope"]));
 
-    let again = place.run(&[&add[..], &["--json"]].concat());
+    let again = place.run(&[&add[..], &["--any-audience", "--json"]].concat());
     assert!(again.exit == Exit::Conflict && again.stderr.contains("\"conflict\""), "{again:?}");
     let other = place.file("other.json", set(&[json!({ "kty": "OKP", "crv": "Ed25519", "kid": "new", "x": X })]));
     let refreshed = place.run(&["issuers", "refresh", "clerk", "--jwks", &other]);
@@ -369,7 +441,7 @@ fn keys_at_a_url_are_fetched_when_an_issuer_is_added() {
     let add = |name: &str, issuer: &str, path: &str| {
         let url = server.url(path);
         let fixed = ["issuers", "add", name, "--issuer", issuer, "--alg", "EdDSA", "--jwks-url", url.as_str()];
-        place.run(&fixed)
+        place.run(&[&fixed[..], &["--any-audience"]].concat())
     };
     let good = add("good", "a", "/good");
     assert_eq!((good.exit, good.stdout.as_str()), (Exit::Done, "added good with 1 key\n"));
@@ -410,7 +482,7 @@ fn issuers_that_do_not_fit_are_refused() {
         (&["--alg", "none", "--jwks", &jwks], "usage"),
         (&["--alg", "EdDSA", "--jwks", &jwks, "--scope-claim", "x"], "usage"),
     ] {
-        let ran = place.run(&[&start[..], options].concat());
+        let ran = place.run(&[&start[..], any_audience(options), options].concat());
         assert!(ran.exit == Exit::Usage && ran.stderr.contains(&format!("\"{code}\"")), "{options:?} {ran:?}");
         assert!(!ran.stderr.contains("hush"), "{ran:?}");
     }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use keystile_validator::jwt::FORBIDDEN_CLAIMS;
+
 use crate::issuers::is_hmac;
 use crate::text::{DurationError, parse_duration, parse_rfc3339};
 use crate::{
@@ -141,6 +143,11 @@ pub(super) fn parse_token_type() -> impl TypedValueParser<Value = TokenType> {
 pub(super) fn parse_scope_claim() -> impl TypedValueParser<Value = ScopeClaim> {
     let claims = ScopeClaim::ALL.iter().map(|claim| claim.as_str());
     PossibleValuesParser::new(claims).try_map(|name| ScopeClaim::from_name(&name).ok_or(NoSuchName))
+}
+
+/// A claim that is forbidden unless it is allowed.
+pub(super) fn parse_forbidden_claim() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(FORBIDDEN_CLAIMS)
 }
 
 /// A name that is not on the list, which the parser has looked through before.

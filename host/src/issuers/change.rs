@@ -7,7 +7,7 @@ use keystile_validator::{Environment, Timestamp};
 use serde_json::json;
 
 use super::Issuers;
-use super::error::{AddIssuerError, ChangeIssuerError};
+use super::error::{AddIssuerError, ChangeIssuerError, UpdateIssuerError};
 use super::fetch::DEFAULT_MAX_AGE;
 use super::issuer::{ExternalIssuer, JwksUrl, KeySource, MAX_ISSUERS, check_fields};
 use super::key_set::KeySet;
@@ -25,8 +25,15 @@ pub struct NewIssuer {
     pub keys: IssuerKeys,
     /// The algorithms that its tokens may be signed with.
     pub algorithms: Vec<Algorithm>,
-    /// The audiences of which a token must name one; empty: none is asked for.
+    /// The audiences of which a token must name one; at least one, unless `any_audience` is set.
     pub audiences: Vec<String>,
+    /// Whether a token may be for anybody. Not together with `audiences`.
+    pub any_audience: bool,
+    /// Claims that a token must not have. The default that is meant for nearly every issuer is
+    /// [`FORBIDDEN_CLAIMS`](keystile_validator::jwt::FORBIDDEN_CLAIMS), those of ID tokens.
+    pub forbidden_claims: Vec<String>,
+    /// Whether a scope such as `invoices:*` in its tokens grants what begins with `invoices:`.
+    pub wildcard_scopes: bool,
     /// The `typ` that the header of a token must have.
     pub token_type: Option<TokenType>,
     /// How far its clock may be off, in seconds.
@@ -39,6 +46,78 @@ pub struct NewIssuer {
     /// Whether a token that belongs to no environment is good for every one. Otherwise it is refused
     /// where a request asks for an environment. Not together with `environment`.
     pub any_environment: bool,
+}
+
+/// What should change of an issuer; `None` leaves a setting as it is.
+#[derive(Clone, Debug, Default)]
+pub struct IssuerUpdate {
+    /// The algorithms that its tokens may be signed with.
+    pub algorithms: Option<Vec<Algorithm>>,
+    /// Whom its tokens are for.
+    pub audience: Option<AudienceRule>,
+    /// Claims that a token must not have.
+    pub forbidden_claims: Option<Vec<String>>,
+    /// Whether wildcards in the scopes of its tokens grant.
+    pub wildcard_scopes: Option<bool>,
+    /// The `typ` that the header of a token must have; `Some(None)`: either type, or none.
+    pub token_type: Option<Option<TokenType>>,
+    /// How far its clock may be off, in seconds.
+    pub leeway: Option<u32>,
+    /// Which environment its tokens belong to.
+    pub environment: Option<EnvironmentRule>,
+}
+
+/// Whom the tokens of an issuer are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AudienceRule {
+    /// A token must name one of these.
+    OneOf(Vec<String>),
+    /// A token may be for anybody.
+    Any,
+}
+
+/// Which environment the tokens of an issuer belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvironmentRule {
+    /// All to this one.
+    Fixed(Environment),
+    /// To the one that a claim names.
+    Claim {
+        /// The name of the claim, or the path to it.
+        claim: String,
+        /// Whether a token without the claim is good for every one.
+        else_any: bool,
+    },
+    /// To none, and they are good for every one.
+    Any,
+}
+
+impl IssuerUpdate {
+    fn apply(self, issuer: &mut ExternalIssuer) {
+        if let Some(algorithms) = self.algorithms {
+            issuer.algorithms = without_duplicates(algorithms);
+        }
+        match self.audience {
+            None => {}
+            Some(AudienceRule::OneOf(audiences)) => {
+                (issuer.audiences, issuer.any_audience) = (without_duplicates(audiences), false);
+            }
+            Some(AudienceRule::Any) => (issuer.audiences, issuer.any_audience) = (Vec::new(), true),
+        }
+        if let Some(claims) = self.forbidden_claims {
+            issuer.forbidden_claims = without_duplicates(claims);
+        }
+        issuer.wildcard_scopes = self.wildcard_scopes.unwrap_or(issuer.wildcard_scopes);
+        issuer.token_type = self.token_type.unwrap_or(issuer.token_type);
+        issuer.leeway = self.leeway.unwrap_or(issuer.leeway);
+        let (fixed, claim, any) = match self.environment {
+            None => return,
+            Some(EnvironmentRule::Fixed(environment)) => (Some(environment), None, false),
+            Some(EnvironmentRule::Claim { claim, else_any }) => (None, Some(claim), else_any),
+            Some(EnvironmentRule::Any) => (None, None, true),
+        };
+        (issuer.environment, issuer.claims.environment, issuer.any_environment) = (fixed, claim, any);
+    }
 }
 
 /// The keys of a new issuer.
@@ -78,6 +157,9 @@ impl Issuers<'_> {
                 source,
                 algorithms: without_duplicates(new.algorithms),
                 audiences: without_duplicates(new.audiences),
+                any_audience: new.any_audience,
+                forbidden_claims: without_duplicates(new.forbidden_claims),
+                wildcard_scopes: new.wildcard_scopes,
                 token_type: new.token_type,
                 leeway: new.leeway,
                 claims: new.claims,
@@ -109,6 +191,28 @@ impl Issuers<'_> {
             }
             let subject = Some(issuer.name.clone());
             self.inner.audit(transaction, now, "issuer.added", subject, &describe(&issuer))?;
+            Ok(issuer)
+        })
+    }
+
+    /// Changes what is asked of the tokens of an issuer; its name, its `iss` and its keys stay. From then
+    /// on all of its tokens are judged by the new settings, also those that were let in before.
+    ///
+    /// # Errors
+    /// [`UpdateIssuerError`]; nothing was changed then.
+    pub fn update(&self, name: &str, change: IssuerUpdate) -> Result<ExternalIssuer, UpdateIssuerError> {
+        self.inner.change(|transaction, now| {
+            let missing = || UpdateIssuerError::NotFound { name: name.to_owned() };
+            let old = transaction.issuer(name)?.ok_or_else(missing)?;
+            let mut issuer = old.clone();
+            change.apply(&mut issuer);
+            check_fields(&issuer)?;
+            if issuer == old {
+                return Ok(issuer);
+            }
+            issuer.updated_at = now;
+            transaction.update_issuer(&issuer)?;
+            self.inner.audit(transaction, now, "issuer.updated", Some(name.to_owned()), &describe(&issuer))?;
             Ok(issuer)
         })
     }
@@ -248,6 +352,9 @@ fn describe(issuer: &ExternalIssuer) -> serde_json::Value {
         "jwks_url": url,
         "algorithms": issuer.algorithms.iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
         "audiences": issuer.audiences,
+        "any_audience": issuer.any_audience,
+        "forbidden_claims": issuer.forbidden_claims,
+        "wildcard_scopes": issuer.wildcard_scopes,
         "typ": issuer.token_type.map(TokenType::as_str),
         "leeway": issuer.leeway,
         "scope_claims": issuer.claims.scopes.iter().map(|claim| claim.as_str()).collect::<Vec<_>>(),

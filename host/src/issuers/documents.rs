@@ -106,6 +106,9 @@ impl Documents {
 fn document(issuer: &ExternalIssuer, jwks: Option<&str>) -> Result<String, StoreError> {
     let settings = IssuerSettings {
         audiences: issuer.audiences.clone(),
+        any_audience: issuer.any_audience,
+        forbidden_claims: issuer.forbidden_claims.clone(),
+        wildcard_scopes: issuer.wildcard_scopes,
         token_type: issuer.token_type,
         leeway: issuer.leeway.into(),
         claims: issuer.claims.clone(),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use keystile_validator::jwt::MAX_FORBIDDEN_CLAIMS;
+
 use super::issuer::{
     MAX_AUDIENCE_LEN, MAX_AUDIENCES, MAX_CLAIM_NAME_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JWKS_URL_LEN, MAX_LEEWAY,
 };
@@ -36,6 +38,10 @@ pub enum IssuerFieldError {
     },
     /// Too many claims, or a name that is empty, too long, or holds control characters.
     Claim,
+    /// Neither audiences are given nor that any will do, or both are.
+    AnyAudience,
+    /// Too many forbidden claims, or a name that is empty, too long, or holds control characters.
+    ForbiddenClaims,
     /// The environment is fixed, and also taken from a claim, or any.
     Environment,
 }
@@ -76,6 +82,15 @@ impl fmt::Display for IssuerFieldError {
             IssuerFieldError::Claim => write!(
                 f,
                 "the claims do not fit · give each a name of 1 to {MAX_CLAIM_NAME_LEN} bytes without control characters"
+            ),
+            IssuerFieldError::AnyAudience => f.write_str(
+                "whom its tokens are for is not said once · give the audiences of which a token must name one, or say \
+                 that any will do",
+            ),
+            IssuerFieldError::ForbiddenClaims => write!(
+                f,
+                "the forbidden claims do not fit · give at most {MAX_FORBIDDEN_CLAIMS}, each a name of 1 to \
+                 {MAX_CLAIM_NAME_LEN} bytes without control characters"
             ),
             IssuerFieldError::Environment => f.write_str(
                 "an environment beside a claim for it, or beside any environment · give one of them",
@@ -119,6 +134,21 @@ pub enum ShowIssuerError {
         /// Its name.
         name: String,
     },
+    /// The store refused.
+    Store(StoreError),
+}
+
+/// Why the settings of an issuer are as they were.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum UpdateIssuerError {
+    /// There is no such issuer.
+    NotFound {
+        /// Its name.
+        name: String,
+    },
+    /// A field does not fit.
+    Field(IssuerFieldError),
     /// The store refused.
     Store(StoreError),
 }
@@ -227,6 +257,16 @@ impl fmt::Display for ChangeIssuerError {
     }
 }
 
+impl fmt::Display for UpdateIssuerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpdateIssuerError::NotFound { name } => write!(f, "the store has no issuer {name} {NOT_FOUND}"),
+            UpdateIssuerError::Field(error) => error.fmt(f),
+            UpdateIssuerError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for RefreshIssuerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -261,7 +301,13 @@ macro_rules! from_store {
     )*};
 }
 
-from_store!(AddIssuerError, ShowIssuerError, ChangeIssuerError, RefreshIssuerError);
+from_store!(AddIssuerError, ShowIssuerError, UpdateIssuerError, ChangeIssuerError, RefreshIssuerError);
+
+impl From<IssuerFieldError> for UpdateIssuerError {
+    fn from(error: IssuerFieldError) -> UpdateIssuerError {
+        UpdateIssuerError::Field(error)
+    }
+}
 
 impl From<IssuerFieldError> for AddIssuerError {
     fn from(error: IssuerFieldError) -> AddIssuerError {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use keystile_validator::jwt::{self, Algorithm, ClaimMapping, ScopeClaim, TokenType};
+use keystile_validator::jwt::{self, Algorithm, ClaimMapping, MAX_FORBIDDEN_CLAIMS, ScopeClaim, TokenType};
 use keystile_validator::{Environment, Timestamp};
 use ureq::http::Uri;
 use ureq::http::uri::Authority;
@@ -40,8 +40,14 @@ pub struct ExternalIssuer {
     pub source: KeySource,
     /// The algorithms that its tokens may be signed with. Never HMAC: its secret would have to be kept.
     pub algorithms: Vec<Algorithm>,
-    /// The audiences of which a token must name one; empty: none is asked for.
+    /// The audiences of which a token must name one. Empty without `any_audience`: every token is refused.
     pub audiences: Vec<String>,
+    /// Whether a token may be for anybody.
+    pub any_audience: bool,
+    /// Claims that a token must not have; unless said otherwise, those of ID tokens.
+    pub forbidden_claims: Vec<String>,
+    /// Whether a scope such as `invoices:*` in its tokens grants what begins with `invoices:`.
+    pub wildcard_scopes: bool,
     /// The `typ` that the header of a token must have; `None`: one of these, or none.
     pub token_type: Option<TokenType>,
     /// How far its clock may be off, in seconds.
@@ -69,10 +75,15 @@ impl ExternalIssuer {
         matches!(self.source, KeySource::Url(_))
     }
 
+    /// Whether its settings say whom its tokens are for. If they do not, every token is refused.
+    pub fn says_audience(&self) -> bool {
+        !self.audiences.is_empty() || self.any_audience
+    }
+
     /// Whether neither audience nor type is asked for, so that its tokens for others are let in, and ID
-    /// tokens that have no `at_hash`.
+    /// tokens that have none of the forbidden claims.
     pub fn takes_any_token(&self) -> bool {
-        self.audiences.is_empty() && self.token_type.is_none()
+        self.any_audience && self.token_type.is_none()
     }
 
     /// Whether its settings say which environment its tokens belong to. If they do not, its tokens are
@@ -246,6 +257,13 @@ pub(super) fn check_fields(issuer: &ExternalIssuer) -> Result<(), IssuerFieldErr
     if issuer.audiences.len() > MAX_AUDIENCES || !issuer.audiences.iter().all(audience_fits) {
         return Err(IssuerFieldError::Audience);
     }
+    if issuer.audiences.is_empty() != issuer.any_audience {
+        return Err(IssuerFieldError::AnyAudience);
+    }
+    let claim_fits = |name: &String| is_line(name, MAX_CLAIM_NAME_LEN);
+    if issuer.forbidden_claims.len() > MAX_FORBIDDEN_CLAIMS || !issuer.forbidden_claims.iter().all(claim_fits) {
+        return Err(IssuerFieldError::ForbiddenClaims);
+    }
     if issuer.leeway > MAX_LEEWAY {
         return Err(IssuerFieldError::Leeway { given: issuer.leeway });
     }
@@ -290,7 +308,10 @@ mod tests {
             issuer: "https://clerk.example.com".into(),
             source: KeySource::Given,
             algorithms: vec![Algorithm::Rs256],
-            audiences: Vec::new(),
+            audiences: vec!["api".into()],
+            any_audience: false,
+            forbidden_claims: Vec::new(),
+            wildcard_scopes: false,
             token_type: None,
             leeway: 0,
             claims: ClaimMapping::default(),
@@ -384,6 +405,22 @@ mod tests {
                 |i| i.audiences = vec!["a b".into()],
                 |i| i.audiences = vec!["x".repeat(MAX_AUDIENCE_LEN + 1)],
                 IssuerFieldError::Audience,
+            ),
+            (
+                |i| (i.audiences, i.any_audience) = (Vec::new(), true),
+                |i| (i.audiences, i.any_audience) = (Vec::new(), false),
+                IssuerFieldError::AnyAudience,
+            ),
+            (|_| (), |i| i.any_audience = true, IssuerFieldError::AnyAudience),
+            (
+                |i| i.forbidden_claims = vec!["x".repeat(MAX_CLAIM_NAME_LEN); MAX_FORBIDDEN_CLAIMS],
+                |i| i.forbidden_claims = vec!["x".into(); MAX_FORBIDDEN_CLAIMS + 1],
+                IssuerFieldError::ForbiddenClaims,
+            ),
+            (
+                |i| i.forbidden_claims = vec!["nonce".into()],
+                |i| i.forbidden_claims = vec!["x".repeat(MAX_CLAIM_NAME_LEN + 1)],
+                IssuerFieldError::ForbiddenClaims,
             ),
             (|i| i.leeway = MAX_LEEWAY, |i| i.leeway = MAX_LEEWAY + 1, IssuerFieldError::Leeway { given: 61 }),
             (

@@ -25,8 +25,10 @@ pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 
-pub use change::{IssuerKeys, NewIssuer};
-pub use error::{AddIssuerError, ChangeIssuerError, IssuerFieldError, RefreshIssuerError, ShowIssuerError};
+pub use change::{AudienceRule, EnvironmentRule, IssuerKeys, IssuerUpdate, NewIssuer};
+pub use error::{
+    AddIssuerError, ChangeIssuerError, IssuerFieldError, RefreshIssuerError, ShowIssuerError, UpdateIssuerError,
+};
 pub use fetch::{DEFAULT_MAX_AGE, MAX_AGE_BOUNDS, MAX_JWKS_LEN, MAX_REDIRECTS};
 pub use issuer::{
     ExternalIssuer, IssuerInfo, JwksUrl, KeySetInfo, KeySetKey, KeySource, MAX_AUDIENCE_LEN, MAX_AUDIENCES,

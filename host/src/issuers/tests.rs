@@ -60,6 +60,9 @@ fn new(name: &str, keys: IssuerKeys) -> NewIssuer {
         keys,
         algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],
         audiences: vec!["shop".into()],
+        any_audience: false,
+        forbidden_claims: Vec::new(),
+        wildcard_scopes: false,
         token_type: None,
         leeway: 5,
         claims: ClaimMapping::default(),
@@ -259,7 +262,10 @@ fn documents_are_what_the_validator_reads() {
 
     // RFC 7515, appendix A.3: the key is right, and the token is not for us.
     let token = b"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
-    keystile.issuers().add(NewIssuer { issuer: "joe".into(), audiences: Vec::new(), ..given("joe", &[EC]) }).unwrap();
+    keystile
+        .issuers()
+        .add(NewIssuer { issuer: "joe".into(), audiences: Vec::new(), any_audience: true, ..given("joe", &[EC]) })
+        .unwrap();
     let mut known = Known::default();
     for document in documents(&keystile).iter() {
         known.put(Issuer::from_json(document.json.as_bytes()).unwrap()).unwrap();
@@ -624,18 +630,25 @@ fn the_doctor_looks_at_keys() {
 fn the_doctor_warns_of_settings_that_are_not_said() {
     let place = Place::new();
     let keystile = place.command();
-    let typed = NewIssuer { token_type: Some(TokenType::AccessToken), audiences: Vec::new(), ..given("typed", &[EC]) };
+    let typed = NewIssuer {
+        token_type: Some(TokenType::AccessToken),
+        audiences: Vec::new(),
+        any_audience: true,
+        ..given("typed", &[EC])
+    };
     let bound = NewIssuer { token_type: None, audiences: vec!["web".to_owned()], ..given("bound", &[EC]) };
-    let open = NewIssuer { token_type: None, audiences: Vec::new(), ..given("open", &[EC]) };
+    let open = NewIssuer { token_type: None, audiences: Vec::new(), any_audience: true, ..given("open", &[EC]) };
     let warnings = || {
         let health = keystile.doctor(&place.path()).unwrap();
         let warnings = health.findings.into_iter().filter(|finding| finding.severity == Severity::Warning);
         warnings.filter(|finding| finding.check == "issuers").map(|finding| finding.message).collect::<Vec<_>>()
     };
-    for new in [typed, bound] {
-        keystile.issuers().add(new).unwrap();
-    }
+    keystile.issuers().add(bound).unwrap();
     assert_eq!(warnings(), [""; 0]);
+    keystile.issuers().add(typed).unwrap();
+    let [warning] = &warnings()[..] else { panic!("{:?}", warnings()) };
+    assert!(warning.starts_with("tokens of typed for other services are let in"), "{warning}");
+    keystile.issuers().disable("typed").unwrap();
     keystile.issuers().add(open).unwrap();
     let [warning] = &warnings()[..] else { panic!("{:?}", warnings()) };
     assert!(warning.starts_with("ID tokens of open") && warning.contains("--audience or --typ"), "{warning}");

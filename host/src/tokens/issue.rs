@@ -23,7 +23,7 @@ use crate::users::find_user_in;
 /// Longest token that is made, in bytes: what verifiers take by default.
 pub const MAX_TOKEN_LEN: usize = 8 * 1_024;
 /// Longest subject, client id or organization in a token, in bytes.
-pub const MAX_CLAIM_LEN: usize = 256;
+pub const MAX_CLAIM_LEN: usize = keystile_validator::jwt::MAX_REVOCABLE_LEN;
 
 /// A token for a user, as an operator asks for it.
 #[derive(Clone, Debug, Default)]

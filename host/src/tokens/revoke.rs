@@ -1,18 +1,18 @@
 //! Revoking tokens before they expire.
 
 use keystile_validator::Timestamp;
-use keystile_validator::jwt::UnverifiedJwt;
+use keystile_validator::jwt::{UnverifiedJwt, is_revocable};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Tokens;
 use super::error::RevokeTokenError;
 use super::own_issuer::OwnIssuer;
 use super::revocations::{KEPT_AFTER_EXPIRY, THIS_STORE};
 use super::settings::ACCESS_TOKEN_LIFETIME_BOUNDS;
-use super::{MAX_CLAIM_LEN, Tokens};
 use crate::keystile::Inner;
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
-use crate::text::{is_line, rfc3339};
+use crate::text::rfc3339;
 
 /// What a revocation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Tokens<'_> {
     /// # Errors
     /// [`RevokeTokenError`]; nothing was revoked then.
     pub fn revoke_id(&self, issuer: Option<&str>, token_id: &str) -> Result<RevokedToken, RevokeTokenError> {
-        if !is_line(token_id, MAX_CLAIM_LEN) {
+        if !is_revocable(token_id) {
             return Err(RevokeTokenError::TokenId);
         }
         self.inner.change(|transaction, now| {
@@ -118,7 +118,7 @@ impl Tokens<'_> {
             TokensOf::Session(value) => (RevocationKind::Session, value),
             TokensOf::Subject(value) => (RevocationKind::Subject, value),
         };
-        if !is_line(value, MAX_CLAIM_LEN) {
+        if !is_revocable(value) {
             return Err(RevokeTokenError::Name { claim: if kind == RevocationKind::Session { "sid" } else { "sub" } });
         }
         self.inner.change(|transaction, now| {
@@ -185,7 +185,7 @@ impl Inner {
                 false => RevokeTokenError::Unknown,
             }
         })?;
-        let token_id = claims.jti.filter(|id| is_line(id, MAX_CLAIM_LEN)).ok_or(RevokeTokenError::NoTokenId)?;
+        let token_id = claims.jti.filter(|id| is_revocable(id)).ok_or(RevokeTokenError::NoTokenId)?;
         // A time may have a fraction (RFC 7519, section 2); one out of range is the last there is.
         let expires_at = Timestamp::from_unix(claims.exp.ceil() as u64).unwrap_or(Timestamp::MAX);
         Ok(TokenToRevoke { issuer: claims.iss, token_id, expires_at })

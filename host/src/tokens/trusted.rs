@@ -150,6 +150,8 @@ impl Inner {
         let settings = IssuerSettings {
             audiences: vec![audience],
             token_type: Some(TokenType::AccessToken),
+            // Its scopes come from keys and operators of this store, and mean what theirs do.
+            wildcard_scopes: true,
             claims: ClaimMapping { environment: Some(ENVIRONMENT_CLAIM.to_owned()), ..ClaimMapping::default() },
             secrets: true,
             // Between two algorithms there are keys of both, and the set is seen by the validator alone.

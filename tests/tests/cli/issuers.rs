@@ -12,7 +12,8 @@ fn issuers() {
     place.write("secret.json", r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#);
     let add = |options: &[&str]| {
         let start = ["issuers", "add", "clerk", "--issuer", "https://clerk.example.com"];
-        place.run(&[&start[..], options].concat())
+        let audience: &[&str] = if options.contains(&"--audience") { &[] } else { &["--any-audience"] };
+        place.run(&[&start[..], audience, options].concat())
     };
     golden("issuers_list_of_nothing_says_so", &[&place.run(&["issuers", "list"])]);
     golden(
@@ -40,6 +41,9 @@ fn issuers() {
     golden(
         "issuers_are_refreshed_disabled_enabled_and_removed",
         &[
+            &place.run(&["issuers", "update", "clerk", "--any-audience", "--allow-claim", "nonce"]),
+            &place.run(&["issuers", "show", "clerk"]),
+            &place.run(&["doctor"]),
             &place.run(&["issuers", "refresh", "clerk"]),
             &place.run(&["issuers", "refresh", "clerk", "--jwks", "jwks.json"]),
             &place.run(&["issuers", "disable", "clerk"]),
@@ -71,7 +75,7 @@ fn a_proxy_that_the_environment_names_is_not_asked() {
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{set}", set.len()).unwrap();
         String::from_utf8(request).unwrap()
     });
-    let arguments = ["issuers", "add", "a", "--issuer", "a", "--alg", "EdDSA", "--jwks-url", &url];
+    let arguments = ["issuers", "add", "a", "--issuer", "a", "--any-audience", "--alg", "EdDSA", "--jwks-url", &url];
     let mut command = place.command(&arguments);
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         command.env(name, &proxy_url);
@@ -105,7 +109,7 @@ fn tokens_without_a_store() {
         ],
     );
     let check = |options: &[&str], stdin: &str| {
-        let start = ["jwt", "check", "--issuer", "joe", "--jwks", "jwks.json", "--alg", "EdDSA"];
+        let start = ["jwt", "check", "--any-audience", "--issuer", "joe", "--jwks", "jwks.json", "--alg", "EdDSA"];
         place.run_with(&[&start[..], options].concat(), stdin.as_bytes())
     };
     golden(

@@ -63,11 +63,13 @@ impl Listed for IssuerInfo {
             plain("issuer", text::printable(&issuer.issuer)),
             plain("algorithms", list(&issuer.algorithms, "-")),
         ];
-        if issuer.audiences.is_empty() {
-            fields.push(("audiences", "any: tokens for others are let in, too".to_owned(), Role::Warning));
-        } else {
-            fields.push(plain("audiences", list(&issuer.audiences, "any")));
-        }
+        fields.push(match (issuer.audiences.is_empty(), issuer.any_audience) {
+            (false, _) => plain("audiences", list(&issuer.audiences, "any")),
+            (true, true) => ("audiences", "any: tokens for others are let in, too".to_owned(), Role::Warning),
+            (true, false) => ("audiences", "not set: every token is refused".to_owned(), Role::Bad),
+        });
+        fields.push(plain("refuses", list(&issuer.forbidden_claims, "no claim")));
+        fields.push(plain("wildcards", if issuer.wildcard_scopes { "grant" } else { "grant nothing" }));
         fields.extend([
             plain("typ", token_type),
             plain("leeway", format!("{} s", issuer.leeway)),
@@ -92,7 +94,7 @@ impl Listed for IssuerInfo {
     }
 
     fn nothing(_: bool) -> String {
-        "There are no external issuers. Add one with: keystile issuers add NAME --issuer URL --jwks-url URL --alg RS256"
+        "There are no external issuers. Add one with: keystile issuers add NAME --issuer URL --jwks-url URL --alg RS256 --audience URL"
             .to_owned()
     }
 }

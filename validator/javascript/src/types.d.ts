@@ -147,8 +147,23 @@ export interface IssuerSettings {
   issuer: string;
   /** The algorithms it signs with; at least one. */
   algorithms: Algorithm[];
-  /** Of which a token must name one in `aud`; none: none is asked for. At most 32 of 1,024 bytes. */
+  /**
+   * Of which a token must name one in `aud`. At most 32 of 1,024 bytes. None without `any_audience`: every
+   * token is `wrong_audience`.
+   */
   audiences?: string[];
+  /** Whether a token may be for anybody. Not together with `audiences`. Default: false. */
+  any_audience?: boolean;
+  /**
+   * Claims that a token must not have, whatever their value. At most 16 names of 256 bytes. Default:
+   * `["nonce", "at_hash", "c_hash"]`, which ID tokens have.
+   */
+  forbidden_claims?: string[];
+  /**
+   * Whether a scope such as `invoices:*` grants what begins with `invoices:`. Otherwise it grants itself
+   * only. Default: false.
+   */
+  wildcard_scopes?: boolean;
   /** What the header of its tokens must say they are; none: either of these, or nothing. */
   typ?: "JWT" | "at+jwt" | null;
   /** Seconds by which clocks may differ; at most 60. Default: 0. */
@@ -248,7 +263,10 @@ export interface JwtPrincipal {
   org_id: string | null;
   /** The environment that the token belongs to, by its issuer's settings or by its claim; `null`: to none. */
   env: string | null;
-  /** What the caller may do. */
+  /**
+   * What the caller may do, as the token has it. Do not compare by yourself, ask for scopes in the request:
+   * a wildcard grants nothing unless the issuer's settings say so (`wildcard_scopes`).
+   */
   scopes: string[];
   /** The subject's roles. */
   roles: string[];
@@ -305,7 +323,8 @@ export interface ValidatorSettings {
  * they change. Whatever it throws, treat the credential as denied.
  *
  * @example
- * const validator = new Validator({ formats, issuers: [{ issuer: "https://id.example", algorithms: ["ES256"], jwks }] });
+ * const issuer = { issuer: "https://id.example", algorithms: ["ES256"], audiences: ["https://api.example"], jwks };
+ * const validator = new Validator({ formats, issuers: [issuer] });
  * const verdict = validator.check(bearer, record, { now: Math.floor(Date.now() / 1000), all_of: ["invoices:read"] });
  * if (verdict.verdict === "deny") return new Response(verdict.message, { status: verdict.status });
  */

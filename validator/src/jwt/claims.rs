@@ -5,13 +5,17 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::error::{ClaimProblem, JwtError, Part};
+use super::issuer::IssuerSettings;
 use super::json::{Json, JsonError, Number, Value};
 use crate::environment::is_environment;
 use crate::scope::is_scope;
+use crate::text::is_line;
 use crate::time::Timestamp;
 
 /// Most scopes that a token can bring.
 pub const MAX_TOKEN_SCOPES: usize = 128;
+/// Longest `sub`, `jti` or `sid`, in bytes: what a host can revoke a token by.
+pub const MAX_REVOCABLE_LEN: usize = 256;
 /// Longest name or path of a claim in a mapping, in bytes.
 pub const MAX_CLAIM_NAME_LEN: usize = 256;
 
@@ -87,6 +91,19 @@ impl ScopeClaim {
     pub fn from_name(name: &str) -> Option<ScopeClaim> {
         ScopeClaim::ALL.iter().copied().find(|claim| claim.as_str() == name)
     }
+}
+
+/// Whether a token with this `sub`, `jti` or `sid` can be revoked by it: a line of at most
+/// [`MAX_REVOCABLE_LEN`] bytes, without spaces at its ends and without what a terminal would obey. Every
+/// other one is refused, because an operator could not name it.
+///
+/// ```
+/// use keystile_validator::jwt::is_revocable;
+/// assert!(is_revocable("auth0|5f7c8ec7c33c6c004bbafe82"));
+/// assert!(!is_revocable("") && !is_revocable("a\nb") && !is_revocable(&"x".repeat(257)));
+/// ```
+pub fn is_revocable(name: &str) -> bool {
+    is_line(name, MAX_REVOCABLE_LEN)
 }
 
 /// The claims of a token that was verified.
@@ -323,12 +340,14 @@ impl UnverifiedClaims {
         Ok(times)
     }
 
-    /// The claims, when each is as it must be and the token is for one of these audiences.
+    /// The claims, when each is as the issuer's settings ask, and the token is for one of their
+    /// audiences.
     ///
     /// # Errors
-    /// [`JwtError::WrongAudience`], [`JwtError::InvalidClaim`].
-    pub(crate) fn check(self, times: Times, audiences: &[String], mapping: &ClaimMapping) -> Result<Claims, JwtError> {
-        self.check_audience(audiences)?;
+    /// [`JwtError::WrongAudience`], [`JwtError::AudienceNotSet`], [`JwtError::InvalidClaim`].
+    pub(crate) fn check(self, times: Times, settings: &IssuerSettings) -> Result<Claims, JwtError> {
+        let mapping = &settings.claims;
+        self.check_audience(settings)?;
         let places = &self.places;
         for (claim, place) in [
             ("sub", places.subject),
@@ -343,9 +362,15 @@ impl UnverifiedClaims {
                 return Err(JwtError::claim(claim, ClaimProblem::WrongType));
             }
         }
+        for (claim, place) in [("sub", places.subject), ("jti", places.token_id), ("sid", places.session_id)] {
+            if self.text(place).is_some_and(|name| !is_revocable(name)) {
+                return Err(JwtError::claim(claim, ClaimProblem::OutOfRange));
+            }
+        }
         if places.other_kind.is_some() {
             return Err(JwtError::claim(places.other_kind_name, ClaimProblem::WrongKind));
         }
+        self.check_forbidden(&settings.forbidden_claims)?;
         let organization = self.check_organization(mapping)?;
         let roles = self.check_roles(mapping)?;
         let environment = self.check_environment(mapping)?;
@@ -353,7 +378,18 @@ impl UnverifiedClaims {
         Ok(Claims { claims: self, times, scopes, organization, roles, environment })
     }
 
-    fn check_audience(&self, audiences: &[String]) -> Result<(), JwtError> {
+    /// A claim that is there is forbidden whatever its value: also `null`.
+    fn check_forbidden(&self, forbidden: &[String]) -> Result<(), JwtError> {
+        let members = self.json.root().members();
+        let found = members.and_then(|mut members| members.find(|(name, _)| forbidden.iter().any(|one| one == name)));
+        found.map_or(Ok(()), |(name, _)| Err(JwtError::claim(name, ClaimProblem::WrongKind)))
+    }
+
+    fn check_audience(&self, settings: &IssuerSettings) -> Result<(), JwtError> {
+        let audiences = &settings.audiences;
+        if audiences.is_empty() && !settings.any_audience {
+            return Err(JwtError::AudienceNotSet);
+        }
         let Some(audience) = self.value(self.places.audience) else {
             return if audiences.is_empty() { Ok(()) } else { Err(JwtError::claim("aud", ClaimProblem::Missing)) };
         };
@@ -517,14 +553,12 @@ fn to_timestamp(seconds: u64) -> Timestamp {
     Timestamp::from_unix(seconds).unwrap_or(Timestamp::MAX)
 }
 
-/// The claim, when only tokens of another kind have it: id tokens (OpenID Connect Core 1.0, section
-/// 3.3.2.11), logout tokens and other events (RFC 8417, section 2.2), and what some issuers write
-/// into the tokens that are for themselves.
+/// The claim, when only tokens of another kind have it: logout tokens and other events (RFC 8417,
+/// section 2.2), and what some issuers write into the tokens that are for themselves. Claims of ID
+/// tokens are in [`IssuerSettings::forbidden_claims`].
 fn other_kind(name: &str, value: Value<'_>) -> Option<&'static str> {
     match (name, value.as_str()) {
         ("events", _) => Some("events"),
-        ("at_hash", _) => Some("at_hash"),
-        ("c_hash", _) => Some("c_hash"),
         ("token_use", use_) if use_ != Some("access") => Some("token_use"),
         ("typ", Some("ID" | "Refresh" | "Offline" | "Logout")) => Some("typ"),
         _ => None,

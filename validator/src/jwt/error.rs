@@ -66,6 +66,8 @@ pub enum JwtError {
     },
     /// For somebody else.
     WrongAudience,
+    /// The issuer's settings name no audience, and do not say that any will do.
+    AudienceNotSet,
     /// A claim is missing, of the wrong type, or out of range.
     InvalidClaim {
         /// The claim, as the token or the issuer's settings name it.
@@ -93,7 +95,7 @@ impl JwtError {
             JwtError::Suspended => Code::Suspended,
             JwtError::Expired { .. } => Code::Expired,
             JwtError::NotYetValid { .. } => Code::NotYetValid,
-            JwtError::WrongAudience => Code::WrongAudience,
+            JwtError::WrongAudience | JwtError::AudienceNotSet => Code::WrongAudience,
             JwtError::InvalidClaim { .. } => Code::InvalidClaim,
         }
     }
@@ -138,6 +140,9 @@ impl fmt::Display for JwtError {
             JwtError::WrongAudience => {
                 f.write_str("the token is for another audience · ask for one that names this one")
             }
+            JwtError::AudienceNotSet => f.write_str(
+                "its issuer's settings do not say whom its tokens are for · set the audiences, or that any will do",
+            ),
             JwtError::InvalidClaim { claim, problem } => {
                 write!(f, "the claim `{claim}` {problem} · have the issuer put it right")
             }
@@ -179,7 +184,7 @@ pub enum ClaimProblem {
     /// It has the right type and no value that can be.
     OutOfRange,
     /// The token is of another kind: its `typ` is not the one asked for, or it has a claim that only
-    /// id tokens, refresh tokens, logout tokens and other events have.
+    /// tokens of another kind have, or that its issuer's settings forbid.
     WrongKind,
 }
 

@@ -21,6 +21,11 @@ use crate::environment::Environment;
 pub const MAX_NAME_LEN: usize = 1_024;
 /// Most audiences of an issuer.
 pub const MAX_AUDIENCES: usize = 32;
+/// Most claims that an issuer's tokens must not have.
+pub const MAX_FORBIDDEN_CLAIMS: usize = 16;
+/// The claims that tokens must not have unless their issuer's settings say otherwise. They belong to ID
+/// tokens (OpenID Connect Core 1.0, sections 2 and 3.3.2.11), which are for a client and not for an API.
+pub const FORBIDDEN_CLAIMS: &[&str] = &["nonce", "at_hash", "c_hash"];
 /// Longest leeway, in seconds.
 pub const MAX_LEEWAY: u64 = 60;
 /// Longest token of an issuer whose settings do not say, in bytes.
@@ -40,8 +45,15 @@ pub struct IssuerSettings {
     pub issuer: String,
     /// The algorithms it signs with.
     pub algorithms: Vec<Algorithm>,
-    /// Whom a token must be for, one of these; empty: anybody.
+    /// Whom a token must be for, one of these. Empty without `any_audience`: every token is refused.
     pub audiences: Vec<String>,
+    /// Whether a token may be for anybody. Not together with `audiences`.
+    pub any_audience: bool,
+    /// Claims that a token must not have, whatever their value; at most [`MAX_FORBIDDEN_CLAIMS`].
+    pub forbidden_claims: Vec<String>,
+    /// Whether a scope such as `invoices:*` grants what begins with `invoices:`. Otherwise it is a name
+    /// like any other, and grants itself only.
+    pub wildcard_scopes: bool,
     /// What a token must say it is; `None`: a JWT, an access token, or nothing.
     pub token_type: Option<TokenType>,
     /// Seconds by which clocks may differ; at most [`MAX_LEEWAY`].
@@ -68,13 +80,16 @@ pub struct IssuerSettings {
 }
 
 impl IssuerSettings {
-    /// The settings of an issuer that signs with these algorithms, all else by default: any
-    /// audience, any type, no leeway, no environment, tokens of at most [`DEFAULT_TOKEN_LEN`] bytes, no secrets.
+    /// The settings of an issuer that signs with these algorithms, all else by default: no audience yet,
+    /// the [`FORBIDDEN_CLAIMS`], no wildcards in scopes, any type, no leeway, no environment, tokens of at most [`DEFAULT_TOKEN_LEN`] bytes, no secrets.
     pub fn new(issuer: impl Into<String>, algorithms: impl Into<Vec<Algorithm>>) -> IssuerSettings {
         IssuerSettings {
             issuer: issuer.into(),
             algorithms: algorithms.into(),
             audiences: Vec::new(),
+            any_audience: false,
+            forbidden_claims: FORBIDDEN_CLAIMS.iter().copied().map(String::from).collect(),
+            wildcard_scopes: false,
             token_type: None,
             leeway: 0,
             claims: ClaimMapping::default(),
@@ -96,13 +111,16 @@ impl IssuerSettings {
         let check =
             |holds: bool, setting: &'static str| if holds { Ok(()) } else { Err(IssuerError::Setting { setting }) };
         let is_name = |name: &String| !name.is_empty() && name.len() <= MAX_NAME_LEN;
-        let is_claim = |name: &Option<String>| match name {
-            Some(name) => !name.is_empty() && name.len() <= MAX_CLAIM_NAME_LEN,
-            None => true,
-        };
+        let is_claim_name = |name: &String| !name.is_empty() && name.len() <= MAX_CLAIM_NAME_LEN;
+        let is_claim = |name: &Option<String>| name.as_ref().is_none_or(is_claim_name);
         check(is_name(&self.issuer), "issuer")?;
         check(!self.algorithms.is_empty() && self.algorithms.len() <= Algorithm::ALL.len(), "algorithms")?;
         check(self.audiences.len() <= MAX_AUDIENCES && self.audiences.iter().all(is_name), "audiences")?;
+        check(self.audiences.is_empty() || !self.any_audience, "any_audience")?;
+        check(
+            self.forbidden_claims.len() <= MAX_FORBIDDEN_CLAIMS && self.forbidden_claims.iter().all(is_claim_name),
+            "forbidden_claims",
+        )?;
         check(self.leeway <= MAX_LEEWAY, "leeway")?;
         check(self.claims.scopes.len() <= ScopeClaim::ALL.len(), "claims")?;
         check(is_claim(&self.claims.organization) && is_claim(&self.claims.roles), "claims")?;
@@ -187,6 +205,8 @@ impl Issuer {
         write_strings(settings.algorithms.iter().map(|algorithm| algorithm.as_str()), &mut out);
         out.push_str(",\"audiences\":");
         write_strings(settings.audiences.iter().map(String::as_str), &mut out);
+        out.push_str(",\"forbidden_claims\":");
+        write_strings(settings.forbidden_claims.iter().map(String::as_str), &mut out);
         out.push_str(",\"typ\":");
         write_option(settings.token_type.map(TokenType::as_str), &mut out);
         out.push_str(",\"leeway\":");
@@ -204,6 +224,8 @@ impl Issuer {
         out.push_str(",\"longest_token\":");
         write_number(settings.longest_token as u64, &mut out);
         for (name, value) in [
+            (",\"any_audience\":", settings.any_audience),
+            (",\"wildcard_scopes\":", settings.wildcard_scopes),
             (",\"any_environment\":", settings.any_environment),
             (",\"small_exponent\":", settings.small_exponent == SmallExponent::AllowThree),
             (",\"tables\":", settings.tables),
@@ -414,6 +436,8 @@ fn what_fits(setting: &str) -> &'static str {
         "issuer" => "is missing or not a name · give what tokens have in `iss`, at most 1024 bytes",
         "algorithms" => "is missing or names no algorithm that we know · give at least one, such as ES256",
         "audiences" => "is not a list of names · give at most 32 strings of at most 1024 bytes",
+        "any_audience" => "is not true or false, or is true beside `audiences` · give the audiences, or any, not both",
+        "forbidden_claims" => "is not a list of claims · give at most 16 names of at most 256 bytes",
         "typ" => "is not a type of token · give JWT or at+jwt, or leave it out",
         "leeway" => "is not a leeway · give 0 to 60 seconds",
         "claims" => "does not say where claims are · give names of claims of at most 256 bytes",
@@ -438,6 +462,11 @@ fn read_settings(root: Value<'_>) -> Result<(IssuerSettings, Keys<'_>), IssuerEr
             "issuer" => settings.issuer = value.as_str().ok_or(wrong("issuer"))?.into(),
             "algorithms" => settings.algorithms = read_list(value, "algorithms", Algorithm::from_name)?,
             "audiences" => settings.audiences = read_list(value, "audiences", |name| Some(name.into()))?,
+            "any_audience" => settings.any_audience = value.as_bool().ok_or(wrong("any_audience"))?,
+            "forbidden_claims" => {
+                settings.forbidden_claims = read_list(value, "forbidden_claims", |name| Some(name.into()))?;
+            }
+            "wildcard_scopes" => settings.wildcard_scopes = value.as_bool().ok_or(wrong("wildcard_scopes"))?,
             "typ" => settings.token_type = read_option(value, "typ", TokenType::from_name)?,
             "leeway" => settings.leeway = read_number(value, "leeway")?,
             "claims" => settings.claims = read_mapping(value)?,

@@ -4,7 +4,6 @@ use super::cache::TokenCache;
 use super::issuer::Issuers;
 use super::token_record::TokenRecord;
 use super::verify::VerifiedJwt;
-use crate::scope;
 use crate::verdict::{Code, Denial};
 use crate::wire::RequestView;
 
@@ -22,7 +21,7 @@ pub(crate) fn judge_token(
         return Err(denial(Code::WrongEnvironment));
     }
     let scopes = || token.claims().scopes();
-    if !request.is_granted(|required| scopes().any(|granted| scope::grants(granted.as_bytes(), required))) {
+    if !request.is_granted(|required| scopes().any(|granted| token.grants(granted.as_bytes(), required))) {
         return Err(denial(Code::InsufficientScope));
     }
     Ok(token)

@@ -20,8 +20,8 @@ pub(crate) use judgement::judge_token;
 // What it is verified against
 mod issuer;
 pub use issuer::{
-    DEFAULT_TABLE_BYTES, DEFAULT_TOKEN_LEN, Issuer, IssuerError, IssuerSettings, Issuers, MAX_AUDIENCES,
-    MAX_ISSUER_LEN, MAX_ISSUERS, MAX_LEEWAY, MAX_NAME_LEN,
+    DEFAULT_TABLE_BYTES, DEFAULT_TOKEN_LEN, FORBIDDEN_CLAIMS, Issuer, IssuerError, IssuerSettings, Issuers,
+    MAX_AUDIENCES, MAX_FORBIDDEN_CLAIMS, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_LEEWAY, MAX_NAME_LEN,
 };
 mod jwk;
 pub use jwk::{
@@ -40,7 +40,9 @@ pub use verifying_key::{
 
 // What comes out
 mod claims;
-pub use claims::{ClaimMapping, Claims, MAX_CLAIM_NAME_LEN, MAX_TOKEN_SCOPES, ScopeClaim};
+pub use claims::{
+    ClaimMapping, Claims, MAX_CLAIM_NAME_LEN, MAX_REVOCABLE_LEN, MAX_TOKEN_SCOPES, ScopeClaim, is_revocable,
+};
 mod error;
 pub use error::{ClaimProblem, JwtError, Part};
 

@@ -14,6 +14,7 @@ use super::header::{Header, PayloadKind, TokenType};
 use super::issuer::{Issuer, IssuerSettings, Issuers};
 use super::jwk::KeySet;
 use super::token_record::TokenRecord;
+use crate::scope;
 use crate::time::Timestamp;
 
 /// A token in its compact form, well formed, of which nothing is to be believed yet.
@@ -132,7 +133,7 @@ impl SignedJwt<'_> {
             let problem = if self.token_type.is_none() { ClaimProblem::Missing } else { ClaimProblem::WrongKind };
             return Err(JwtError::claim("typ", problem));
         }
-        let claims = self.claims.check(times, &settings.audiences, &settings.claims)?;
+        let claims = self.claims.check(times, settings)?;
         let token_type = self.token_type;
         Ok(VerifiedJwt(Arc::new(Verified { settings: Arc::clone(settings), token_type, claims })))
     }
@@ -168,6 +169,16 @@ impl VerifiedJwt {
             Some(fixed) => Some(fixed.as_str()),
             None => self.0.claims.environment(),
         }
+    }
+
+    /// Whether a scope of it such as `invoices:*` grants what begins with `invoices:`.
+    pub fn has_wildcard_scopes(&self) -> bool {
+        self.0.settings.wildcard_scopes
+    }
+
+    /// Whether this scope of it grants what needs `required`.
+    pub(crate) fn grants(&self, granted: &[u8], required: &[u8]) -> bool {
+        if self.has_wildcard_scopes() { scope::grants(granted, required) } else { granted == required }
     }
 
     /// Whether it is good for this environment: its own, or any, where it has none and its issuer's

@@ -13,7 +13,7 @@ use crate::id::KeyId;
 use crate::jwt::VerifiedJwt;
 use crate::record::is_owner;
 use crate::scope::is_scope;
-use crate::verdict::{Code, Denial, Principal, PrincipalTexts, Verdict};
+use crate::verdict::{Code, Denial, Principal, PrincipalTexts, TokenFacts, Verdict};
 
 const DENY: u8 = 0;
 const ALLOW: u8 = 1;
@@ -22,6 +22,7 @@ const API_KEY: u8 = 1;
 const JWT: u8 = 2;
 const EXPIRES_AT: u8 = 1;
 const ISSUED_AT: u8 = 2;
+const WILDCARD_SCOPES: u8 = 4;
 /// What an allow of a key has before its texts.
 const KEY_LEN: usize = 40;
 /// What an allow of a token has before its texts.
@@ -101,7 +102,10 @@ impl<'a> TokenForm<'a> {
 
     fn put(&self, out: &mut impl Sink) -> Result<(), LayoutError> {
         let claims = self.token.claims();
-        let flags = EXPIRES_AT | if claims.issued_at().is_some() { ISSUED_AT } else { 0 };
+        let flag = |present: bool, flag: u8| if present { flag } else { 0 };
+        let flags = EXPIRES_AT
+            | flag(claims.issued_at().is_some(), ISSUED_AT)
+            | flag(self.token.has_wildcard_scopes(), WILDCARD_SCOPES);
         out.put_u16(self.len)?;
         out.put(&[ALLOW, 0, 0, 0, 0, 0, JWT, flags])?;
         out.put_len(self.texts.environment.len())?;
@@ -182,7 +186,7 @@ fn read_token(reader: &mut Reader<'_>) -> Result<Principal, LayoutError> {
     let [flags, environment_len, reserved] = *reader.array()?;
     let (scope_count, role_count) = (reader.u16()?, reader.u16()?);
     let (expires_at, issued_at) = (reader.time()?, reader.time()?);
-    if flags & !(EXPIRES_AT | ISSUED_AT) != 0 || flags & EXPIRES_AT == 0 || reserved != 0 {
+    if flags & !(EXPIRES_AT | ISSUED_AT | WILDCARD_SCOPES) != 0 || flags & EXPIRES_AT == 0 || reserved != 0 {
         return Err(LayoutError);
     }
     if flags & ISSUED_AT == 0 && issued_at.unix() != 0 {
@@ -218,6 +222,10 @@ fn read_token(reader: &mut Reader<'_>) -> Result<Principal, LayoutError> {
         let len = reader.u16()?;
         roles.push(reader.text(usize::from(len))?.into());
     }
-    let issued_at = (flags & ISSUED_AT != 0).then_some(issued_at);
-    Principal::of_claims(&texts, scopes, roles.into_boxed_slice(), issued_at, expires_at).ok_or(LayoutError)
+    let facts = TokenFacts {
+        issued_at: (flags & ISSUED_AT != 0).then_some(issued_at),
+        expires_at,
+        wildcard_scopes: flags & WILDCARD_SCOPES != 0,
+    };
+    Principal::of_claims(&texts, scopes, roles.into_boxed_slice(), facts).ok_or(LayoutError)
 }

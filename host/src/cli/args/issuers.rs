@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use crate::cli::values::{parse_public_algorithm, parse_scope_claim, parse_token_type};
+use crate::cli::values::{parse_forbidden_claim, parse_public_algorithm, parse_scope_claim, parse_token_type};
 use crate::{Algorithm, Environment, ScopeClaim, TokenType};
 
 /// `keystile issuers …`
@@ -19,6 +19,9 @@ pub(in crate::cli) enum IssuersCommand {
     Show(IssuerArgs),
     /// Fetch the keys of an issuer now, or give it others in a file
     Refresh(RefreshIssuerArgs),
+    /// Change what is asked of the tokens of an issuer; what is not given stays
+    #[command(after_help = UPDATE_HELP)]
+    Update(Box<UpdateIssuerArgs>),
     /// Refuse all tokens of an issuer; enable lets them in again
     Disable(IssuerArgs),
     /// Let the tokens of a disabled issuer in again
@@ -29,7 +32,11 @@ pub(in crate::cli) enum IssuersCommand {
 
 const ADD_HELP: &str = "\
 A token is let in when its `iss` is that of the issuer, one of its keys has signed it with one of
-the algorithms, it is in time, and it names one of the audiences, where any are given.
+the algorithms, it is in time, and it names one of the audiences. Without an audience, say --any-audience: then its
+tokens for other services are let in, too.
+
+An ID token is for a client, not for an API: a token with one of the claims nonce, at_hash, c_hash is
+refused. Some issuers (Keycloak before 25) put nonce into access tokens: --allow-claim nonce.
 
 Live and test stand in for each other nowhere: without --env, --env-claim or --any-env, its tokens
 are refused wherever an environment is asked for.
@@ -40,7 +47,15 @@ for addresses of this machine. Only this URL is ever asked, none that a token na
 Examples:
   keystile issuers add clerk --issuer https://clerk.example.com --alg RS256 \\
     --jwks-url https://clerk.example.com/.well-known/jwks.json --audience https://api.example.com
-  keystile issuers add ci --issuer https://ci.example.com --alg ES256 --jwks keys.json --typ at+jwt";
+  keystile issuers add ci --issuer https://ci.example.com --alg ES256 --jwks keys.json --audience shop \
+    --typ at+jwt --env live";
+
+const UPDATE_HELP: &str = "\
+All of its tokens are judged by the new settings at once, also those that were let in before.
+
+Examples:
+  keystile issuers update clerk --audience https://api.example.com
+  keystile issuers update ci --env-claim env --allow-claim nonce";
 
 /// A new issuer.
 #[derive(Args)]
@@ -65,9 +80,21 @@ pub(in crate::cli) struct AddIssuerArgs {
     #[arg(long, value_name = "ALG", required = true, value_parser = parse_public_algorithm())]
     pub(in crate::cli) alg: Vec<Algorithm>,
 
-    /// An audience of which a token must name one; repeat it for each [default: any]
-    #[arg(long)]
+    /// An audience of which a token must name one; repeat it for each
+    #[arg(long, required_unless_present = "any_audience", conflicts_with = "any_audience")]
     pub(in crate::cli) audience: Vec<String>,
+
+    /// Let tokens for anybody in, also those that were issued for other services
+    #[arg(long)]
+    pub(in crate::cli) any_audience: bool,
+
+    /// Take tokens with this claim, one of nonce, at_hash, c_hash; repeat it for each
+    #[arg(long, value_name = "CLAIM", value_parser = parse_forbidden_claim())]
+    pub(in crate::cli) allow_claim: Vec<String>,
+
+    /// Let a scope such as invoices:* in its tokens grant all of invoices:
+    #[arg(long)]
+    pub(in crate::cli) wildcard_scopes: bool,
 
     /// What the header of a token must say it is [default: either of them, or nothing]
     #[arg(long, value_name = "TYPE", value_parser = parse_token_type())]
@@ -100,6 +127,69 @@ pub(in crate::cli) struct AddIssuerArgs {
     /// The claim with the roles [default: none]
     #[arg(long, value_name = "CLAIM")]
     pub(in crate::cli) roles_claim: Option<String>,
+}
+
+/// What should change of an issuer.
+#[derive(Args)]
+#[command(group(ArgGroup::new("change").required(true).multiple(true).args([
+    "audience", "any_audience", "allow_claim", "forbid_id_tokens", "wildcard_scopes", "no_wildcard_scopes", "alg",
+    "typ", "any_typ", "leeway", "env", "env_claim", "any_env",
+])))]
+pub(in crate::cli) struct UpdateIssuerArgs {
+    /// The name of the issuer
+    pub(in crate::cli) name: String,
+
+    /// An audience of which a token must name one; repeat it for each
+    #[arg(long, conflicts_with = "any_audience")]
+    pub(in crate::cli) audience: Vec<String>,
+
+    /// Let tokens for anybody in, also those that were issued for other services
+    #[arg(long)]
+    pub(in crate::cli) any_audience: bool,
+
+    /// Take tokens with this claim, one of nonce, at_hash, c_hash; repeat it for each
+    #[arg(long, value_name = "CLAIM", value_parser = parse_forbidden_claim())]
+    pub(in crate::cli) allow_claim: Vec<String>,
+
+    /// Refuse tokens with nonce, at_hash or c_hash again
+    #[arg(long, conflicts_with = "allow_claim")]
+    pub(in crate::cli) forbid_id_tokens: bool,
+
+    /// Let a scope such as invoices:* in its tokens grant all of invoices:
+    #[arg(long)]
+    pub(in crate::cli) wildcard_scopes: bool,
+
+    /// Take a scope such as invoices:* in its tokens for a name like any other
+    #[arg(long, conflicts_with = "wildcard_scopes")]
+    pub(in crate::cli) no_wildcard_scopes: bool,
+
+    /// An algorithm that its tokens are signed with; repeat it for each
+    #[arg(long, value_name = "ALG", value_parser = parse_public_algorithm())]
+    pub(in crate::cli) alg: Vec<Algorithm>,
+
+    /// What the header of a token must say it is
+    #[arg(long, value_name = "TYPE", value_parser = parse_token_type())]
+    pub(in crate::cli) typ: Option<TokenType>,
+
+    /// Take tokens of either type, or that say nothing
+    #[arg(long, conflicts_with = "typ")]
+    pub(in crate::cli) any_typ: bool,
+
+    /// Seconds by which its clock may be off, at most 60
+    #[arg(long, value_name = "SECONDS")]
+    pub(in crate::cli) leeway: Option<u32>,
+
+    /// The environment that all of its tokens belong to
+    #[arg(long, value_name = "ENV", conflicts_with_all = ["env_claim", "any_env"])]
+    pub(in crate::cli) env: Option<Environment>,
+
+    /// The claim with the environment of a token; a path into nested claims starts with `/`
+    #[arg(long, value_name = "CLAIM")]
+    pub(in crate::cli) env_claim: Option<String>,
+
+    /// Let its tokens that belong to no environment into every one
+    #[arg(long)]
+    pub(in crate::cli) any_env: bool,
 }
 
 /// Which issuer.

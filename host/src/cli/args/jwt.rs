@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::Algorithm;
-use crate::cli::values::{parse_algorithm, parse_token_type, parse_unix};
+use crate::cli::values::{parse_algorithm, parse_forbidden_claim, parse_token_type, parse_unix};
 use crate::{Environment, Timestamp, TokenType};
 
 /// `keystile jwt …`
@@ -15,7 +15,8 @@ pub(in crate::cli) enum JwtCommand {
     /// Judge a token by the issuer and the keys that are given; no store is needed
     #[command(
         after_help = JWT_HELP,
-        override_usage = "keystile jwt check [OPTIONS] --issuer <URL> --jwks <FILE> --alg <ALG> [TOKEN|-]"
+        override_usage = "keystile jwt check [OPTIONS] --issuer <URL> --jwks <FILE> --alg <ALG> \
+                          <--audience <AUDIENCE>|--any-audience> [TOKEN|-]"
     )]
     Check(Box<JwtCheckArgs>),
 }
@@ -34,8 +35,10 @@ a line; each is answered by a line of JSON at once. Shared secrets (`oct`) in th
 when an HMAC algorithm is given, and no public key stands beside them.
 
 Examples:
-  printf %s \"$TOKEN\" | keystile jwt check --issuer https://id.example --jwks keys.json --alg RS256
-  keystile jwt check --issuer https://id.example --jwks keys.json --alg EdDSA - < tokens.txt";
+  printf %s \"$TOKEN\" | keystile jwt check --issuer https://id.example --jwks keys.json --alg RS256 \\
+    --audience https://api.example
+  keystile jwt check --issuer https://id.example --jwks keys.json --alg EdDSA --any-audience - \\
+    < tokens.txt";
 
 const JWS_HELP: &str = "\
 A good signature says that the key has signed, and nothing of whom it is from, whom it is for, or
@@ -59,9 +62,17 @@ pub(in crate::cli) struct JwtCheckArgs {
     #[arg(long, value_name = "ALG", required = true, value_parser = parse_algorithm())]
     pub(in crate::cli) alg: Vec<Algorithm>,
 
-    /// An audience of which the token must name one; repeat it for each [default: any]
-    #[arg(long)]
+    /// An audience of which the token must name one; repeat it for each
+    #[arg(long, required_unless_present = "any_audience", conflicts_with = "any_audience")]
     pub(in crate::cli) audience: Vec<String>,
+
+    /// Take a token for anybody
+    #[arg(long)]
+    pub(in crate::cli) any_audience: bool,
+
+    /// Take a token with this claim, one of nonce, at_hash, c_hash; repeat it for each
+    #[arg(long, value_name = "CLAIM", value_parser = parse_forbidden_claim())]
+    pub(in crate::cli) allow_claim: Vec<String>,
 
     /// What the header must say the token is [default: either of them, or nothing]
     #[arg(long, value_name = "TYPE", value_parser = parse_token_type())]

@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::values::{parse_address, parse_checkpoint, parse_time};
 use crate::{Checkpoint, Environment, KeyId, Scope, Timestamp};
-pub(super) use issuers::{AddIssuerArgs, IssuerArgs, IssuersCommand, RefreshIssuerArgs};
+pub(super) use issuers::{AddIssuerArgs, IssuerArgs, IssuersCommand, RefreshIssuerArgs, UpdateIssuerArgs};
 pub(super) use jwt::{JwsCheckArgs, JwsCommand, JwtCheckArgs, JwtCommand};
 pub(super) use keys::{CreateArgs, IdArgs, ImportArgs, KeysCommand, ListArgs, RevokeArgs, RotateArgs, UpdateArgs};
 pub(super) use store::{

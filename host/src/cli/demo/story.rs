@@ -215,6 +215,9 @@ pub(super) fn tell_issuer(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
         keys: IssuerKeys::Url(provider.jwks_url().parse().map_err(Failure::usage)?),
         algorithms: vec![Algorithm::Rs256],
         audiences: Vec::new(),
+        any_audience: true,
+        forbidden_claims: Vec::new(),
+        wildcard_scopes: false,
         token_type: None,
         leeway: 0,
         claims: ClaimMapping::default(),
@@ -224,7 +227,7 @@ pub(super) fn tell_issuer(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
     teller.keystile().issuers().add(new)?;
     teller.keystile().issuers().refresh("clerk")?;
     let command = format!(
-        "keystile issuers add clerk --issuer {}{BREAK}--jwks-url http://127.0.0.1/.well-known/jwks.json --alg RS256",
+        "keystile issuers add clerk --issuer {}{BREAK}--jwks-url http://127.0.0.1/.well-known/jwks.json --alg RS256 --any-audience",
         IdentityProvider::ISSUER
     );
     teller.did(&command, None, "its keys were fetched; they are fetched again by themselves")?;

@@ -70,20 +70,20 @@ impl<C: Deref<Target = Connection>> WriteIssuers for Transaction<C> {
 /// The columns that [`read_issuer`] reads.
 const COLUMNS: &str = "name, issuer, jwks_url, algorithms, audiences, token_type, leeway, scope_claims, \
      organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at, \
-     environment_claim, any_environment";
+     environment_claim, any_environment, any_audience, forbidden_claims, wildcard_scopes";
 
 const INSERT: &str = "INSERT INTO issuers (name, issuer, jwks_url, algorithms, audiences, token_type, leeway, \
      scope_claims, organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at, \
-     environment_claim, any_environment, generation) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+     environment_claim, any_environment, any_audience, forbidden_claims, wildcard_scopes, generation) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
 
 const UPDATE: &str = "UPDATE issuers SET issuer = ?2, jwks_url = ?3, algorithms = ?4, audiences = ?5, token_type = ?6, \
      leeway = ?7, scope_claims = ?8, organization_claim = ?9, roles_claim = ?10, environment = ?11, enabled = ?12, \
      created_at = ?13, created_by = ?14, updated_at = ?15, environment_claim = ?16, any_environment = ?17, \
-     generation = ?18 WHERE name = ?1";
+     any_audience = ?18, forbidden_claims = ?19, wildcard_scopes = ?20, generation = ?21 WHERE name = ?1";
 
 fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
-    let audiences = Column(4, "issuers.audiences");
+    let (audiences, forbidden) = (Column(4, "issuers.audiences"), Column(18, "issuers.forbidden_claims"));
     Ok(ExternalIssuer {
         name: Column(0, "issuers.name").text(row)?.to_owned(),
         issuer: Column(1, "issuers.issuer").text(row)?.to_owned(),
@@ -93,6 +93,9 @@ fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
         },
         algorithms: Column(3, "issuers.algorithms").words(row)?,
         audiences: serde_json::from_str(audiences.text(row)?).map_err(|_| audiences.invalid())?,
+        any_audience: Column(17, "issuers.any_audience").flag(row)?,
+        forbidden_claims: serde_json::from_str(forbidden.text(row)?).map_err(|_| forbidden.invalid())?,
+        wildcard_scopes: Column(19, "issuers.wildcard_scopes").flag(row)?,
         token_type: match Column(5, "issuers.token_type").optional_text(row)? {
             None => None,
             Some(name) => Some(TokenType::from_name(name).ok_or_else(|| Column(5, "issuers.token_type").invalid())?),
@@ -162,6 +165,8 @@ fn insert(
 fn write(connection: &Connection, sql: &str, generation: i64, issuer: &ExternalIssuer) -> Result<usize, StoreError> {
     let audiences = serde_json::to_string(&issuer.audiences)
         .map_err(|_| StoreError::InvalidValue { column: "issuers.audiences" })?;
+    let forbidden_claims = serde_json::to_string(&issuer.forbidden_claims)
+        .map_err(|_| StoreError::InvalidValue { column: "issuers.forbidden_claims" })?;
     let url = match &issuer.source {
         KeySource::Url(url) => Some(url.as_str()),
         KeySource::Given => None,
@@ -187,6 +192,9 @@ fn write(connection: &Connection, sql: &str, generation: i64, issuer: &ExternalI
             to_seconds(issuer.updated_at),
             issuer.claims.environment,
             issuer.any_environment,
+            issuer.any_audience,
+            forbidden_claims,
+            issuer.wildcard_scopes,
             generation,
         ])
         .checked()

@@ -1,5 +1,6 @@
 //! The schema, as a list of steps that is only ever added to.
 
+mod audiences;
 mod environments;
 mod issuers;
 mod tokens;
@@ -27,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     issuers::VERSION_4,
     usage::VERSION_5,
     environments::ISSUER_ENVIRONMENTS,
+    audiences::ISSUER_AUDIENCES,
 ];
 
 /// Brings the schema up to date, each step in one transaction with its version number.

@@ -13,6 +13,9 @@ fn trusted(issuer: &Keystile) -> NewIssuer {
         keys: crate::IssuerKeys::Given(issuer.signing_keys().jwks().unwrap()),
         algorithms: vec![Algorithm::EdDsa],
         audiences: Vec::new(),
+        any_audience: true,
+        forbidden_claims: Vec::new(),
+        wildcard_scopes: false,
         token_type: None,
         leeway: 0,
         claims: ClaimMapping::default(),
@@ -183,6 +186,83 @@ fn a_token_of_an_external_issuer_is_judged_in_its_environment() {
         });
         assert_eq!(codes, expected, "{number}");
     }
+}
+
+/// Whom an issuer's tokens are for is always said, and its wildcards grant only where that is said. An
+/// update holds at once, also in a process that has let its tokens in before.
+#[test]
+fn settings_of_an_external_issuer_are_judged_by_and_updated() {
+    use crate::{AudienceRule, IssuerUpdate};
+    let elsewhere = World::new();
+    let issuer = elsewhere.open();
+    issuer.change_settings(|settings| settings.tokens.issuer = Some("https://id.example.com".into())).unwrap();
+    let claims = AccessTokenClaims {
+        subject: "u1".to_owned(),
+        client_id: "app".to_owned(),
+        session: None,
+        organization: None,
+        scopes: vec!["invoices:*".parse().unwrap()],
+        ttl: None,
+    };
+    let token =
+        issuer.inner.change(|transaction, now| issuer.inner.issue_access_token(transaction, now, &claims)).unwrap();
+    let own_audience = issuer.tokens().issuer().unwrap().audience;
+    let world = World::new();
+    let keystile = world.open();
+    let following = world.options().open(world.db()).unwrap();
+    // At once in the process that made the change; in the other one, as soon as it has followed.
+    let expect = |scope: Option<&str>, expected: Option<Code>| {
+        let judge = |keystile: &Keystile| {
+            let mut request = keystile.request();
+            request.all_of = scope.iter().map(|scope| scope.parse().unwrap()).collect();
+            keystile.verify(token.token.expose_secret(), &request).code()
+        };
+        assert_eq!(judge(&keystile), expected, "{scope:?}");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while judge(&following) != expected {
+            assert!(std::time::Instant::now() < deadline, "{scope:?} {expected:?}");
+            std::thread::yield_now();
+        }
+    };
+    for (audiences, any_audience) in [(Vec::new(), false), (vec!["api".to_owned()], true)] {
+        let refused = keystile.issuers().add(NewIssuer { audiences, any_audience, ..trusted(&issuer) });
+        let field = crate::IssuerFieldError::AnyAudience;
+        assert!(matches!(refused, Err(crate::AddIssuerError::Field(error)) if error == field));
+    }
+    let for_others = NewIssuer { audiences: vec!["api".into()], any_audience: false, ..trusted(&issuer) };
+    keystile.issuers().add(for_others).unwrap();
+    expect(None, Some(Code::WrongAudience));
+    let update = |change: IssuerUpdate| keystile.issuers().update("id", change).unwrap();
+    update(IssuerUpdate { audience: Some(AudienceRule::OneOf(vec![own_audience])), ..IssuerUpdate::default() });
+    expect(None, None);
+    expect(Some("invoices:*"), None);
+    expect(Some("invoices:read"), Some(Code::InsufficientScope));
+    update(IssuerUpdate { wildcard_scopes: Some(true), ..IssuerUpdate::default() });
+    expect(Some("invoices:read"), None);
+    update(IssuerUpdate { forbidden_claims: Some(vec!["client_id".into()]), ..IssuerUpdate::default() });
+    expect(None, Some(Code::InvalidClaim));
+    let audience = Some(AudienceRule::Any);
+    let updated = update(IssuerUpdate { audience, forbidden_claims: Some(Vec::new()), ..IssuerUpdate::default() });
+    assert_eq!((updated.audiences.len(), updated.any_audience), (0, true));
+    expect(None, None);
+    let audience = Some(AudienceRule::OneOf(Vec::new()));
+    let refused = keystile.issuers().update("id", IssuerUpdate { audience, ..IssuerUpdate::default() });
+    assert!(matches!(refused, Err(crate::UpdateIssuerError::Field(crate::IssuerFieldError::AnyAudience))));
+    expect(None, None);
+
+    // What an earlier version has stored without an audience says neither.
+    keystile
+        .inner
+        .change(|transaction, _| {
+            let mut stored = transaction.issuer("id")?.unwrap();
+            stored.any_audience = false;
+            transaction.update_issuer(&stored)
+        })
+        .unwrap();
+    expect(None, Some(Code::WrongAudience));
+    let health = keystile.doctor(&world.db()).unwrap();
+    let said = health.findings.iter().any(|finding| finding.message.contains("keystile issuers update id --audience"));
+    assert!(said, "{health:?}");
 }
 
 /// The store's own tokens belong to no environment, unless they say so.

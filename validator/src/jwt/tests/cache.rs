@@ -197,9 +197,13 @@ mod judgement {
     }
 
     #[test]
-    fn scopes_are_granted_as_to_keys() {
+    fn scopes_are_granted_as_the_settings_say() {
         let token = token_with(json!({"scope": "read invoices:*"}));
-        let issuers = issuers();
+        // Without the setting a wildcard is a name like any other.
+        let literal = |name: &'static str| move |request: &mut Request| request.all_of = Vec::from([scope(name)]);
+        assert_eq!(judge(&token, &issuers(), literal("invoices:read")), Some(Code::InsufficientScope));
+        assert_eq!(judge(&token, &issuers(), literal("invoices:*")), None);
+        let issuers = issuers_with(|settings| settings.wildcard_scopes = true);
         assert_eq!(judge(&token, &issuers, |_| ()), None);
         assert_eq!(judge(&token, &issuers, |request| request.all_of = Vec::from([scope("read")])), None);
         assert_eq!(judge(&token, &issuers, |request| request.all_of = Vec::from([scope("invoices:read")])), None);

@@ -14,7 +14,7 @@ fn document() -> Value {
     json!({
         "issuer": ISSUER, "algorithms": ["EdDSA", "RS256"], "audiences": ["api"], "typ": "at+jwt", "leeway": 5,
         "claims": {"scopes": ["scp"], "organization": "/o/id", "roles": null, "environment": null}, "environment": "live",
-        "any_environment": false,
+        "any_environment": false, "any_audience": false, "forbidden_claims": ["nonce"], "wildcard_scopes": true,
         "longest_token": 4096, "small_exponent": true, "tables": false, "secrets": false, "mixed_keys": false,
         "jwks": parse(core::str::from_utf8(&public_jwks()).unwrap()),
     })
@@ -36,6 +36,10 @@ fn the_document_is_read_and_written_as_it_is() {
     assert_eq!((settings.small_exponent, settings.tables), (SmallExponent::AllowThree, false));
     assert_eq!((issuer.keys().len(), issuer.problems().len()), (4, 0));
     assert_eq!(parse(&issuer.to_json()), document());
+    assert_eq!((&settings.forbidden_claims, settings.wildcard_scopes), (&Vec::from(["nonce".into()]), true));
+    let mut most = document();
+    most["forbidden_claims"] = json!(vec!["x".repeat(MAX_CLAIM_NAME_LEN); MAX_FORBIDDEN_CLAIMS]);
+    assert_eq!(read(&most).unwrap().settings().forbidden_claims.len(), MAX_FORBIDDEN_CLAIMS);
     // Only three members are needed.
     let short = json!({"issuer": "a\"\\\u{1}é", "algorithms": ["ES256"], "jwks": {"keys": []}});
     let issuer = read(&short).unwrap();
@@ -64,6 +68,13 @@ fn settings_are_read_strictly() {
         ("audiences", json!("api")),
         ("audiences", json!([""])),
         ("audiences", json!(many)),
+        ("any_audience", json!(true)),
+        ("any_audience", json!("api")),
+        ("forbidden_claims", json!("nonce")),
+        ("forbidden_claims", json!([""])),
+        ("forbidden_claims", json!(["x".repeat(MAX_CLAIM_NAME_LEN + 1)])),
+        ("forbidden_claims", json!(vec!["x"; MAX_FORBIDDEN_CLAIMS + 1])),
+        ("wildcard_scopes", json!(1)),
         ("typ", json!("refresh")),
         ("leeway", json!(61)),
         ("leeway", json!(-1)),

@@ -264,8 +264,17 @@ fn nbf_and_iat_are_not_in_the_future_beyond_leeway() {
 #[test]
 fn aud_is_required_where_the_settings_name_one() {
     let asking = |audiences: &[&str]| {
-        issuers_with(|settings| settings.audiences = audiences.iter().map(|name| (*name).into()).collect())
+        issuers_with(|settings| {
+            settings.audiences = audiences.iter().map(|name| (*name).into()).collect();
+            settings.any_audience = audiences.is_empty();
+        })
     };
+    // Where the settings do not say whom tokens are for, none is let in.
+    let unsaid = issuers_with(|settings| settings.audiences.clear());
+    for aud in [json!("api"), json!(["web"]), json!(null), json!([]), json!(1)] {
+        assert_eq!(verify(token_with(json!({"aud": aud})), &unsaid).unwrap_err(), JwtError::AudienceNotSet, "{aud}");
+    }
+    assert_eq!(JwtError::AudienceNotSet.code(), Code::WrongAudience);
     for aud in [json!("api"), json!(["api"]), json!(["web", "api"])] {
         assert_eq!(code(token_with(json!({"aud": aud})), &asking(&["api"])), None, "{aud}");
         assert_eq!(code(token_with(json!({"aud": aud})), &asking(&["x", "api"])), None, "{aud}");
@@ -277,6 +286,38 @@ fn aud_is_required_where_the_settings_name_one() {
     // Also where nobody is asked for, it must be one.
     for aud in [json!([]), json!(1), json!({}), json!(["api", null])] {
         assert_eq!(code(token_with(json!({"aud": aud})), &asking(&[])), Some(Code::InvalidClaim), "{aud}");
+    }
+}
+
+/// Whatever their value: an ID token has them, and an access token has not.
+#[test]
+fn forbidden_claims_are_those_of_the_settings() {
+    for (name, value) in [("nonce", json!("n")), ("nonce", json!(1)), ("at_hash", json!("a")), ("c_hash", json!({}))] {
+        let token = token_with(json!({name: value}));
+        assert_eq!(wrong_claim(&token, &issuers()), (name.to_owned(), ClaimProblem::WrongKind));
+        assert_eq!(code(token, &issuers_with(|settings| settings.forbidden_claims.clear())), None, "{name}");
+    }
+    let null = claims(Algorithm::EdDsa).to_string().replace("\"jti\":\"t1\"", "\"nonce\":null");
+    let token = sign_text(Algorithm::EdDsa, &header(Algorithm::EdDsa).to_string(), null.as_bytes());
+    assert_eq!(wrong_claim(&token, &issuers()), ("nonce".to_owned(), ClaimProblem::WrongKind));
+    let forbids = issuers_with(|settings| settings.forbidden_claims = Vec::from(["act".into()]));
+    assert_eq!(wrong_claim(&token_with(json!({"act": {}})), &forbids).0, "act");
+    assert_eq!(code(token_with(json!({"nonce": "n"})), &forbids), None);
+}
+
+/// A token that no operator could name could not be revoked.
+#[test]
+fn what_a_token_is_revoked_by_can_be_named() {
+    let longest = "x".repeat(MAX_REVOCABLE_LEN);
+    let too_long = "x".repeat(MAX_REVOCABLE_LEN + 1);
+    for claim in ["sub", "jti", "sid"] {
+        for good in ["a", "auth0|1", "a b", longest.as_str()] {
+            assert_eq!(code(token_with(json!({claim: good})), &issuers()), None, "{claim} {good}");
+        }
+        for bad in ["", " a", "a ", "a\nb", "a\u{202e}b", "a\u{200b}", too_long.as_str()] {
+            let (name, problem) = wrong_claim(&token_with(json!({claim: bad})), &issuers());
+            assert_eq!((name.as_str(), problem), (claim, ClaimProblem::OutOfRange), "{bad:?}");
+        }
     }
 }
 
@@ -523,14 +564,14 @@ fn a_jws_may_say_what_its_payload_is_and_has_no_extensions_either() {
 #[test]
 fn a_token_too_long_for_a_verdict_is_unavailable_by_every_way() {
     let mut settings = settings(ISSUER, ASYMMETRIC);
-    settings.claims.roles = Some("sub".into());
+    settings.claims.roles = Some("client_id".into());
     settings.longest_token = MAX_TOKEN_LEN;
     let mut state = TokenState { issuers: issuers_of([(settings, public_jwks())]), ..TokenState::default() };
     let request = Request::at(now());
     let mut formats = Vec::new();
     encode_formats(&[], &mut formats).unwrap();
     for (len, allowed) in [(32_000, true), (40_000, false)] {
-        let token = token_with(json!({"sub": "s".repeat(len)}));
+        let token = token_with(json!({"client_id": "s".repeat(len)}));
         let owned = check_batch(&[(token.as_bytes(), None)], &request, &[], &mut state).remove(0);
         let (mut message, mut answer) = (vec![0; MAX_MESSAGE_LEN], vec![0; MAX_MESSAGE_LEN]);
         let items = [Item { credential: token.as_bytes(), record: None }];
