@@ -1,6 +1,7 @@
 //! The schema, as a list of steps that is only ever added to.
 
 mod environments;
+mod imports;
 mod issuers;
 mod tokens;
 mod usage;
@@ -27,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     issuers::VERSION_4,
     usage::VERSION_5,
     environments::ISSUER_ENVIRONMENTS,
+    imports::IMPORTS,
 ];
 
 /// Brings the schema up to date, each step in one transaction with its version number.
