@@ -2,6 +2,7 @@
 
 mod audiences;
 mod environments;
+mod imports;
 mod issuers;
 mod tokens;
 mod usage;
@@ -28,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     issuers::VERSION_4,
     usage::VERSION_5,
     environments::ISSUER_ENVIRONMENTS,
+    imports::IMPORTS,
     audiences::ISSUER_AUDIENCES,
 ];
 
