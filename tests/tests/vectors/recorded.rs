@@ -231,6 +231,8 @@ impl Case<'_> {
             let mut settings = IssuerSettings::new(name, algorithms.clone());
             settings.audiences = names(self.option(self.library.audience))?;
             settings.any_audience = settings.audiences.is_empty();
+            // They know no such rule.
+            settings.forbidden_claims.clear();
             settings.leeway = self.option("clockTolerance").as_u64().unwrap_or(0) / self.library.second;
             if let Some(asked) = self.option(self.library.token_type).as_str() {
                 settings.token_type =

@@ -1,6 +1,7 @@
 //! What is told: for each system the life of one key, then an imported key, a user who logs in, a token
 //! of somebody else, and the audit trail.
 
+use keystile_validator::jwt::FORBIDDEN_CLAIMS;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -217,7 +218,7 @@ pub(super) fn tell_issuer(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
         algorithms: vec![Algorithm::Rs256],
         audiences: Vec::new(),
         any_audience: true,
-        forbidden_claims: Vec::new(),
+        forbidden_claims: FORBIDDEN_CLAIMS.iter().copied().map(String::from).collect(),
         wildcard_scopes: false,
         token_type: None,
         leeway: 0,
@@ -228,7 +229,7 @@ pub(super) fn tell_issuer(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
     teller.keystile().issuers().add(new)?;
     teller.keystile().issuers().refresh("clerk")?;
     let command = format!(
-        "keystile issuers add clerk --issuer {}{BREAK}--jwks-url http://127.0.0.1/.well-known/jwks.json --alg RS256 --any-audience",
+        "keystile issuers add clerk --issuer {}{BREAK}--jwks-url http://127.0.0.1/.well-known/jwks.json{BREAK}--alg RS256 --any-audience",
         IdentityProvider::ISSUER
     );
     teller.did(&command, None, "its keys were fetched; they are fetched again by themselves")?;
