@@ -93,6 +93,13 @@ pub struct SecretInfo {
     pub last_used_at: Option<Timestamp>,
 }
 
+impl SecretInfo {
+    /// Whether it is refused at this time because a newer secret has replaced it.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.retires_at.is_some_and(|at| now >= at)
+    }
+}
+
 /// Where a secret came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {

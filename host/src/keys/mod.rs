@@ -12,6 +12,7 @@ mod rotate;
 mod state;
 mod update;
 mod usage;
+mod write;
 
 use keystile_validator::{KeyId, Timestamp};
 

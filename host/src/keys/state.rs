@@ -4,10 +4,10 @@ use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
 use super::error::ChangeStateError;
+use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in};
 use crate::key::{Key, MAX_NOTE_LEN, Revocation, RevokeReason};
 use crate::keystile::Inner;
-use crate::sessions::end_sessions_of_key;
 use crate::store::{StoreError, WriteTransaction};
 use crate::text::is_line;
 use crate::user::Email;
@@ -20,13 +20,11 @@ impl Keys<'_> {
     /// [`ChangeStateError`] when it is suspended already, or revoked.
     pub fn suspend(&self, id: KeyId) -> Result<Key, ChangeStateError> {
         self.inner.change(|transaction, now| {
-            let key = self.change_state(transaction, now, id, KeyState::Active, |key| {
+            self.change_state(transaction, now, id, KeyState::Active, |key| {
                 key.state = KeyState::Suspended;
                 key.suspended_at = Some(now);
                 "key.suspended"
-            })?;
-            end_sessions_of_key(self.inner, transaction, now, id)?;
-            Ok(key)
+            })
         })
     }
 
@@ -54,18 +52,18 @@ impl Keys<'_> {
             return Err(ChangeStateError::Note);
         }
         self.inner.change(|transaction, now| {
-            let mut key = key_in(transaction, id, ChangeStateError::NotFound { id })?;
-            if key.state == KeyState::Revoked {
-                return Err(ChangeStateError::Conflict { id, status: key.status(now) });
+            let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
+            if old.state == KeyState::Revoked {
+                return Err(ChangeStateError::Conflict { id, status: old.status(now) });
             }
+            let mut key = old.clone();
             key.state = KeyState::Revoked;
             key.suspended_at = None;
             key.revocation = Some(Revocation { at: now, reason, note: note.map(str::to_owned) });
             key.updated_at = now;
-            transaction.update_key(&key)?;
             let detail = json!({ "reason": reason.as_str(), "note": note });
-            self.inner.audit(transaction, now, "key.revoked", Some(id.to_string()), &detail)?;
-            end_sessions_of_key(self.inner, transaction, now, id)?;
+            let entry = KeyEntry { action: "key.revoked", detail: &detail };
+            write_key(self.inner, transaction, now, &old, &key, entry)?;
             Ok(key)
         })
     }
@@ -78,14 +76,14 @@ impl Keys<'_> {
         from: KeyState,
         change: impl FnOnce(&mut Key) -> &'static str,
     ) -> Result<Key, ChangeStateError> {
-        let mut key = key_in(transaction, id, ChangeStateError::NotFound { id })?;
-        if key.state != from {
-            return Err(ChangeStateError::Conflict { id, status: key.status(now) });
+        let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
+        if old.state != from {
+            return Err(ChangeStateError::Conflict { id, status: old.status(now) });
         }
+        let mut key = old.clone();
         let action = change(&mut key);
         key.updated_at = now;
-        transaction.update_key(&key)?;
-        self.inner.audit(transaction, now, action, Some(id.to_string()), &json!({}))?;
+        write_key(self.inner, transaction, now, &old, &key, KeyEntry { action, detail: &json!({}) })?;
         Ok(key)
     }
 }
@@ -102,9 +100,8 @@ pub(crate) fn suspend_keys_of(
     let keys = transaction.active_keys_of(owner)?;
     for id in &keys {
         let Some(key) = transaction.key(*id)? else { continue };
-        transaction.update_key(&suspended(key, now))?;
-        inner.audit(transaction, now, "key.suspended", Some(id.to_string()), detail)?;
-        end_sessions_of_key(inner, transaction, now, *id)?;
+        let entry = KeyEntry { action: "key.suspended", detail };
+        write_key(inner, transaction, now, &key, &suspended(key.clone(), now), entry)?;
     }
     Ok(keys)
 }

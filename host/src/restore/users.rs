@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::audit;
 use crate::keys::suspended;
-use crate::session::{EndReason, SessionEnd};
+use crate::session::{EndReason, Session, SessionEnd};
+use crate::sessions::outlived;
 use crate::store::users::{SessionRow, UserRow};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
 use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE, latest_issue};
@@ -113,8 +114,18 @@ fn keep_sessions(
     current.each_session(&mut |mut row| {
         match restored.user(row.session.user)? {
             Some(UserRow::Live { user, .. }) => {
-                if user.suspended_at.is_some() && row.session.end.is_none() {
-                    row.session.end = Some(SessionEnd { at: now, reason: EndReason::Suspended });
+                row.session.secret = kept_secret(restored, current, &row.session)?;
+                let reason = match row.session.key {
+                    _ if user.suspended_at.is_some() => Some(EndReason::Suspended),
+                    None => None,
+                    // The key may be suspended in the restored store, or act for somebody else.
+                    Some(key) => restored
+                        .key(key)?
+                        .is_none_or(|key| outlived(&key, &user, &row.session, now))
+                        .then_some(EndReason::Key),
+                };
+                if let (Some(reason), None) = (reason, row.session.end) {
+                    row.session.end = Some(SessionEnd { at: now, reason });
                     refuse_tokens(
                         restored,
                         now,
@@ -135,6 +146,19 @@ fn keep_sessions(
             ),
         }
     })
+}
+
+/// The number that the secret which began a session has in the restored store.
+fn kept_secret(
+    restored: &dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    session: &Session,
+) -> Result<Option<u32>, StoreError> {
+    let (Some(key), Some(number)) = (session.key, session.secret) else { return Ok(None) };
+    let (Some(current), Some(restored)) = (current.key(key)?, restored.key(key)?) else { return Ok(None) };
+    let digest = current.secrets.iter().find(|secret| secret.number == number).map(|secret| secret.digest);
+    let kept = restored.secrets.iter().find(|secret| Some(secret.digest) == digest);
+    Ok(kept.map(|secret| secret.number))
 }
 
 /// Refuses the access tokens of a subject, or of a session, for as long as one of them can be valid. The

@@ -1,6 +1,7 @@
 //! The schema, as a list of steps that is only ever added to.
 
 mod issuers;
+mod sessions;
 mod tokens;
 mod usage;
 mod users;
@@ -19,7 +20,8 @@ pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step brings the schema from the version that is its index to the next one. A step that was
 /// released never changes.
-const MIGRATIONS: &[&str] = &[VERSION_1, tokens::VERSION_2, users::USERS, issuers::VERSION_4, usage::VERSION_5];
+const MIGRATIONS: &[&str] =
+    &[VERSION_1, tokens::VERSION_2, users::USERS, issuers::VERSION_4, usage::VERSION_5, sessions::SESSION_ORIGIN];
 
 /// Brings the schema up to date, each step in one transaction with its version number.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
