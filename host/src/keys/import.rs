@@ -12,9 +12,11 @@ use keystile_validator::{AddressRange, Digest, DigestError, Environment, KeyStat
 use super::create::{describe, new_key_id, without_duplicates};
 use super::error::ImportKeysError;
 use super::field::{KeyFieldError, check_expiry, check_fields};
+use super::owner::suspended_users;
 use super::{Keys, within_lifetime};
 use crate::key::{Key, MAX_DISPLAY_LEN, Origin, SecretInfo, UnknownName};
 use crate::text::is_line;
+use crate::user::Email;
 
 /// Most keys in one import.
 pub const MAX_IMPORT: usize = 1_000_000;
@@ -126,6 +128,7 @@ impl Keys<'_> {
         }
         self.inner.change(|transaction, now| {
             let max_lifetime = transaction.settings()?.max_lifetime;
+            let suspended_users = suspended_users(&*transaction)?;
             let mut keys = Vec::with_capacity(imported.len());
             for (index, imported) in imported.into_iter().enumerate() {
                 let field = |error| ImportKeysError::Field { index, error };
@@ -152,6 +155,7 @@ impl Keys<'_> {
                     expires_at,
                     state: KeyState::Active,
                     suspended_at: None,
+                    suspended_for: None,
                     revocation: None,
                     secrets: vec![SecretInfo {
                         number: 1,
@@ -167,6 +171,10 @@ impl Keys<'_> {
                     }],
                 };
                 check_fields(&key).map_err(field)?;
+                let owner = key.owner.as_deref().and_then(|owner| owner.parse::<Email>().ok());
+                if let Some(user) = owner.and_then(|owner| suspended_users.get(&owner).copied()) {
+                    return Err(ImportKeysError::OwnerSuspended { index, user });
+                }
                 if !transaction.insert_key(&key)? {
                     return Err(ImportKeysError::DuplicateDigest { index });
                 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::create::without_duplicates;
 use super::error::UpdateKeyError;
 use super::field::{check_expiry, check_fields};
+use super::owner::suspended_owner;
 use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in, within_lifetime};
 use crate::key::Key;
@@ -57,6 +58,13 @@ impl Keys<'_> {
             apply(&mut key, change);
             key.updated_at = now;
             check_fields(&key)?;
+            if key.owner != old.owner {
+                if let Some(user) = suspended_owner(&*transaction, key.owner.as_deref())? {
+                    return Err(UpdateKeyError::OwnerSuspended { user });
+                }
+                // It no longer acts for the user that it was suspended with: an operator decides when it is resumed.
+                key.suspended_for = None;
+            }
             // A grace never outlives its key, also when the key now ends earlier.
             for secret in &mut key.secrets {
                 if let (Some(retires_at), Some(expires_at)) = (secret.retires_at, key.expires_at)

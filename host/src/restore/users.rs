@@ -41,6 +41,7 @@ pub(super) fn keep(
     // Whoever has lost the address to another, and is not known to the current store.
     restored.delete_users_without_email(now)?;
     suspend_keys(restored, current, &addresses, now, actor)?;
+    suspend_with_users(restored, now, actor)?;
     keep_sessions(restored, current, now)?;
     keep_locks(restored, current)?;
     Ok(kept)
@@ -59,10 +60,32 @@ fn suspend_keys(
     for address in addresses {
         for id in restored.active_keys_of(address)? {
             if let (Some(key), None) = (restored.key(id)?, current.key(id)?) {
-                restored.update_key(&suspended(key, now))?;
+                restored.update_key(&suspended(key, now, None))?;
                 let detail = json!({ "kept": "suspended, its owner is another in the replaced store" });
                 audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Suspends the active keys that act for users who are suspended in the restored store.
+fn suspend_with_users(restored: &mut dyn WriteTransaction, now: Timestamp, actor: &str) -> Result<(), StoreError> {
+    let mut suspended_users = Vec::new();
+    restored.each_user(&mut |row| {
+        if let UserRow::Live { user, .. } = row
+            && user.suspended_at.is_some()
+        {
+            suspended_users.push(user);
+        }
+        Ok(())
+    })?;
+    for user in suspended_users {
+        for id in restored.active_keys_of(&user.email)? {
+            let Some(key) = restored.key(id)? else { continue };
+            restored.update_key(&suspended(key, now, Some(user.id)))?;
+            let detail = json!({ "kept": "suspended with its owner" });
+            audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
         }
     }
     Ok(())

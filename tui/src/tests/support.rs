@@ -47,6 +47,7 @@ pub(super) fn key(number: u8, name: &str) -> Key {
         expires_at: None,
         state: KeyState::Active,
         suspended_at: None,
+        suspended_for: None,
         revocation: None,
         secrets: vec![secret(1, number)],
     }
