@@ -387,6 +387,7 @@ impl Classified for ImportKeysError {
             ImportKeysError::Count { .. } => USAGE,
             ImportKeysError::Field { error, .. } => error.class(),
             ImportKeysError::DuplicateDigest { .. } | ImportKeysError::OwnerSuspended { .. } => CONFLICT,
+            ImportKeysError::Running { .. } | ImportKeysError::Discarded => CONFLICT,
             ImportKeysError::Generator => GENERATOR,
             ImportKeysError::Store(error) => error.class(),
         }

@@ -2,8 +2,6 @@
 //!
 //! They share the user's suspension. While a user is suspended, no active key acts for it.
 
-use std::collections::HashMap;
-
 use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
@@ -11,10 +9,9 @@ use super::write::{KeyEntry, write_key};
 use crate::ids::UserId;
 use crate::key::Key;
 use crate::keystile::Inner;
-use crate::query::MAX_PAGE;
 use crate::store::users::UserRow;
 use crate::store::{ReadTransaction, StoreError, WriteTransaction};
-use crate::user::{Email, User, UserQuery};
+use crate::user::{Email, User};
 
 /// The user that a key with this owner would act for, when that user is suspended.
 pub(super) fn suspended_owner(
@@ -99,20 +96,6 @@ fn suspend(
 pub(crate) fn suspended(key: Key, now: Timestamp, user: Option<UserId>) -> Key {
     let suspended_at = key.suspended_at.or(Some(now));
     Key { state: KeyState::Suspended, suspended_at, suspended_for: user, updated_at: now, ..key }
-}
-
-/// All users who are suspended, by their address.
-pub(super) fn suspended_users(view: &(impl ReadTransaction + ?Sized)) -> Result<HashMap<Email, UserId>, StoreError> {
-    let mut found = HashMap::new();
-    let mut query = UserQuery { suspended: Some(true), limit: MAX_PAGE, ..UserQuery::default() };
-    loop {
-        let page = view.users(&query)?;
-        found.extend(page.users.into_iter().map(|user| (user.email, user.id)));
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return Ok(found),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -216,11 +199,6 @@ mod tests {
         assert!(matches!(updated, Err(UpdateKeyError::OwnerSuspended { user }) if user == id), "{updated:?}");
         let resumed = keys.resume(hers.key.id);
         assert!(matches!(resumed, Err(ChangeStateError::OwnerSuspended { user }) if user == id), "{resumed:?}");
-        let imported = keys.import(vec![imported(1, "bob@x.org"), imported(2, "ADA@example.com")]);
-        assert!(
-            matches!(imported, Err(ImportKeysError::OwnerSuspended { index: 1, user }) if user == id),
-            "{imported:?}"
-        );
         assert_eq!(world.keystile.audit(None, 0, 1_000).unwrap().len(), entries, "nothing was changed");
         // What is not about the owner can be changed.
         keys.update(hers.key.id, KeyChange { name: Some("hers".into()), ..KeyChange::default() }).unwrap();
@@ -229,20 +207,28 @@ mod tests {
         world.key(EMAIL);
     }
 
-    fn imported(number: u8, owner: &str) -> ImportedKey {
-        ImportedKey {
-            digest: Digest::of(&[number]),
-            name: "imported".into(),
-            display: None,
+    #[test]
+    fn nobody_imports_keys_for_a_suspended_user() {
+        let world = world();
+        let (keys, users) = (world.keystile.keys(), world.keystile.users());
+        let imported = |number: u16, owner: &str| ImportedKey {
             owner: Some(owner.to_owned()),
-            environment: "live".parse().unwrap(),
-            scopes: Vec::new(),
-            addresses: Vec::new(),
-            rate: None,
-            metadata: std::collections::BTreeMap::new(),
-            not_before: None,
-            expires_at: None,
-        }
+            ..ImportedKey::new(Digest::of(&number.to_le_bytes()), "imported", "live".parse().unwrap())
+        };
+        // One key is staged when the user is suspended, and is suspended too; another one comes after that.
+        let mut import = keys.begin_import();
+        import.add(imported(0, "ADA@example.com")).unwrap();
+        (1..1_000).for_each(|number| import.add(imported(number, "bob@x.org")).unwrap());
+        assert_eq!(users.suspend(world.user.id).unwrap().keys_suspended.len(), 1);
+        import.add(imported(1_000, EMAIL)).unwrap();
+        let refused = import.complete();
+        assert!(
+            matches!(refused, Err(ImportKeysError::OwnerSuspended { user }) if user == world.user.id),
+            "{refused:?}"
+        );
+        assert_eq!(keys.import([imported(1, "bob@x.org")]).unwrap().keys, 1);
+        users.resume(world.user.id).unwrap();
+        assert_eq!(keys.import([imported(2, EMAIL)]).unwrap().keys, 1);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The schema, as a list of steps that is only ever added to.
 
+mod environments;
+mod imports;
 mod issuers;
 mod sessions;
 mod suspensions;
@@ -27,6 +29,8 @@ const MIGRATIONS: &[&str] = &[
     users::USERS,
     issuers::VERSION_4,
     usage::VERSION_5,
+    environments::ISSUER_ENVIRONMENTS,
+    imports::IMPORTS,
     sessions::SESSION_ORIGIN,
     suspensions::SUSPENDED_FOR,
 ];
