@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use keystile_validator::{Code, KeyId, Timestamp};
 
-use crate::audit::AuditReport;
+use crate::audit::{AuditReport, Difference, DifferenceKind};
 use crate::keystile::Keystile;
 use crate::sandbox::EMBEDDED;
 use crate::sealing::KekSource;
@@ -101,6 +101,10 @@ impl Keystile {
                     format!("entry {sequence}: {problem} · find out who wrote to the store, and compare with a backup");
                 health.add(Severity::Error, "audit", message);
             }
+            AuditReport::Differs { entries, head, differences, more } => {
+                add_differences(&mut health, &differences, more);
+                health.add(Severity::Ok, "audit", format!("{entries} entries, head {head}"));
+            }
         }
         check_issuers(self, &mut health)?;
         check_sandbox(self, &mut health);
@@ -111,6 +115,25 @@ impl Keystile {
         Ok(health)
     }
 }
+
+/// What something else than Keystile has written: the first ones, each as a finding, and how many there are.
+fn add_differences(health: &mut Health, differences: &[Difference], more: u64) {
+    for difference in differences.iter().take(LISTED_DIFFERENCES) {
+        // What was wrong once may be right by now.
+        let is_past = matches!(difference.what, DifferenceKind::FoundChanged(_));
+        let severity = if is_past { Severity::Warning } else { Severity::Error };
+        let advice = "find out who wrote to the store; revoke the key anew, or restore";
+        health.add(severity, "rows", format!("{difference} · {advice}"));
+    }
+    let more = more.saturating_add(differences.len().saturating_sub(LISTED_DIFFERENCES) as u64);
+    if more > 0 {
+        let message = format!("{more} more rows differ from the trail · list them with `keystile audit verify`");
+        health.add(Severity::Error, "rows", message);
+    }
+}
+
+/// Differences between store and trail that are findings of their own.
+const LISTED_DIFFERENCES: usize = 10;
 
 /// Without keys no token of an issuer is let in; with old ones, none that was signed with a new one.
 fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {

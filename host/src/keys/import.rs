@@ -170,7 +170,8 @@ impl Keys<'_> {
                 if !transaction.insert_key(&key)? {
                     return Err(ImportKeysError::DuplicateDigest { index });
                 }
-                self.inner.audit(transaction, now, "key.imported", Some(key.id.to_string()), &describe(&key))?;
+                let detail = describe(&*transaction, &key)?;
+                self.inner.audit(transaction, now, "key.imported", Some(key.id.to_string()), &detail)?;
                 keys.push(key);
             }
             Ok(keys)

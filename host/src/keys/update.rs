@@ -9,7 +9,9 @@ use super::create::without_duplicates;
 use super::error::UpdateKeyError;
 use super::field::{check_expiry, check_fields};
 use super::{Keys, key_in, within_lifetime};
+use crate::audit;
 use crate::key::Key;
+use crate::store::{ReadTransaction, StoreError};
 use crate::text::rfc3339;
 
 /// What to change of a key; `None` leaves a field as it is, `Some(None)` clears it.
@@ -65,7 +67,8 @@ impl Keys<'_> {
                 }
             }
             transaction.update_key(&key)?;
-            self.inner.audit(transaction, now, "key.updated", Some(id.to_string()), &differences(&old, &key))?;
+            let detail = differences(&*transaction, &old, &key)?;
+            self.inner.audit(transaction, now, "key.updated", Some(id.to_string()), &detail)?;
             Ok(key)
         })
     }
@@ -91,12 +94,13 @@ fn apply(key: &mut Key, change: KeyChange) {
     }
 }
 
-/// The fields that differ, old and new, for the audit trail.
-fn differences(old: &Key, new: &Key) -> serde_json::Value {
+/// The fields that differ, old and new, for the audit trail. It names an owner by the id of a user, never by an
+/// address.
+fn differences(view: &dyn ReadTransaction, old: &Key, new: &Key) -> Result<serde_json::Value, StoreError> {
+    let owners = [audit::owner(view, old.owner.as_deref())?, audit::owner(view, new.owner.as_deref())?];
     let fields = |key: &Key| {
         [
             ("name", json!(key.name)),
-            ("owner", json!(key.owner)),
             ("scopes", json!(key.scopes)),
             ("addresses", json!(key.addresses)),
             ("rate", json!(key.rate.map(|rate| rate.to_string()))),
@@ -105,11 +109,15 @@ fn differences(old: &Key, new: &Key) -> serde_json::Value {
             ("expires_at", json!(key.expires_at.map(rfc3339))),
         ]
     };
-    fields(old)
+    let mut differences: serde_json::Map<_, _> = fields(old)
         .into_iter()
         .zip(fields(new))
         .filter(|((_, old), (_, new))| old != new)
         .map(|((name, old), (_, new))| (name.to_owned(), json!({ "old": old, "new": new })))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+        .collect();
+    if old.owner != new.owner {
+        let [old, new] = owners;
+        differences.insert("owner".to_owned(), json!({ "old": old, "new": new }));
+    }
+    Ok(differences.into())
 }

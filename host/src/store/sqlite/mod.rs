@@ -10,6 +10,7 @@
 //! | `tokens` | signing keys and revocations, read and written |
 //! | `issuers` | external issuers and their key sets, read and written |
 //! | `users` | users, sessions and attempts to log in, read and written |
+//! | `trail` | how the audit trail binds the rows that are written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
 
@@ -28,6 +29,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trail;
 mod transaction;
 mod users;
 mod writer;
@@ -92,7 +94,9 @@ impl SqliteStore {
         formats: &[NamedFormat],
         now: Timestamp,
     ) -> Result<SqliteStore, StoreError> {
-        SqliteStore::create_with(path, settings, formats, now, |_| Ok(()))
+        SqliteStore::create_with(path, settings, formats, now, |transaction| {
+            crate::audit::append(transaction, now, "tests", "store.created", None, &serde_json::json!({}))
+        })
     }
 
     /// [`SqliteStore::create`] with something more in it from the start, such as an audit entry.
@@ -113,6 +117,7 @@ impl SqliteStore {
         // The journal comes last: until then everything is in the file itself.
         connection.pragma_update(None, "application_id", APPLICATION_ID.cast_signed()).checked()?;
         migrate(&mut connection)?;
+        trail::watch(&connection, &[])?;
         writer::insert_position(&connection, new_store_id(&path)?, now)?;
         let mut transaction = Transaction::begin(&connection, Behavior::Write)?;
         transaction.set_settings(settings)?;
@@ -146,6 +151,7 @@ impl SqliteStore {
                 }
                 set_journal(&connection)?;
                 migrate(&mut connection)?;
+                trail::watch(&connection, &[])?;
                 Some(connection)
             }
             Mode::ReadOnly => None,
