@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use keystile_validator::{Code, KeyId, Timestamp};
 
 use crate::audit::{AuditReport, Difference, DifferenceKind};
+use crate::keys::is_alive;
 use crate::keystile::Keystile;
 use crate::sandbox::EMBEDDED;
 use crate::sealing::KekSource;
 use crate::signing_keys::{SigningKeyState, at_time};
 use crate::store::StoreError;
+use crate::text::rfc3339;
 
 /// What the doctor found.
 #[derive(Clone, Debug)]
@@ -106,6 +108,7 @@ impl Keystile {
                 health.add(Severity::Ok, "audit", format!("{entries} entries, head {head}"));
             }
         }
+        check_imports(self, &mut health)?;
         check_issuers(self, &mut health)?;
         check_sandbox(self, &mut health);
         check_mode(path, &mut health);
@@ -135,6 +138,22 @@ fn add_differences(health: &mut Health, differences: &[Difference], more: u64) {
 /// Differences between store and trail that are findings of their own.
 const LISTED_DIFFERENCES: usize = 10;
 
+/// An import that was killed leaves staged keys, which take up room and are never in force.
+fn check_imports(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
+    let now = keystile.inner.now();
+    for import in keystile.inner.store().read()?.staged_imports()?.iter().filter(|import| !is_alive(import, now)) {
+        let message = format!(
+            "the import that {} began at {} did not end: its {} keys are staged, not in force · the next import \
+             removes them",
+            import.started_by,
+            rfc3339(import.started_at),
+            import.keys
+        );
+        health.add(Severity::Warning, "imports", message);
+    }
+    Ok(())
+}
+
 /// Without keys no token of an issuer is let in; with old ones, none that was signed with a new one.
 fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
     let now = keystile.request().now;
@@ -146,6 +165,15 @@ fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreEr
         let message = format!(
             "ID tokens of {name}, and its tokens for others, are let in: neither audience nor type is asked for · \
              remove it, and add it again with --audience or --typ",
+            name = issuer.name
+        );
+        health.add(Severity::Warning, "issuers", message);
+        sound = false;
+    }
+    for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| !issuer.says_environment()) {
+        let message = format!(
+            "tokens of {name} belong to no environment, and are refused where one is asked for · remove it, and add it \
+             again with --env, --env-claim or --any-env",
             name = issuer.name
         );
         health.add(Severity::Warning, "issuers", message);

@@ -6,7 +6,7 @@ use std::fmt;
 use keystile_validator::KeyId;
 use sha2::{Digest as _, Sha256};
 
-use crate::ids::{SessionId, UserId};
+use crate::ids::{ImportId, SessionId, UserId};
 
 /// The kinds of rows that the trail binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,11 +32,13 @@ pub enum RowKind {
     Sealing,
     /// The store's own id.
     Store,
+    /// An import: whether its keys are in force.
+    Import,
 }
 
 impl RowKind {
     /// All kinds, in the order of their numbers.
-    pub(crate) const ALL: [RowKind; 10] = [
+    pub(crate) const ALL: [RowKind; 11] = [
         RowKind::Key,
         RowKind::User,
         RowKind::Session,
@@ -47,6 +49,7 @@ impl RowKind {
         RowKind::Revocation,
         RowKind::Sealing,
         RowKind::Store,
+        RowKind::Import,
     ];
 
     /// The name in canonical forms, in JSON and in messages.
@@ -62,6 +65,7 @@ impl RowKind {
             RowKind::Revocation => "revocation",
             RowKind::Sealing => "sealing",
             RowKind::Store => "store",
+            RowKind::Import => "import",
         }
     }
 
@@ -78,6 +82,7 @@ impl RowKind {
             RowKind::Revocation => 8,
             RowKind::Sealing => 9,
             RowKind::Store => 10,
+            RowKind::Import => 11,
         }
     }
 
@@ -103,6 +108,7 @@ impl RowId {
             (RowKind::Key, Ok(id)) => KeyId::from_bytes(id).to_string(),
             (RowKind::User, Ok(id)) => UserId::from_bytes(id).to_string(),
             (RowKind::Session, Ok(id)) => SessionId::from_bytes(id).to_string(),
+            (RowKind::Import, Ok(id)) => ImportId::from_bytes(id).to_string(),
             _ => String::from_utf8_lossy(&self.id).replace('\n', " "),
         }
     }
@@ -111,7 +117,7 @@ impl RowId {
 impl fmt::Display for RowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            RowKind::Key | RowKind::User | RowKind::Session => f.write_str(&self.text()),
+            RowKind::Key | RowKind::User | RowKind::Session | RowKind::Import => f.write_str(&self.text()),
             RowKind::Issuer | RowKind::Format | RowKind::Setting => {
                 write!(f, "the {} {}", self.kind.as_str(), self.text())
             }
@@ -273,7 +279,7 @@ mod tests {
             let read: Vec<_> = BoundRows::from_bytes(whole[..len].to_vec()).iter().collect();
             assert_eq!(read, [None], "{len} bytes");
         }
-        for (place, byte) in [(0, 0), (0, 11), (1, 4)] {
+        for (place, byte) in [(0, 0), (0, 99), (1, 4)] {
             let mut other = whole.clone();
             other[place] = byte;
             assert_eq!(BoundRows::from_bytes(other).iter().collect::<Vec<_>>(), [None]);

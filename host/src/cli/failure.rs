@@ -386,6 +386,7 @@ impl Classified for ImportKeysError {
             ImportKeysError::Count { .. } => USAGE,
             ImportKeysError::Field { error, .. } => error.class(),
             ImportKeysError::DuplicateDigest { .. } => CONFLICT,
+            ImportKeysError::Running { .. } | ImportKeysError::Discarded => CONFLICT,
             ImportKeysError::Generator => GENERATOR,
             ImportKeysError::Store(error) => error.class(),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keystile_validator::{KeyFormatError, KeyId};
+use keystile_validator::{KeyFormatError, KeyId, Timestamp};
 
 use super::field::KeyFieldError;
 use super::rotate::{MAX_GRACE, MAX_VALID_SECRETS};
@@ -10,6 +10,7 @@ use crate::key::{KeyStatus, MAX_NOTE_LEN, MAX_REQUEST_ID_LEN};
 use crate::query::{MAX_PAGE, MAX_SEARCH_LEN};
 use crate::secret::GenerateError;
 use crate::store::StoreError;
+use crate::text::rfc3339;
 
 /// Why no key was made.
 #[derive(Debug)]
@@ -166,6 +167,16 @@ pub enum ImportKeysError {
         /// The position of the key, from 0.
         index: usize,
     },
+    /// Another import is in progress.
+    Running {
+        /// Who began it.
+        started_by: String,
+        /// When it is taken for ended, if it stages nothing more until then.
+        until: Timestamp,
+    },
+    /// What was staged is gone: the import had paused for so long that it was taken for ended, or the store
+    /// was restored meanwhile.
+    Discarded,
     /// The operating system gave no random bytes.
     Generator,
     /// The store refused.
@@ -338,6 +349,15 @@ impl fmt::Display for ImportKeysError {
                 f,
                 "key {}: its digest is already in the store, or twice in the import · remove it and import again; nothing was imported",
                 index + 1
+            ),
+            ImportKeysError::Running { started_by, until } => write!(
+                f,
+                "{started_by} is importing keys · wait until that has ended, at {} at the latest if it was killed",
+                rfc3339(*until)
+            ),
+            ImportKeysError::Discarded => f.write_str(
+                "the import had paused for too long, or the store was restored meanwhile · import again; nothing was \
+                 imported",
             ),
             ImportKeysError::Generator => f.write_str(GENERATOR),
             ImportKeysError::Store(error) => error.fmt(f),

@@ -3,6 +3,7 @@
 
 mod concern;
 mod create;
+mod digest_encoding;
 mod error;
 mod field;
 mod import;
@@ -17,11 +18,13 @@ use keystile_validator::{KeyId, Timestamp};
 
 pub use concern::{Concern, EXPIRING_SECONDS, IDLE_SECONDS, KeyCounts, OLD_SECONDS, UNMISSED_SECONDS};
 pub use create::{CreatedKey, NewKey};
+pub use digest_encoding::DigestEncoding;
 pub use error::{
     ChangeStateError, CreateKeyError, ImportKeysError, ListKeysError, RotateKeyError, ShowKeyError, UpdateKeyError,
 };
 pub use field::KeyFieldError;
-pub use import::{DigestEncoding, ImportedKey, MAX_IMPORT};
+pub use import::{Import, Imported, ImportedKey, MAX_IMPORT};
+pub(crate) use import::{MAX_STAGED_AT_ONCE, is_alive};
 pub use report::{KeyReport, MAX_REPORT_KEYS, ReportSection};
 pub(crate) use rotate::start_grace;
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};

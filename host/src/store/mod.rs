@@ -5,6 +5,7 @@
 //! returned is on disk.
 
 mod error;
+pub(crate) mod imports;
 mod issuers;
 mod sqlite;
 mod tokens;
@@ -77,7 +78,7 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
+pub(crate) trait ReadTransaction: imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -170,7 +171,9 @@ pub(crate) struct UsageDelta {
 }
 
 /// A write in progress.
-pub(crate) trait WriteTransaction: ReadTransaction + WriteIssuers + WriteTokens + users::WriteUsers {
+pub(crate) trait WriteTransaction:
+    ReadTransaction + imports::WriteImports + WriteIssuers + WriteTokens + users::WriteUsers
+{
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.
     fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError>;

@@ -170,6 +170,7 @@ fn issuer(name: &str, enabled: bool) -> IssuerInfo {
             leeway: 5,
             claims: ClaimMapping::default(),
             environment: None,
+            any_environment: false,
             enabled,
             created_at: at(NOW - 86_400),
             created_by: "cli:ada".to_owned(),

@@ -7,6 +7,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_from_iter};
 
 use super::checked::Checked as _;
+use super::imports::IN_FORCE;
 use super::rows::{Column, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
 use super::{tokens, users};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery};
@@ -42,7 +43,8 @@ pub(super) fn has_imports(connection: &Connection) -> Result<bool, StoreError> {
 
 pub(super) fn key_count(connection: &Connection) -> Result<u64, StoreError> {
     let column = Column(0, "count of keys");
-    let count = first(connection, "SELECT count(*) FROM keys", [], |row| column.integer(row))?;
+    let query = format!("SELECT count(*) FROM keys AS k WHERE {IN_FORCE}");
+    let count = first(connection, &query, [], |row| column.integer(row))?;
     Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
 }
 
@@ -71,7 +73,9 @@ pub(super) fn key(connection: &Connection, id: KeyId) -> Result<Option<Key>, Sto
 }
 
 pub(super) fn key_by_digest(connection: &Connection, digest: &Digest) -> Result<Option<Key>, StoreError> {
-    let query = format!("SELECT {KEY_COLUMNS} FROM secrets AS s JOIN keys AS k ON k.pk = s.key_pk WHERE s.digest = ?1");
+    let query = format!(
+        "SELECT {KEY_COLUMNS} FROM secrets AS s JOIN keys AS k ON k.pk = s.key_pk WHERE s.digest = ?1 AND {IN_FORCE}"
+    );
     key_where(connection, &query, digest.as_bytes())
 }
 

@@ -1,5 +1,7 @@
 //! The schema, as a list of steps that is only ever added to.
 
+mod environments;
+mod imports;
 mod issuers;
 mod tokens;
 mod trail;
@@ -28,6 +30,8 @@ const MIGRATIONS: &[Step] = &[
     Step::Sql(users::USERS),
     Step::Sql(issuers::VERSION_4),
     Step::Sql(usage::VERSION_5),
+    Step::Sql(environments::ISSUER_ENVIRONMENTS),
+    Step::Sql(imports::IMPORTS),
     Step::Trail(trail::bind_the_rows),
 ];
 

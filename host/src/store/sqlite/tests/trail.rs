@@ -40,6 +40,8 @@ INSERT INTO users (pk, id, email, name, admin, password, password_set_at, create
 VALUES (1, X'01010101010101010101010101010101', 'user1@example.com', 'Ada', 0, '$argon2id$', 1, 1, 'tests', 1);
 INSERT INTO sessions (id, user_pk, refresh_key, counter, scopes, created_at, last_used_at, expires_at)
 VALUES (X'02020202020202020202020202020202', 1, zeroblob(32), 1, '', 1, 1, 9);
+INSERT INTO imports (id, keys, started_at, started_by, leased_until)
+VALUES (X'03030303030303030303030303030303', 0, 1, 'tests', 1);
 INSERT INTO signing_keys (kid, generation, algorithm, state, public_key, sealed_key, created_at, signs_from)
 VALUES ('kid', 1, 'EdDSA', 'active', '{}', X'010203', 1, 1);
 INSERT INTO issuers (name, generation, issuer, algorithms, audiences, leeway, scope_claims, enabled, created_at,
@@ -157,6 +159,7 @@ fn every_row_that_something_else_changes_is_reported() {
         ("signing_key", "UPDATE signing_keys SET sealed_key = X'00'"),
         ("revocation", "UPDATE revocations SET expires_at = 1"),
         ("sealing", "UPDATE sealing SET check_value = X'00'"),
+        ("import", "UPDATE imports SET generation = 1, completed_at = 1"),
         ("store", "UPDATE position SET store_id = randomblob(16)"),
     ] {
         let fixture = filled();
@@ -172,11 +175,11 @@ fn every_row_that_something_else_removes_is_reported() {
         &fixture,
         "DELETE FROM secrets WHERE key_pk = 2; DELETE FROM keys WHERE pk = 2; DELETE FROM sessions; DELETE FROM users; \
          DELETE FROM issuers; DELETE FROM jwks_cache; DELETE FROM formats; DELETE FROM settings; \
-         DELETE FROM signing_keys; DELETE FROM revocations; DELETE FROM sealing; DELETE FROM row_nonces WHERE kind = 6",
+         DELETE FROM signing_keys; DELETE FROM revocations; DELETE FROM sealing; DELETE FROM imports; DELETE FROM row_nonces WHERE kind = 6",
     );
     let mut found = differences(&fixture);
     found.sort();
-    let kinds = ["format", "issuer", "key", "revocation", "sealing", "session", "setting", "signing_key", "user"];
+    let kinds = ["format", "import", "issuer", "key", "revocation", "sealing", "session", "setting", "signing_key", "user"];
     assert_eq!(found, kinds.map(|kind| ("removed", kind.to_owned())));
 }
 

@@ -46,7 +46,8 @@ const KEY_SETS: Part = Part {
     unbound: &["attempted_at", "etag", "failures", "fetched_at", "max_age", "problem"],
 };
 
-/// All kinds. `generation` says when a row was last written, for whoever follows; it grows with every write.
+/// All kinds. `generation` says when a row was last written, for whoever follows; it grows with every write. Of an
+/// import it says more, and is bound: without one its keys are not in force.
 pub(in crate::store::sqlite) const KINDS: &[Kind] = &[
     kind(RowKind::Key, "keys", Id::Bytes("id"), &["generation"], &[SECRETS, ROTATIONS]),
     kind(RowKind::User, "users", Id::Bytes("id"), &[], &[]),
@@ -57,6 +58,7 @@ pub(in crate::store::sqlite) const KINDS: &[Kind] = &[
     kind(RowKind::SigningKey, "signing_keys", Id::Texts(&["kid"]), &["generation"], &[]),
     kind(RowKind::Revocation, "revocations", Id::Texts(&["kind", "issuer", "value"]), &["generation"], &[]),
     kind(RowKind::Sealing, "sealing", Id::Texts(&["one"]), &[], &[]),
+    kind(RowKind::Import, "imports", Id::Bytes("id"), &[], &[]),
     kind(RowKind::Store, "position", Id::Texts(&["one"]), &["epoch", "generation", "has_imports"], &[]),
 ];
 
