@@ -85,8 +85,8 @@ pub use users::{
 
 // The store and what watches over it
 pub use audit::{
-    AuditEntry, AuditHash, AuditPage, AuditProblem, AuditQuery, AuditReport, BoundRow, BoundRows, Checkpoint, Difference,
-    DifferenceKind, EntryName, ListAuditError, RowId, RowKind, RowState,
+    AuditEntry, AuditHash, AuditPage, AuditProblem, AuditQuery, AuditReport, BoundRow, BoundRows, Checkpoint,
+    Difference, DifferenceKind, EntryName, ListAuditError, RowId, RowKind, RowState,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};

@@ -21,6 +21,8 @@ pub use rows::{BoundRow, BoundRows, RowId, RowKind, RowState};
 
 pub use verify::MAX_DIFFERENCES;
 pub(crate) use verify::verify;
+#[cfg(test)]
+pub(crate) use verify::verify_view;
 pub use verify::{AuditProblem, AuditReport, Checkpoint, Difference, DifferenceKind, EntryName};
 
 use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};

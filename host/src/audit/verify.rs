@@ -150,7 +150,9 @@ impl fmt::Display for Difference {
         match &self.what {
             DifferenceKind::Changed(row) => write!(f, "{row} differs from its newest entry ({entry})"),
             DifferenceKind::Added(row) => write!(f, "{row} is in no entry"),
-            DifferenceKind::Removed(row) => write!(f, "{row} is gone, but its newest entry ({entry}) has left it there"),
+            DifferenceKind::Removed(row) => {
+                write!(f, "{row} is gone, but its newest entry ({entry}) has left it there")
+            }
             DifferenceKind::FoundChanged(row) => {
                 write!(f, "{row} was changed by something else before its entry ({entry})")
             }
@@ -180,7 +182,10 @@ pub(crate) fn verify(store: &dyn Store, checkpoint: Option<Checkpoint>) -> Resul
     verify_view(&*store.read()?, checkpoint)
 }
 
-fn verify_view(view: &dyn ReadTransaction, checkpoint: Option<Checkpoint>) -> Result<AuditReport, StoreError> {
+pub(crate) fn verify_view(
+    view: &dyn ReadTransaction,
+    checkpoint: Option<Checkpoint>,
+) -> Result<AuditReport, StoreError> {
     let mut newest = Newest::new()?;
     let mut found = Found { view, listed: Vec::new(), more: 0 };
     let seen_up_to = checkpoint.map_or(0, |checkpoint| checkpoint.sequence);

@@ -158,7 +158,8 @@ pub(super) fn verify(args: &AuditVerifyArgs, context: &mut Context<'_>) -> Resul
             if json {
                 let differences = differences.iter().map(DifferenceJson::from).collect();
                 let checkpoint = format!("{entries}:{head}");
-                let differs = DiffersJson { intact: false, entries, head: head.to_string(), checkpoint, differences, more };
+                let differs =
+                    DiffersJson { intact: false, entries, head: head.to_string(), checkpoint, differences, more };
                 context.output.json(&differs)?;
                 return Ok(Exit::Denied);
             }
@@ -173,7 +174,9 @@ pub(super) fn verify(args: &AuditVerifyArgs, context: &mut Context<'_>) -> Resul
             context.output.hint("find out who wrote to the store; revoke the key anew, or restore a backup");
             if differences.iter().any(|difference| matches!(difference.what, DifferenceKind::FoundChanged(_))) {
                 let hint = context.command(&format!("audit verify --checkpoint {entries}:{head}"));
-                context.output.hint(format_args!("what was changed before an entry is told until you have seen it: `{hint}`"));
+                context
+                    .output
+                    .hint(format_args!("what was changed before an entry is told until you have seen it: `{hint}`"));
             }
             Ok(Exit::Denied)
         }

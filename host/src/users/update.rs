@@ -75,12 +75,7 @@ impl Users<'_> {
 fn differences(old: &User, new: &User) -> serde_json::Value {
     let personal = [("email", old.email != new.email), ("name", old.name != new.name)];
     let personal = personal.into_iter().filter(|(_, differs)| *differs);
-    let fields = |user: &User| {
-        [
-            ("organization", json!(user.organization)),
-            ("admin", json!(user.admin)),
-        ]
-    };
+    let fields = |user: &User| [("organization", json!(user.organization)), ("admin", json!(user.admin))];
     fields(old)
         .into_iter()
         .zip(fields(new))

@@ -24,7 +24,7 @@ pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step brings the schema from the version that is its index to the next one. A step that was
 /// released never changes.
-const MIGRATIONS: &[Step] = &[
+pub(super) const MIGRATIONS: &[Step] = &[
     Step::Sql(VERSION_1),
     Step::Sql(tokens::VERSION_2),
     Step::Sql(users::USERS),
@@ -37,7 +37,7 @@ const MIGRATIONS: &[Step] = &[
 
 /// A step of the schema.
 #[derive(Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     /// Statements. The rows that they change are bound to an entry of the audit trail, from the step on that
     /// makes entries name rows.
     Sql(&'static str),
@@ -54,7 +54,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrate_with(connection, MIGRATIONS)
 }
 
-fn migrate_with(connection: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
+pub(super) fn migrate_with(connection: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
     loop {
         if version(connection)? as usize >= steps.len() {
             return Ok(());
@@ -233,8 +233,7 @@ mod tests {
     #[test]
     fn steps_run_once_each_in_order() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let steps =
-            ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"].map(Step::Sql);
+        let steps = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"].map(Step::Sql);
         migrate_with(&mut connection, &steps[..2]).unwrap();
         assert_eq!(version(&connection).unwrap(), 2);
         for _ in 0..2 {

@@ -95,7 +95,11 @@ fn add_key(connection: &Connection, generation: i64, key: &Key, import_pk: Optio
     )?;
     let pk = connection.last_insert_rowid();
     // Whoever can write the store could have put them there, to be secrets of the next new key.
-    if connection.prepare_cached("SELECT 1 FROM secrets WHERE key_pk = ?1").and_then(|mut it| it.exists([pk])).checked()? {
+    if connection
+        .prepare_cached("SELECT 1 FROM secrets WHERE key_pk = ?1")
+        .and_then(|mut it| it.exists([pk]))
+        .checked()?
+    {
         return Err(StoreError::InvalidValue { column: "secrets.key_pk" });
     }
     for secret in &key.secrets {

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::audit::{self, AuditProblem, AuditReport, Checkpoint, DifferenceKind, RowKind};
 use crate::store::sqlite::connection::{Purpose, connect};
+use crate::store::sqlite::schema::{self, Step};
 use crate::store::sqlite::trail::{self, KINDS, UNBOUND_TABLES};
 use crate::store::sqlite::transaction::{Behavior, Transaction};
 use crate::store::{RevocationKind, RevocationRow, RotationRow};
@@ -133,7 +134,13 @@ fn what_keystile_writes_is_as_the_trail_says() {
     is_intact(&fixture);
     let store = fixture.open();
     let mut kinds = BTreeSet::new();
-    store.read().unwrap().row_states(&mut |kind, _, state| Ok(drop((kinds.insert(kind), state.unwrap())))).unwrap();
+    let read = store.read().unwrap();
+    let states = read.row_states(&mut |kind, _, state| {
+        assert!(state.is_some());
+        kinds.insert(kind);
+        Ok(())
+    });
+    states.unwrap();
     assert_eq!(kinds, RowKind::ALL.into_iter().collect(), "a row of every kind is there");
     let entries = store.read().unwrap().audit(None, 0, 100).unwrap();
     assert!(entries.iter().all(|entry| entry.action != audit::ROWS_CHANGED), "{entries:?}");
@@ -179,7 +186,8 @@ fn every_row_that_something_else_removes_is_reported() {
     );
     let mut found = differences(&fixture);
     found.sort();
-    let kinds = ["format", "import", "issuer", "key", "revocation", "sealing", "session", "setting", "signing_key", "user"];
+    let kinds =
+        ["format", "import", "issuer", "key", "revocation", "sealing", "session", "setting", "signing_key", "user"];
     assert_eq!(found, kinds.map(|kind| ("removed", kind.to_owned())));
 }
 
@@ -187,7 +195,11 @@ fn every_row_that_something_else_removes_is_reported() {
 fn every_row_that_something_else_adds_is_reported() {
     for (kind, table, changes) in [
         ("key", "keys", "pk = 99, id = randomblob(16)"),
-        ("user", "users", "pk = 99, id = randomblob(16), email = NULL, deleted_at = 1, name = NULL, password = NULL, password_set_at = NULL"),
+        (
+            "user",
+            "users",
+            "pk = 99, id = randomblob(16), email = NULL, deleted_at = 1, name = NULL, password = NULL, password_set_at = NULL",
+        ),
         ("session", "sessions", "pk = 99, id = randomblob(16)"),
         ("issuer", "issuers", "name = 'other', issuer = 'other'"),
         ("format", "formats", "name = 'other', ordinal = 99"),
@@ -236,8 +248,7 @@ fn a_row_that_was_put_back_stays_known() {
     let store = fixture.open();
     write(&store, |transaction| {
         let key = transaction.key(key_id(1)).unwrap().unwrap();
-        let revocation =
-            crate::key::Revocation { at: at(2), reason: "key_compromise".parse().unwrap(), note: None };
+        let revocation = crate::key::Revocation { at: at(2), reason: "key_compromise".parse().unwrap(), note: None };
         let revoked = Key { state: KeyState::Revoked, revocation: Some(revocation), ..key };
         transaction.update_key(&revoked).unwrap();
         append(transaction, "key.revoked");
@@ -400,12 +411,131 @@ fn the_canonical_form_is_the_documented_one() {
     drop(store);
     let forms = KINDS.iter().find(|kind| kind.kind == RowKind::Revocation).unwrap();
     let raw = fixture.raw();
-    let form: String = raw
-        .query_row(&forms.forms(&raw).unwrap().unwrap(), [], |row| row.get("form"))
-        .unwrap();
+    let form: String = raw.query_row(&forms.forms(&raw).unwrap().unwrap(), [], |row| row.get("form")).unwrap();
     assert_eq!(
         form,
         "revocation\nexpires_at=integer:31373030303030303039\nissuer=text:68747470733A2F2F697373756572\n\
          kind=text:746F6B656E\nrevoked_at=integer:31373030303030303030\nvalue=text:6A7469\n"
     );
+}
+
+/// A store as it was before entries named rows, with these entries.
+fn old_store(entries: &[(&str, Option<&str>, &str)]) -> (Fixture, Checkpoint) {
+    let fixture = Fixture { directory: TempDir::new().unwrap() };
+    rusqlite::Connection::open(fixture.path()).unwrap().close().unwrap();
+    let mut connection = connect(&fixture.path(), Purpose::Write).unwrap();
+    connection.pragma_update(None, "application_id", schema::APPLICATION_ID.cast_signed()).unwrap();
+    let bound = schema::MIGRATIONS.iter().position(|step| matches!(step, Step::Trail(_))).unwrap();
+    schema::migrate_with(&mut connection, &schema::MIGRATIONS[..bound]).unwrap();
+    crate::store::sqlite::writer::insert_position(&connection, [1; 16], at(0)).unwrap();
+    connection.execute_batch(ROWS).unwrap();
+    let mut previous = audit::AuditHash([0; 32]);
+    for (index, (action, subject, detail)) in entries.iter().enumerate() {
+        let mut entry = audit::AuditEntry {
+            sequence: index as u64 + 1,
+            at: at(index as u64),
+            actor: "tests".to_owned(),
+            action: (*action).to_owned(),
+            subject: subject.map(str::to_owned),
+            detail: (*detail).to_owned(),
+            rows: audit::BoundRows::default(),
+            previous,
+            hash: previous,
+        };
+        entry.hash = entry.expected_hash_before_rows();
+        previous = entry.hash;
+        let values = rusqlite::params![
+            entry.sequence as i64,
+            entry.at.unix() as i64,
+            entry.actor,
+            entry.action,
+            entry.subject,
+            entry.detail,
+            entry.previous.0,
+            entry.hash.0,
+        ];
+        connection.execute("INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", values).unwrap();
+    }
+    (fixture, Checkpoint { sequence: entries.len() as u64, hash: previous })
+}
+
+#[test]
+fn an_older_trail_is_chained_anew_and_its_rows_are_bound() {
+    let user = "usr_01010101010101010101010101010101";
+    let (fixture, old_head) = old_store(&[
+        ("user.created", Some(user), r#"{"admin":false,"email":"user1@example.com","name":"Ada"}"#),
+        ("key.created", Some("key_1"), r#"{"name":"ci","owner":"User1@example.com"}"#),
+    ]);
+    is_intact(&fixture);
+    let store = fixture.open();
+    let entries = store.read().unwrap().audit(None, 0, 100).unwrap();
+    let told: Vec<_> = entries.iter().map(|entry| (&*entry.action, &*entry.detail)).collect();
+    let rechained = format!(r#"{{"broken_at":null,"old_head":"2:{}"}}"#, old_head.hash);
+    assert_eq!(
+        told,
+        [
+            ("user.created", r#"{"admin":false}"#),
+            ("key.created", &*format!(r#"{{"name":"ci","owner":"{user}"}}"#)),
+            (audit::RECHAINED, &*rechained),
+            (audit::BOUND, "{}"),
+        ]
+    );
+    assert_eq!(entries[3].rows.iter().count(), 6, "all rows are named");
+    assert!(entries[2..].iter().all(|entry| entry.at == at(1) && entry.actor == "keystile"));
+    let with = |checkpoint| audit::verify(&store, Some(checkpoint)).unwrap();
+    assert!(matches!(with(old_head), AuditReport::Intact { entries: 4, .. }));
+    let older = Checkpoint { sequence: 1, ..old_head };
+    let AuditReport::Broken { sequence: 1, problem: AuditProblem::CheckpointTooOld } = with(older) else { panic!() };
+    let other = Checkpoint { sequence: 4, ..old_head };
+    let AuditReport::Broken { problem: AuditProblem::CheckpointMissing, .. } = with(other) else { panic!() };
+}
+
+#[test]
+fn an_older_trail_that_was_broken_stays_known_as_that() {
+    let (fixture, _) = old_store(&[("one", None, "{}"), ("two", None, "{}")]);
+    attack(&fixture, "UPDATE audit SET actor = 'mallory' WHERE sequence = 1");
+    let AuditReport::Broken { sequence: 1, problem: AuditProblem::BrokenBefore } = verify(&fixture) else { panic!() };
+}
+
+/// Steps of the schema that come after the one that binds rows.
+#[test]
+fn rows_that_a_later_step_changes_are_bound() {
+    let fixture = filled();
+    attack(&fixture, "UPDATE issuers SET leeway = 9");
+    let mut connection = connect(&fixture.path(), Purpose::Write).unwrap();
+    let later = [
+        Step::Sql(
+            "ALTER TABLE users ADD COLUMN x TEXT; ALTER TABLE users ADD COLUMN y INTEGER NOT NULL DEFAULT 0; \
+             UPDATE sessions SET refresh_key = zeroblob(32), counter = 5; DELETE FROM settings",
+        ),
+        Step::Rebuild(
+            "CREATE TABLE copy AS SELECT * FROM sealing; DROP TABLE sealing; \
+             CREATE TABLE sealing (one INTEGER PRIMARY KEY, check_value BLOB NOT NULL, extra TEXT); \
+             INSERT INTO sealing SELECT one, check_value, 'new' FROM copy; DROP TABLE copy; \
+             CREATE TABLE copy AS SELECT * FROM jwks_cache; DROP TABLE jwks_cache; \
+             CREATE TABLE jwks_cache (name TEXT PRIMARY KEY, jwks TEXT); \
+             INSERT INTO jwks_cache SELECT name, jwks FROM copy; DROP TABLE copy; DELETE FROM revocations",
+            &[RowKind::Sealing, RowKind::Issuer, RowKind::Revocation],
+        ),
+    ];
+    let steps: Vec<_> = schema::MIGRATIONS.iter().chain(&later).copied().collect();
+    schema::migrate_with(&mut connection, &steps).unwrap();
+    let view = Transaction::begin(&connection, Behavior::Read).unwrap();
+    let report = audit::verify_view(&view, None).unwrap();
+    let AuditReport::Differs { differences, .. } = report else { panic!("{report:?}") };
+    let rows: Vec<_> = differences
+        .iter()
+        .filter_map(|difference| difference.what.row().map(|row| (difference.what.as_str(), row.kind)))
+        .collect();
+    assert_eq!(rows, [("found_changed", RowKind::Issuer)], "what was changed before a step stays known");
+    let migrated = view.audit(None, 0, 100).unwrap();
+    let details: Vec<_> = migrated
+        .iter()
+        .filter(|entry| entry.action == audit::MIGRATED)
+        .map(|entry| (&*entry.detail, entry.rows.iter().count()))
+        .collect();
+    let from = schema::SCHEMA_VERSION;
+    let detail = |from: u32| format!(r#"{{"from":{from},"to":{}}}"#, from + 1);
+    let (first, second) = (detail(from), detail(from + 1));
+    assert_eq!(details, [(&*first, 2), (&*second, 2), (&*second, 1)]);
 }

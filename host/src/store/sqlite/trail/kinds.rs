@@ -86,7 +86,7 @@ const fn kind(
 impl Kind {
     /// A query with the columns `row_id`, `form` and those that [`condition`](Kind::condition) names; `None`
     /// when this version of the schema has no such table.
-    pub(super) fn forms(&self, connection: &Connection) -> Result<Option<String>, StoreError> {
+    pub(in crate::store::sqlite) fn forms(&self, connection: &Connection) -> Result<Option<String>, StoreError> {
         let columns = columns(connection, self.table, self.unbound)?;
         if columns.is_empty() {
             return Ok(None);
@@ -174,7 +174,7 @@ impl Kind {
     }
 
     /// A query for the number of rows of each further table that belong to no row, with the table's name.
-    pub(super) fn strays(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub(in crate::store::sqlite) fn strays(&self) -> impl Iterator<Item = (&'static str, String)> {
         self.parts.iter().map(|part| {
             let (mine, owners) = part.refers;
             let sql = format!(
