@@ -136,15 +136,15 @@ pub(crate) trait ReadTransaction: imports::ReadImports + ReadIssuers + ReadToken
 
     /// The state of every row that the audit trail binds, with the row's kind and id, in no particular order;
     /// no state where the row's nonce is missing.
-    fn row_states(
-        &self,
-        each: &mut dyn FnMut(RowKind, &[u8], Option<RowState>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
+    fn row_states(&self, each: &mut EachRowState<'_>) -> Result<(), StoreError>;
 
     /// What is in the store and is bound by nothing: rows of further tables that belong to no row, and
     /// definitions that are not ours.
     fn strays(&self) -> Result<Vec<DifferenceKind>, StoreError>;
 }
+
+/// What takes the kind, the id and the state of a row.
+pub(crate) type EachRowState<'a> = dyn FnMut(RowKind, &[u8], Option<RowState>) -> Result<(), StoreError> + 'a;
 
 /// What is remembered of a rotation, to answer a repeated request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,13 @@ use rusqlite::Connection;
 use super::checked::Checked as _;
 use super::trail::{self, Trail};
 use super::{list, reader, records, writer};
-use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry, RowKind, RowState};
+use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
-use crate::store::{Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction};
+use crate::store::{
+    EachRowState, Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction,
+};
 use crate::user::Email;
 
 /// What a transaction may do.
@@ -168,10 +170,7 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         reader::recent_audit(&self.connection, query)
     }
 
-    fn row_states(
-        &self,
-        each: &mut dyn FnMut(RowKind, &[u8], Option<RowState>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn row_states(&self, each: &mut EachRowState<'_>) -> Result<(), StoreError> {
         trail::row_states(&self.connection, each)
     }
 

@@ -95,7 +95,7 @@ impl Trail {
 
     /// Appends an entry that names the rows which were changed after the last one, if there are any.
     pub(super) fn close(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        if !super::reader::first(connection, "SELECT 1 FROM temp.touched_rows LIMIT 1", [], |_| Ok(()))?.is_some() {
+        if super::reader::first(connection, "SELECT 1 FROM temp.touched_rows LIMIT 1", [], |_| Ok(()))?.is_none() {
             return Ok(());
         }
         let (at, actor) = match self.noted.take() {

@@ -92,11 +92,10 @@ pub(in crate::store::sqlite) fn forget_gone(
     Ok(())
 }
 
-fn each_form(
-    connection: &Connection,
-    kinds: &[RowKind],
-    each: &mut dyn FnMut(RowId, &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+/// What takes the id and the canonical form of a row.
+type EachForm<'a> = dyn FnMut(RowId, &[u8]) -> Result<(), StoreError> + 'a;
+
+fn each_form(connection: &Connection, kinds: &[RowKind], each: &mut EachForm<'_>) -> Result<(), StoreError> {
     for kind in KINDS.iter().filter(|kind| kinds.contains(&kind.kind)) {
         let Some(forms) = kind.forms(connection)? else { continue };
         let mut statement = connection.prepare(&forms).checked()?;

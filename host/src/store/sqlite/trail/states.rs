@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::{KINDS, RowKind, RowState};
+use super::{KINDS, RowState};
 use crate::audit::DifferenceKind;
-use crate::store::StoreError;
 use crate::store::sqlite::checked::Checked as _;
 use crate::store::sqlite::rows::Column;
 use crate::store::sqlite::schema;
+use crate::store::{EachRowState, StoreError};
 
 /// Hands out the state of every bound row; without a state, where its nonce is missing.
 pub(in crate::store::sqlite) fn row_states(
     connection: &Connection,
-    each: &mut dyn FnMut(RowKind, &[u8], Option<RowState>) -> Result<(), StoreError>,
+    each: &mut EachRowState<'_>,
 ) -> Result<(), StoreError> {
     for kind in KINDS {
         let Some(forms) = kind.forms(connection)? else { continue };
