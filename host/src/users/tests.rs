@@ -142,7 +142,7 @@ fn tokens_that_were_made_while_the_clock_was_ahead_fall_with_their_user() {
     let ahead = 4 * 86_400;
     let other = keystile.users().create(NewUser::new(email("other@example.com"))).unwrap();
     world.clock.set(at(ahead));
-    let sent = crate::NewToken { user: EMAIL.to_owned(), scopes: Vec::new(), ttl: None };
+    let sent = crate::NewToken { user: EMAIL.to_owned(), scopes: Vec::new(), environment: None, ttl: None };
     let sent = keystile.tokens().issue(sent).unwrap().token;
     let [ended, open] = [world.login(), world.login()];
     world.clock.set(at(0));
