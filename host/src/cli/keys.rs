@@ -217,7 +217,8 @@ fn fields(key: &Key, now: Timestamp, context: &mut Context<'_>) -> Result<(), Fa
         ("expires", time(key.expires_at, "never")),
     ];
     if let Some(at) = key.suspended_at {
-        fields.push(("suspended", exact(now, at)));
+        let with = key.suspended_for.map_or_else(String::new, |user| format!(" with its owner, {user}"));
+        fields.push(("suspended", format!("{}{with}", exact(now, at))));
     }
     if let Some(revocation) = &key.revocation {
         let note = revocation.note.as_deref().map(|note| format!(": {}", printable(note))).unwrap_or_default();

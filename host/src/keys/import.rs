@@ -198,6 +198,10 @@ impl Import<'_> {
                 self.inner.audit(transaction, now, "key.imported", Some(key.id.to_string()), &detail)?;
             }
             if is_last {
+                // Asked when the keys come into force: the user may have been suspended since they were staged.
+                if let Some(user) = transaction.suspended_owner_in_import(id)? {
+                    return Err(ImportKeysError::OwnerSuspended { user });
+                }
                 transaction.complete_import(id, now)?;
                 let detail = json!({ "keys": total });
                 self.inner.audit(transaction, now, "import.completed", Some(id.to_string()), &detail)?;
@@ -321,6 +325,7 @@ fn new_key(imported: ImportedKey, now: Timestamp, max_lifetime: Option<u64>, act
         expires_at,
         state: KeyState::Active,
         suspended_at: None,
+        suspended_for: None,
         revocation: None,
         secrets: vec![SecretInfo {
             number: 1,

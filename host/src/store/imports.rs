@@ -3,7 +3,7 @@
 use keystile_validator::Timestamp;
 
 use super::StoreError;
-use crate::ids::ImportId;
+use crate::ids::{ImportId, UserId};
 use crate::key::Key;
 
 /// An import.
@@ -30,6 +30,9 @@ pub(crate) trait ReadImports {
 
     /// The imports that are not completed, oldest first.
     fn staged_imports(&self) -> Result<Vec<ImportRow>, StoreError>;
+
+    /// A suspended user that a key of this import would act for.
+    fn suspended_owner_in_import(&self, id: ImportId) -> Result<Option<UserId>, StoreError>;
 }
 
 /// The part of a write that is about imports.

@@ -21,6 +21,7 @@ pub(crate) use sqlite::{Mode, SqliteStore, leftovers_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry, RowKind, RowState};
+use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
@@ -102,6 +103,9 @@ pub(crate) trait ReadTransaction: imports::ReadImports + ReadIssuers + ReadToken
 
     /// The active keys whose owner is this address, in whatever letter case it was written.
     fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError>;
+
+    /// The suspended keys that share the suspension of this user.
+    fn keys_suspended_for(&self, user: UserId) -> Result<Vec<KeyId>, StoreError>;
 
     /// A page of keys. `now` decides what is expired.
     fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError>;

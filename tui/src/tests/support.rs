@@ -47,6 +47,7 @@ pub(super) fn key(number: u8, name: &str) -> Key {
         expires_at: None,
         state: KeyState::Active,
         suspended_at: None,
+        suspended_for: None,
         revocation: None,
         secrets: vec![secret(1, number)],
     }
@@ -137,6 +138,8 @@ fn session(number: u8) -> Session {
         client: Some("Firefox \u{1b}]0;x\u{7}".to_owned()),
         address: Some("203.0.113.7".parse().unwrap()),
         key: None,
+        secret: None,
+        environment: None,
         scopes: vec![Scope::new("invoices:read").unwrap()],
         created_at: at(NOW - 7_200),
         last_used_at: at(NOW - 60),

@@ -10,7 +10,7 @@ use super::reader::{all, first};
 use super::rows::{Column, to_integer, to_seconds};
 use super::transaction::Transaction;
 use super::writer::{self, touch};
-use crate::ids::ImportId;
+use crate::ids::{ImportId, UserId};
 use crate::key::Key;
 use crate::store::StoreError;
 use crate::store::imports::{ImportRow, ReadImports, WriteImports};
@@ -29,6 +29,14 @@ impl<C: Deref<Target = Connection>> ReadImports for Transaction<C> {
     fn staged_imports(&self) -> Result<Vec<ImportRow>, StoreError> {
         let query = format!("SELECT {COLUMNS} FROM imports WHERE generation IS NULL ORDER BY pk");
         all(self.connection(), &query, [], read)
+    }
+
+    fn suspended_owner_in_import(&self, id: ImportId) -> Result<Option<UserId>, StoreError> {
+        // The condition on the state lets the index on owners answer.
+        let query = "SELECT u.id FROM users AS u WHERE u.suspended_at IS NOT NULL AND EXISTS ( \
+                     SELECT 1 FROM keys AS k JOIN imports AS i ON i.pk = k.import_pk WHERE k.owner IS NOT NULL \
+                     AND lower(k.owner) = u.email AND k.state = 'active' AND i.id = ?1) LIMIT 1";
+        first(self.connection(), query, [id.as_bytes()], |row| Column(0, "users.id").bytes(row).map(UserId::from_bytes))
     }
 }
 

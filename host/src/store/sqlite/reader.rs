@@ -11,6 +11,7 @@ use super::imports::IN_FORCE;
 use super::rows::{Column, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
 use super::{tokens, users};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery};
+use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, Settings};
 use crate::query::MAX_PAGE;
 use crate::store::{Generation, Position, RotationRow, StoreError};
@@ -83,6 +84,11 @@ pub(super) fn active_keys_of(connection: &Connection, owner: &Email) -> Result<V
     // Addresses are ASCII, which is all that `lower` folds, and an owner has no spaces at its ends.
     let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' ORDER BY pk";
     all(connection, query, [owner.as_str()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
+}
+
+pub(super) fn keys_suspended_for(connection: &Connection, user: UserId) -> Result<Vec<KeyId>, StoreError> {
+    let query = "SELECT id FROM keys WHERE suspended_for = ?1 AND state = 'suspended' ORDER BY pk";
+    all(connection, query, [user.as_bytes()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
 }
 
 fn key_where(connection: &Connection, query: &str, bytes: &[u8]) -> Result<Option<Key>, StoreError> {

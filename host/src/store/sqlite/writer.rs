@@ -87,8 +87,9 @@ fn add_key(connection: &Connection, generation: i64, key: &Key, import_pk: Optio
         connection,
         "INSERT INTO keys (id, generation, state, environment, owner, scopes, addresses, rate_limit, rate_window, \
          not_before, expires_at, name, format, metadata, created_at, created_by, updated_at, suspended_at, revoked_at, \
-         revoke_reason, revoke_note, import_pk) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+         revoke_reason, revoke_note, suspended_for, import_pk) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
+         ?23)",
         generation,
         key,
         Some(import_pk),
@@ -119,7 +120,7 @@ pub(super) fn update_key(
         "UPDATE keys SET generation = ?2, state = ?3, environment = ?4, owner = ?5, scopes = ?6, addresses = ?7, \
          rate_limit = ?8, rate_window = ?9, not_before = ?10, expires_at = ?11, name = ?12, format = ?13, metadata = ?14, \
          created_at = ?15, created_by = ?16, updated_at = ?17, suspended_at = ?18, revoked_at = ?19, revoke_reason = ?20, \
-         revoke_note = ?21 WHERE id = ?1",
+         revoke_note = ?21, suspended_for = ?22 WHERE id = ?1",
         generation,
         key,
         None,
@@ -148,7 +149,8 @@ fn write_key(
     let revoked_at = revocation.map(|revocation| to_seconds(revocation.at));
     let reason = revocation.map(|revocation| revocation.reason.as_str());
     let note = revocation.and_then(|revocation| revocation.note.as_deref());
-    let fields: [&dyn ToSql; 21] = [
+    let suspended_for = key.suspended_for.map(|user| user.as_bytes().to_vec());
+    let fields: [&dyn ToSql; 22] = [
         key.id.as_bytes(),
         &generation,
         &state,
@@ -170,6 +172,7 @@ fn write_key(
         &revoked_at,
         &reason,
         &note,
+        &suspended_for,
     ];
     let import_pk = import_pk.as_ref().map(|import_pk| import_pk as &dyn ToSql);
     let parameters = fields.into_iter().chain(import_pk);
