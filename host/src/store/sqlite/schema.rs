@@ -260,7 +260,10 @@ mod tests {
     #[test]
     fn keys_of_users_that_were_suspended_before_are_suspended_now() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let before = MIGRATIONS.iter().position(|step| *step == suspensions::SUSPENDED_FOR).unwrap();
+        let before = MIGRATIONS
+            .iter()
+            .position(|step| matches!(step, Step::Sql(sql) if *sql == suspensions::SUSPENDED_FOR))
+            .unwrap();
         migrate_with(&mut connection, &MIGRATIONS[..before]).unwrap();
         connection
             .execute_batch(
