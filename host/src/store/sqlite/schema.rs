@@ -3,6 +3,7 @@
 mod environments;
 mod imports;
 mod issuers;
+mod security_events;
 mod sessions;
 mod suspensions;
 mod tokens;
@@ -33,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     imports::IMPORTS,
     sessions::SESSION_ORIGIN,
     suspensions::SUSPENDED_FOR,
+    security_events::SECURITY_EVENTS,
 ];
 
 /// Brings the schema up to date, each step in one transaction with its version number.
