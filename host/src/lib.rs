@@ -92,6 +92,9 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};
 pub use formats::AddFormatError;
 pub use restore::{RestoreError, Restored};
+pub use security_events::{
+    AccountHash, ListSecurityEventsError, SecurityEvent, SecurityEventKind, SecurityEventPage, SecurityEventQuery,
+};
 pub use settings::{MAX_LIFETIME_BOUNDS, SetSettingsError};
 pub use store::StoreError;
 pub use systems::SYSTEMS;
@@ -115,6 +118,7 @@ pub mod bounds {
     pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
     pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};
     pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
+    pub use crate::security_events::{MAX_EVENTS_OF_A_KIND, SECURITY_EVENT_DAYS};
     pub use crate::session::{MAX_CLIENT_ID_LEN, MAX_CLIENT_LEN, MAX_SESSION_SCOPES, MAX_SESSIONS};
     pub use crate::tokens::{
         ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_CLAIM_LEN,
@@ -150,6 +154,7 @@ mod records;
 mod restore;
 mod sealing;
 mod secret;
+mod security_events;
 mod session;
 mod sessions;
 mod settings;

@@ -7,6 +7,7 @@
 mod error;
 pub(crate) mod imports;
 mod issuers;
+pub(crate) mod security_events;
 mod sqlite;
 mod tokens;
 pub(crate) mod users;
@@ -79,7 +80,9 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction: imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers {
+pub(crate) trait ReadTransaction:
+    imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers + security_events::ReadSecurityEvents
+{
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -176,7 +179,12 @@ pub(crate) struct UsageDelta {
 
 /// A write in progress.
 pub(crate) trait WriteTransaction:
-    ReadTransaction + imports::WriteImports + WriteIssuers + WriteTokens + users::WriteUsers
+    ReadTransaction
+    + imports::WriteImports
+    + WriteIssuers
+    + WriteTokens
+    + users::WriteUsers
+    + security_events::WriteSecurityEvents
 {
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.

@@ -28,6 +28,7 @@ mod records;
 mod restore;
 mod rows;
 mod schema;
+mod security_events;
 #[cfg(test)]
 mod tests;
 mod tokens;

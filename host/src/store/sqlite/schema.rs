@@ -3,6 +3,7 @@
 mod environments;
 mod imports;
 mod issuers;
+mod security_events;
 mod sessions;
 mod suspensions;
 mod tokens;
@@ -36,6 +37,7 @@ pub(super) const MIGRATIONS: &[Step] = &[
     Step::Sql(imports::IMPORTS),
     Step::Sql(sessions::SESSION_ORIGIN),
     Step::Sql(suspensions::SUSPENDED_FOR),
+    Step::Sql(security_events::SECURITY_EVENTS),
     Step::Trail(trail::bind_the_rows),
 ];
 
