@@ -528,6 +528,51 @@ fn a_key_does_not_log_in_to_the_next_user_of_an_address() {
     assert_eq!(end.reason, EndReason::Key, "the session that was begun with it, too");
 }
 
+/// Live and test stand in for each other nowhere: a key's environment goes with its session and every token.
+#[test]
+fn a_session_and_its_tokens_belong_to_one_environment() {
+    let world = world();
+    let keystile = &world.keystile;
+    let environment = |name: &str| -> Option<keystile_validator::Environment> { Some(name.parse().unwrap()) };
+    let codes = |token: &crate::Secret| {
+        [None, environment("live"), environment("test")].map(|environment| {
+            let request = keystile_validator::Request { environment, ..keystile.request() };
+            keystile.verify(token.expose_secret(), &request).code()
+        })
+    };
+    let wrong = Some(Code::WrongEnvironment);
+    let new =
+        NewKey { name: "k".into(), owner: Some(EMAIL.into()), environment: environment("test"), ..NewKey::default() };
+    let key = keystile.keys().create(new).unwrap();
+    let login =
+        |environment| keystile.login_with_key(key.secret.expose_secret(), Client { environment, ..Client::default() });
+    let refused = login(environment("live"));
+    assert!(matches!(refused, Err(LoginError::WrongEnvironment)), "{refused:?}");
+    for asked in [None, environment("test")] {
+        let given = login(asked).unwrap();
+        assert_eq!(codes(&given.access_token), [None, wrong, None]);
+        let next = keystile.refresh(given.refresh_token.expose_secret(), &Refresh::default()).unwrap();
+        assert_eq!(codes(&next.access_token), [None, wrong, None]);
+        assert_eq!(keystile.sessions().show(given.session_id).unwrap().environment, environment("test"));
+    }
+    // By password it is the one that was asked for at login, if any.
+    for (asked, expected) in [
+        (None, [None, wrong, wrong]),
+        (environment("live"), [None, None, wrong]),
+        (environment("test"), [None, wrong, None]),
+    ] {
+        let given = world.try_login(EMAIL, PASSWORD, Client { environment: asked, ..Client::default() }).unwrap();
+        assert_eq!(codes(&given.access_token), expected);
+        let next = keystile.refresh(given.refresh_token.expose_secret(), &Refresh::default()).unwrap();
+        assert_eq!(codes(&next.access_token), expected);
+    }
+    // So it is with a token that an operator has made.
+    for (environment, expected) in [(None, [None, wrong, wrong]), (environment("live"), [None, None, wrong])] {
+        let new = crate::NewToken { user: EMAIL.into(), environment, ..crate::NewToken::default() };
+        assert_eq!(codes(&keystile.tokens().issue(new).unwrap().token), expected);
+    }
+}
+
 #[test]
 fn what_a_client_says_has_bounds() {
     let world = world();

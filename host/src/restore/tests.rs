@@ -105,7 +105,7 @@ fn a_user_that_the_backup_does_not_know_is_kept_suspended() {
     let young = world.make("young@x.org");
     let login = Login { email: "young@x.org", password: &password(PASSWORD), client: Client::default() };
     let given = world.keystile.login(&login).unwrap();
-    let sent = NewToken { user: "young@x.org".into(), scopes: Vec::new(), ttl: None };
+    let sent = NewToken { user: "young@x.org".into(), scopes: Vec::new(), environment: None, ttl: None };
     let sent = world.keystile.tokens().issue(sent).unwrap().token;
     let code = |token: &crate::Secret| world.keystile.verify(token.expose_secret(), &world.keystile.request()).code();
     assert_eq!((code(&given.access_token), code(&sent)), (None, None));

@@ -144,6 +144,7 @@ pub(super) fn give_tokens(
         session: Some(session.id),
         organization: user.organization.clone(),
         scopes: session.scopes.clone(),
+        environment: session.environment.clone(),
         ttl: Some(Duration::from_secs(ttl)),
     };
     let issued = inner.issue_access_token(transaction, now, &claims)?;

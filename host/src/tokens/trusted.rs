@@ -166,4 +166,4 @@ impl Inner {
 }
 
 /// The claim of the store's own tokens that names the environment they belong to.
-const ENVIRONMENT_CLAIM: &str = "env";
+pub(super) const ENVIRONMENT_CLAIM: &str = "env";

@@ -73,6 +73,7 @@ fn tokens_of_an_external_issuer_are_revoked_by_session_and_by_subject() {
             client_id: "app".to_owned(),
             session,
             organization: None,
+            environment: None,
             scopes: Vec::new(),
             ttl: None,
         };
@@ -149,6 +150,7 @@ fn a_token_of_an_external_issuer_is_judged_in_its_environment() {
         client_id: "live".to_owned(),
         session: None,
         organization: None,
+        environment: None,
         scopes: Vec::new(),
         ttl: None,
     };
