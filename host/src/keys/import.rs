@@ -124,7 +124,7 @@ impl Keys<'_> {
                 return Err(ImportKeysError::DuplicateDigest { index });
             }
         }
-        self.inner.change(|transaction, now| {
+        let imported = self.inner.change(|transaction, now| {
             let max_lifetime = transaction.settings()?.max_lifetime;
             let mut keys = Vec::with_capacity(imported.len());
             for (index, imported) in imported.into_iter().enumerate() {
@@ -174,6 +174,8 @@ impl Keys<'_> {
                 keys.push(key);
             }
             Ok(keys)
-        })
+        });
+        self.inner.load_new_keys();
+        imported
     }
 }
