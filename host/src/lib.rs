@@ -84,7 +84,10 @@ pub use users::{
 };
 
 // The store and what watches over it
-pub use audit::{AuditEntry, AuditHash, AuditPage, AuditProblem, AuditQuery, AuditReport, Checkpoint, ListAuditError};
+pub use audit::{
+    AuditEntry, AuditHash, AuditPage, AuditProblem, AuditQuery, AuditReport, BoundRow, BoundRows, Checkpoint,
+    Difference, DifferenceKind, EntryName, ListAuditError, RowId, RowKind, RowState,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};
 pub use formats::AddFormatError;
@@ -98,6 +101,7 @@ pub use systems::SYSTEMS;
 
 /// Bounds of the host, each with a test that hits it.
 pub mod bounds {
+    pub use crate::audit::{MAX_DIFFERENCES, MAX_ROWS as MAX_ROWS_PER_ENTRY};
     pub use crate::issuers::{
         DEFAULT_MAX_AGE, FETCH_COOLDOWN, MAX_AGE_BOUNDS, MAX_AUDIENCE_LEN, MAX_AUDIENCES, MAX_BACKOFF,
         MAX_CLAIM_NAME_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JWKS_KEYS, MAX_JWKS_LEN, MAX_JWKS_URL_LEN, MAX_LEEWAY,

@@ -23,7 +23,7 @@ pub(crate) use sqlite::faults;
 pub(crate) use sqlite::{Mode, SqliteStore, leftovers_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
-use crate::audit::{AuditEntry, AuditPage, AuditQuery};
+use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry, RowKind, RowState};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
@@ -179,10 +179,21 @@ pub(crate) trait ReadTransaction:
     /// A page of audit entries, newest first.
     fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
 
-    /// The latest time at which this was done to a subject by the audit trail, which the newest one need not have: the clock may
-    /// have gone back.
+    /// The latest recorded time of an action on a subject. Not always the time of the newest entry, because the
+    /// clock may have been set back.
     fn latest_audit_time(&self, subject: &str, action: &str) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The state of every row that the audit trail binds, with the row's kind and id, in no particular order;
+    /// no state where the row's nonce is missing.
+    fn row_states(&self, each: &mut EachRowState<'_>) -> Result<(), StoreError>;
+
+    /// What is in the store and is bound by nothing: rows of further tables that belong to no row, and
+    /// definitions that are not ours.
+    fn strays(&self) -> Result<Vec<DifferenceKind>, StoreError>;
 }
+
+/// What takes the kind, the id and the state of a row.
+pub(crate) type EachRowState<'a> = dyn FnMut(RowKind, &[u8], Option<RowState>) -> Result<(), StoreError> + 'a;
 
 /// What is remembered of a rotation, to answer a repeated request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,8 +253,8 @@ pub(crate) trait WriteTransaction:
     /// Adds up uses; times only move forwards. No new generation.
     fn add_usage(&mut self, usage: &[UsageDelta]) -> Result<(), StoreError>;
 
-    /// Appends to the audit trail, as given.
-    fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
+    /// Appends an entry to the audit trail. It names the rows that were changed since the entry before.
+    fn append_audit(&mut self, entry: &NewEntry<'_>) -> Result<(), StoreError>;
 
     /// Makes all of it durable and visible, and says where the store stands now.
     fn commit(self: Box<Self>) -> Result<Position, StoreError>;
