@@ -2,20 +2,29 @@
 
 use std::ops::Deref;
 
-use keystile_validator::jwt::{ClaimMapping, ScopeClaim, TokenType};
+use keystile_validator::jwt::{ClaimMapping, FORBIDDEN_CLAIMS, ScopeClaim, TokenType};
 use rusqlite::{Connection, Row, params};
 
 use super::checked::Checked as _;
 use super::reader::{all, first};
+use super::records::in_row;
 use super::rows::{Column, join_words, to_seconds};
 use super::transaction::Transaction;
 use super::writer::touch;
 use crate::issuers::{ExternalIssuer, KeySource};
+use crate::key::MAX_NAME_LEN;
 use crate::store::{Generation, IssuersMark, KeySetRow, ReadIssuers, StoreError, WriteIssuers};
+use crate::text::is_line;
 
 impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
     fn issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError> {
-        all(self.connection(), &format!("SELECT {COLUMNS} FROM issuers ORDER BY name"), [], read_issuer)
+        all(self.connection(), &format!("SELECT {COLUMNS} FROM issuers ORDER BY name"), [], |row| {
+            read_issuer(row).map_err(|error| {
+                // A name that cannot be read, or shown, is not said.
+                let name = Column(0, "issuers.name").text(row).ok().filter(|name| is_line(name, MAX_NAME_LEN));
+                in_row(error, || name.unwrap_or("without a name").to_owned())
+            })
+        })
     }
 
     fn issuer(&self, name: &str) -> Result<Option<ExternalIssuer>, StoreError> {
@@ -94,7 +103,10 @@ fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
         algorithms: Column(3, "issuers.algorithms").words(row)?,
         audiences: serde_json::from_str(audiences.text(row)?).map_err(|_| audiences.invalid())?,
         any_audience: Column(17, "issuers.any_audience").flag(row)?,
-        forbidden_claims: serde_json::from_str(forbidden.text(row)?).map_err(|_| forbidden.invalid())?,
+        forbidden_claims: match forbidden.optional_text(row)? {
+            None => FORBIDDEN_CLAIMS.iter().copied().map(str::to_owned).collect(),
+            Some(list) => serde_json::from_str(list).map_err(|_| forbidden.invalid())?,
+        },
         wildcard_scopes: Column(19, "issuers.wildcard_scopes").flag(row)?,
         token_type: match Column(5, "issuers.token_type").optional_text(row)? {
             None => None,

@@ -204,6 +204,7 @@ fn settings_of_an_external_issuer_are_judged_by_and_updated() {
         session: None,
         organization: None,
         scopes: vec!["invoices:*".parse().unwrap()],
+        environment: None,
         ttl: None,
     };
     let token =
