@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use keystile_validator::{Code, KeyId, Timestamp};
 
 use crate::audit::AuditReport;
+use crate::keys::is_alive;
 use crate::keystile::Keystile;
 use crate::sandbox::EMBEDDED;
 use crate::sealing::KekSource;
 use crate::signing_keys::{SigningKeyState, at_time};
 use crate::store::StoreError;
+use crate::text::rfc3339;
 
 /// What the doctor found.
 #[derive(Clone, Debug)]
@@ -102,6 +104,7 @@ impl Keystile {
                 health.add(Severity::Error, "audit", message);
             }
         }
+        check_imports(self, &mut health)?;
         check_issuers(self, &mut health)?;
         check_sandbox(self, &mut health);
         check_mode(path, &mut health);
@@ -110,6 +113,22 @@ impl Keystile {
         check_kek(self, path, &mut health)?;
         Ok(health)
     }
+}
+
+/// An import that was killed leaves staged keys, which take up room and are never in force.
+fn check_imports(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
+    let now = keystile.inner.now();
+    for import in keystile.inner.store().read()?.staged_imports()?.iter().filter(|import| !is_alive(import, now)) {
+        let message = format!(
+            "the import that {} began at {} did not end: its {} keys are staged, not in force · the next import \
+             removes them",
+            import.started_by,
+            rfc3339(import.started_at),
+            import.keys
+        );
+        health.add(Severity::Warning, "imports", message);
+    }
+    Ok(())
 }
 
 /// Without keys no token of an issuer is let in; with old ones, none that was signed with a new one.
@@ -123,6 +142,15 @@ fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreEr
         let message = format!(
             "ID tokens of {name}, and its tokens for others, are let in: neither audience nor type is asked for · \
              remove it, and add it again with --audience or --typ",
+            name = issuer.name
+        );
+        health.add(Severity::Warning, "issuers", message);
+        sound = false;
+    }
+    for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| !issuer.says_environment()) {
+        let message = format!(
+            "tokens of {name} belong to no environment, and are refused where one is asked for · remove it, and add it \
+             again with --env, --env-claim or --any-env",
             name = issuer.name
         );
         health.add(Severity::Warning, "issuers", message);

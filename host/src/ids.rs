@@ -89,6 +89,10 @@ ids! {
     /// The id of a session: a UUIDv7, written `ses_` and 32 hexadecimal digits. It is public; it
     /// proves nothing.
     SessionId, SessionIdError, "ses_", "a session", "sessions list";
+
+    /// The id of an import of keys: a UUIDv7, written `imp_` and 32 hexadecimal digits. It is public; it
+    /// proves nothing.
+    ImportId, ImportIdError, "imp_", "an import", "audit list";
 }
 
 /// 32 lower-case hexadecimal digits.

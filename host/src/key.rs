@@ -8,6 +8,7 @@ use keystile_validator::{
     AddressRange, Digest, Environment, KeyFormat, KeyId, KeyRecord, KeyState, Rate, Scope, Timestamp,
 };
 
+use crate::ids::UserId;
 use crate::login::LoginSettings;
 use crate::tokens::TokenSettings;
 
@@ -61,6 +62,9 @@ pub struct Key {
     pub state: KeyState,
     /// When it was suspended, while it is.
     pub suspended_at: Option<Timestamp>,
+    /// The user whose suspension it shares: it acts for that user, and is resumed with the user. `None` while it is
+    /// suspended: an operator has suspended the key itself.
+    pub suspended_for: Option<UserId>,
     /// When and why it was revoked.
     pub revocation: Option<Revocation>,
     /// Its secrets, oldest first; the last one is the active one.
@@ -91,6 +95,13 @@ pub struct SecretInfo {
     pub first_used_at: Option<Timestamp>,
     /// When it was last allowed.
     pub last_used_at: Option<Timestamp>,
+}
+
+impl SecretInfo {
+    /// Whether it is refused at this time because a newer secret has replaced it.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.retires_at.is_some_and(|at| now >= at)
+    }
 }
 
 /// Where a secret came from.

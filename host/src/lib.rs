@@ -37,13 +37,14 @@ pub use keystile_validator::{
 pub use explain::{Check, Explanation, Outcome};
 
 // Keys
+pub use ids::{ImportId, ImportIdError};
 pub use key::{
     Key, KeyStatus, NamedFormat, Origin, Revocation, RevokeReason, SecretInfo, Settings, SortColumn, UnknownName,
 };
 pub use keys::{
-    ChangeStateError, Concern, CreateKeyError, CreatedKey, DigestEncoding, Grace, ImportKeysError, ImportedKey,
-    KeyChange, KeyCounts, KeyFieldError, KeyReport, Keys, ListKeysError, NewKey, ReportSection, RotateKeyError,
-    RotatedKey, Rotation, ShowKeyError, UpdateKeyError,
+    ChangeStateError, Concern, CreateKeyError, CreatedKey, DigestEncoding, Grace, Import, ImportKeysError, Imported,
+    ImportedKey, KeyChange, KeyCounts, KeyFieldError, KeyReport, Keys, ListKeysError, NewKey, ReportSection,
+    RotateKeyError, RotatedKey, Rotation, ShowKeyError, UpdateKeyError,
 };
 pub use query::{Cursor, CursorError, KeyPage, KeyQuery};
 pub use secret::Secret;

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::{Environment, KeyId, Scope};
 
+use crate::ids::ImportId;
 use crate::key::{Key, KeyStatus, SortColumn};
 use crate::keys::Concern;
 
@@ -33,6 +34,8 @@ pub struct KeyQuery {
     pub search: Option<String>,
     /// Only keys that raise this concern.
     pub concern: Option<Concern>,
+    /// Only keys that came with this import.
+    pub import: Option<ImportId>,
     /// The column to sort by; equal ones by id.
     pub sort: SortColumn,
     /// Whether the largest comes first.
@@ -52,6 +55,7 @@ impl Default for KeyQuery {
             scope: None,
             search: None,
             concern: None,
+            import: None,
             sort: SortColumn::CreatedAt,
             descending: true,
             limit: DEFAULT_PAGE,

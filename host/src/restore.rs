@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::key::{Key, SecretInfo, SortColumn};
+use crate::keys::MAX_STAGED_AT_ONCE;
 use crate::keystile::Keystile;
 use crate::query::{KeyQuery, MAX_PAGE};
 use crate::store::{Generation, ReadTransaction, SqliteStore, StoreError, WriteTransaction};
@@ -46,6 +47,7 @@ impl Keystile {
         let mut restored = Restored::default();
         let mut replaced = None;
         SqliteStore::restore(from.as_ref(), to.as_ref(), |transaction, current| {
+            discard_staged(transaction)?;
             if let Some(current) = current {
                 restored.carried_over = keep_refused(transaction, current, now, actor)?;
                 crate::issuers::keep_refused(transaction, current, now, actor)?;
@@ -68,6 +70,14 @@ impl Keystile {
         .map_err(RestoreError::Store)?;
         Ok(restored)
     }
+}
+
+/// An import that was in progress when the backup was made is not part of it.
+fn discard_staged(restored: &mut dyn WriteTransaction) -> Result<(), StoreError> {
+    for import in restored.staged_imports()? {
+        while !restored.discard_import(import.id, MAX_STAGED_AT_ONCE)? {}
+    }
+    Ok(())
 }
 
 /// Keeps in the restored store whatever the current one refuses; says how many keys that changed.

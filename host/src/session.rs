@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use keystile_validator::{KeyId, Scope, Timestamp};
+use keystile_validator::{Environment, KeyId, Scope, Timestamp};
 
 use crate::ids::{SessionId, UserId};
 use crate::key::{UnknownName, names};
@@ -34,6 +34,10 @@ pub struct Session {
     pub address: Option<IpAddr>,
     /// The key that began it, when a key did.
     pub key: Option<KeyId>,
+    /// The number of the secret of that key.
+    pub secret: Option<u32>,
+    /// The environment that it and its tokens belong to. That of the key, when a key began it.
+    pub environment: Option<Environment>,
     /// The scopes of its access tokens.
     pub scopes: Vec<Scope>,
     /// When it began.
@@ -87,7 +91,7 @@ names! {
         Expired = "expired",
         /// The user has begun too many others since.
         TooMany = "too_many",
-        /// The key that began it is no longer valid.
+        /// The key that began it no longer allows what the session has.
         Key = "key",
         /// A backup was restored, and nobody can say whether it had ended since.
         Restored = "restored",
@@ -148,6 +152,8 @@ mod tests {
             client: None,
             address: None,
             key: None,
+            secret: None,
+            environment: None,
             scopes: Vec::new(),
             created_at: at(0),
             last_used_at: at(50),

@@ -159,7 +159,7 @@ fn fill(path: &Path, keys: usize) {
             not_before: None,
             expires_at: Some(Timestamp::from_unix(NOW + 90 * 86_400).unwrap()),
         };
-        keystile.keys().import(numbers.iter().map(import).collect()).unwrap();
+        keystile.keys().import(numbers.iter().map(import)).unwrap();
     }
 }
 

@@ -136,7 +136,7 @@ fn transcript(ran: &[&Ran]) -> String {
 /// What differs from run to run.
 const FILTERS: [(&str, &str); 18] = [
     (r"urn:uuid:[0-9a-f-]{36}", "urn:uuid:[id of the store]"),
-    (r"\b(usr|ses)_[0-9a-f]*[1-9a-f][0-9a-f]*\b", "${1}_[32 hexadecimal digits]"),
+    (r"\b(usr|ses|imp)_[0-9a-f]*[1-9a-f][0-9a-f]*\b", "${1}_[32 hexadecimal digits]"),
     (r"\b[2-9a-z]{5}(?:-[2-9a-z]{5}){4}\b", "[25 letters and digits]"),
     (r"key_[0-9a-f]{32}", "key_[32 hexadecimal digits]"),
     (r"\b([a-z]+_[a-z_]+[_.])[0-9A-Za-z]{36}\b", "$1[30 characters and a checksum]"),

@@ -167,6 +167,7 @@ impl IdentityProvider {
             leeway: 0,
             claims: ClaimMapping::default(),
             environment: None,
+            any_environment: false,
         }
     }
 }

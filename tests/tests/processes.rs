@@ -63,7 +63,7 @@ fn a_token_revoked_in_one_process_is_denied_in_another_within_100_ms() {
     let here = Keystile::options().key_encryption_key_file(folder.path().join("keystile.db.kek")).open(&path).unwrap();
     let token = |scope: &str| {
         let scopes = vec![scope.parse().unwrap()];
-        here.tokens().issue(NewToken { user: "ada@example.com".into(), scopes, ttl: None }).unwrap()
+        here.tokens().issue(NewToken { user: "ada@example.com".into(), scopes, environment: None, ttl: None }).unwrap()
     };
     // By the token, and by its id.
     let revocations = (0..9).map(|number| {

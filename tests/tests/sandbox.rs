@@ -448,6 +448,7 @@ fn an_issuer_that_takes_long_keeps_no_news_back() {
             leeway: 0,
             claims: ClaimMapping::default(),
             environment: None,
+            any_environment: false,
         })
         .unwrap();
     // The first may be seen together with the issuer, the others come after it.

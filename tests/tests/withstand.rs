@@ -110,7 +110,7 @@ fn an_import_is_all_or_nothing() {
     let (_folder, path) = new_store();
     let keystile = Keystile::open(&path).unwrap();
     assert!(matches!(keystile.keys().import(Vec::new()), Err(ImportKeysError::Count { given: 0 })));
-    assert_eq!(keystile.keys().import(vec![imported("old-1"), imported("old-2")]).unwrap().len(), 2);
+    assert_eq!(keystile.keys().import([imported("old-1"), imported("old-2")]).unwrap().keys, 2);
     let twice = vec![imported("new-1"), imported("new-2"), imported("new-1")];
     assert!(matches!(keystile.keys().import(twice), Err(ImportKeysError::DuplicateDigest { index: 2 })));
     let known = vec![imported("new-1"), imported("old-2"), imported("new-2")];

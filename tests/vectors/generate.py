@@ -185,6 +185,7 @@ ALGORITHMS = {
 }
 REFUSED_MEMBERS = ["crit", "b64", "zip", "enc", "cty"]
 PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+ENVIRONMENT = re.compile("[a-z](_?[a-z0-9])*")
 SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]+")
 # Every signature that a key of this file has made: the key, how, the bytes that are signed, the signature.
 made = set()
@@ -222,8 +223,8 @@ def judge_token(data, rec, req, issuers):
     need(asked is None or token_type(header.get("typ")) == token_type(asked), "invalid_claim")
     check_audience(claims, issuer.get("audiences"))
     principal = principal_of(claims, issuer)
-    environments = {req.get("env"), issuer.get("environment")} - {None}
-    need(len(environments) < 2, "wrong_environment")
+    own, asked = principal["env"], req.get("env")
+    need(asked in (None, own) or own is None and issuer.get("any_environment"), "wrong_environment")
     need(has_scopes(principal["scopes"], req), "insufficient_scope")
     return {"verdict": "allow", "principal": principal}
 
@@ -381,16 +382,22 @@ def principal_of(claims, issuer):
     need(not {"events", "at_hash", "c_hash"} & set(claims), "invalid_claim")
     need(claims.get("token_use", "access") == "access", "invalid_claim")
     need(claims.get("typ") not in ["ID", "Refresh", "Offline", "Logout"], "invalid_claim")
-    mapping = {"scopes": ["scope"], "organization": "org_id", "roles": None, **issuer.get("claims", {})}
+    defaults = {"scopes": ["scope"], "organization": "org_id", "roles": None, "environment": None}
+    mapping = {**defaults, **issuer.get("claims", {})}
     organization = mapped(claims, mapping["organization"], "")
     need(is_text(organization), "invalid_claim")
     roles = mapped(claims, mapping["roles"], [])
     roles = [roles] if is_text(roles) else roles
     need(are_texts(roles), "invalid_claim")
+    environment = mapped(claims, mapping["environment"], GONE)
+    if environment is GONE:
+        environment = issuer.get("environment")
+    else:
+        need(is_text(environment) and ENVIRONMENT.fullmatch(environment) and len(environment) <= 32, "invalid_claim")
     issued_at = min(math.floor(date(claims, "iat")), LATEST) if "iat" in claims else None
     return {
         "kind": "jwt", "issuer": claims["iss"], "subject": claims.get("sub") or None, "org_id": organization or None,
-        "env": issuer.get("environment"), "scopes": scopes_of(claims, mapping["scopes"]), "roles": roles,
+        "env": environment, "scopes": scopes_of(claims, mapping["scopes"]), "roles": roles,
         "client_id": claims.get("client_id") or None, "session_id": claims.get("sid") or None,
         "token_id": claims.get("jti") or None, "issued_at": issued_at,
         "expires_at": min(math.ceil(date(claims, "exp")), LATEST),
@@ -496,6 +503,9 @@ ISSUERS = [
     eddsa_issuer("plain", typ="JWT"),
     eddsa_issuer("leeway", leeway=60),
     eddsa_issuer("live", environment="live"),
+    eddsa_issuer("anywhere", any_environment=True),
+    eddsa_issuer("says", claims={"environment": "env"}),
+    eddsa_issuer("says_or_any", claims={"environment": "/app/env"}, any_environment=True),
     eddsa_issuer("mapped", claims={
         "scopes": ["scope", "scp", "permissions"], "organization": "/o/id", "roles": "roles",
     }),
@@ -1159,10 +1169,33 @@ def token_scope_cases():
 
 
 def token_environment_cases():
-    for issuer in ["live", "ed"]:
+    def each_asked(label, credential):
         for asked in [None, "live", "test", "live_prod"]:
             req = {"env": asked} if asked else {}
-            token_case(f"environment/{issuer}/asked_{asked or 'nothing'}", token(issuer), None, req)
+            token_case(f"environment/{label}/asked_{asked or 'nothing'}", credential, None, req)
+
+    for issuer in ["live", "ed", "anywhere", "says", "says_or_any"]:
+        each_asked(issuer, token(issuer))
+    each_asked("live/says_test", token("live", {"env": "test"}))
+    each_asked("ed/says_live", token("ed", {"env": "live"}))
+    each_asked("anywhere/says_test", token("anywhere", {"env": "test"}))
+    for own in ["live", "test"]:
+        each_asked(f"says/{own}", token("says", {"env": own}))
+        each_asked(f"says_or_any/{own}", token("says_or_any", {"app": {"env": own}}))
+    for label, own in [
+        ("null", None), ("number", 1), ("array", ["live"]), ("empty", ""), ("upper_case", "Live"),
+        ("space_behind", "live "), ("underscore_behind", "live_"), ("two_underscores", "live__prod"),
+        ("digit_in_front", "1st"), ("longest", "e" * 32), ("too_long", "e" * 33), ("not_ascii", "lïve"),
+    ]:
+        for asked in [None, "live"]:
+            req = {"env": asked} if asked else {}
+            name = f"environment/says/{label}/asked_{asked or 'nothing'}"
+            token_case(name, token("says", {"env": own}), None, req)
+    for label, claims in [
+        ("nothing_above", {"app": {}}), ("null_above", {"app": None}), ("text_above", {"app": "live"}),
+        ("null", {"app": {"env": None}}), ("elsewhere", {"env": "test"}),
+    ]:
+        token_case(f"environment/says_or_any/{label}", token("says_or_any", claims), None, {"env": "live"})
 
 
 def token_record_cases():

@@ -68,7 +68,7 @@ fn fill(path: &Path, count: usize) {
             not_before: None,
             expires_at: None,
         };
-        keystile.keys().import(numbers.iter().map(import).collect()).unwrap();
+        keystile.keys().import(numbers.iter().map(import)).unwrap();
     }
 }
 

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use keystile::{
-    AuditQuery, ChangeIssuerError, ChangeStateError, ChangeUserStateError, ExternalIssuer, KekError, Key,
+    AuditQuery, ChangeIssuerError, ChangeStateError, ChangeUserStateError, ChangedUser, ExternalIssuer, KekError, Key,
     KeyEncryptionKey, KeyId, Keystile, ListAuditError, NewStore, OpenError, OpenOptions, Secret, StoreError, User,
 };
 use zeroize::Zeroizing;
@@ -269,8 +269,8 @@ fn apply(keystile: &Keystile, change: Change) -> Result<String, String> {
     let (keys, users, sessions, issuers) = (keystile.keys(), keystile.users(), keystile.sessions(), keystile.issuers());
     match change {
         Change::ResumeKey(id) => of_key("resumed", keys.resume(id)),
-        Change::SuspendUser(id) => of_user("suspended", users.suspend(id)),
-        Change::ResumeUser(id) => of_user("resumed", users.resume(id)),
+        Change::SuspendUser(id) => with_keys("suspended", users.suspend(id)),
+        Change::ResumeUser(id) => with_keys("resumed", users.resume(id)),
         Change::UnlockUser(id) => of_user("unlocked", users.unlock(id)),
         // These answer with more than a text, and `call` makes them.
         Change::ResetPassword(_) | Change::SuspendKeys(_) | Change::RevokeKeys { .. } | Change::RefreshIssuer(_) => {
@@ -290,6 +290,17 @@ fn apply(keystile: &Keystile, change: Change) -> Result<String, String> {
         Change::EnableIssuer(name) => of_issuer("enabled", issuers.enable(&name)),
         Change::DisableIssuer(name) => of_issuer("disabled", issuers.disable(&name)),
     }
+}
+
+/// What was done to a user, and to the keys that act for it.
+fn with_keys(done: &str, changed: Result<ChangedUser, ChangeUserStateError>) -> Result<String, String> {
+    let ChangedUser { user, keys_suspended, keys_resumed, .. } = changed.map_err(|error| error.to_string())?;
+    let email = printable(user.email.as_str());
+    Ok(match keys_suspended.len() + keys_resumed.len() {
+        0 => format!("{done} {email}"),
+        1 => format!("{done} {email}, and 1 key that acts for it"),
+        keys => format!("{done} {email}, and {keys} keys that act for it"),
+    })
 }
 
 /// What was done to a key, for people.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keystile::{
-    Clock as _, Digest, Environment, Grace, ImportedKey, Keystile, ManualClock, NewStore, RevokeReason, Rotation,
-    Scope, SystemClock, Timestamp,
+    Clock as _, Digest, Environment, Grace, ImportedKey, KeyQuery, Keystile, ManualClock, NewStore, RevokeReason,
+    Rotation, Scope, SystemClock, Timestamp,
 };
 
 use crate::end_to_end::PROGRAM;
@@ -249,7 +249,8 @@ fn fill(path: &Path) {
             not_before: None,
             expires_at: expires.map(|days| at(now + days * DAY + 3_600)),
         };
-        ids.push(keystile.keys().import(vec![imported]).unwrap()[0].id);
+        let import = Some(keystile.keys().import([imported]).unwrap().id);
+        ids.push(keystile.keys().list(&KeyQuery { import, ..KeyQuery::default() }).unwrap().keys[0].id);
     }
     clock.set(at(now - 2 * DAY));
     keystile.keys().revoke(ids[1], RevokeReason::Superseded, Some("replaced by the stream")).unwrap();

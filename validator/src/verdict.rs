@@ -129,7 +129,9 @@ impl Principal {
         self.key_id
     }
 
-    /// The environment of the key, or of the token's issuer; `None`: any.
+    /// The environment of the key or token. `None`: the token belongs to none. A request that asked for
+    /// an environment has then allowed it only because its issuer's settings say that such tokens are
+    /// good for any.
     pub fn environment(&self) -> Option<&str> {
         self.part(0)
     }
@@ -207,7 +209,7 @@ impl<'a> PrincipalTexts<'a> {
     pub(crate) fn of_token(token: &'a VerifiedJwt) -> PrincipalTexts<'a> {
         let claims = token.claims();
         PrincipalTexts {
-            environment: token.environment().map_or("", |environment| environment.as_str()),
+            environment: token.environment().unwrap_or_default(),
             owner: "",
             issuer: claims.issuer(),
             subject: claims.subject().unwrap_or_default(),

@@ -308,6 +308,7 @@ impl Classified for CreateKeyError {
             CreateKeyError::Field(error) => error.class(),
             CreateKeyError::UnknownFormat { .. } => UNKNOWN_FORMAT,
             CreateKeyError::Format(error) => error.class(),
+            CreateKeyError::OwnerSuspended { .. } => CONFLICT,
             CreateKeyError::Generator => GENERATOR,
             CreateKeyError::Store(error) => error.class(),
         }
@@ -345,7 +346,7 @@ impl Classified for UpdateKeyError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
             UpdateKeyError::NotFound { .. } => UNKNOWN_KEY,
-            UpdateKeyError::Revoked { .. } => CONFLICT,
+            UpdateKeyError::Revoked { .. } | UpdateKeyError::OwnerSuspended { .. } => CONFLICT,
             UpdateKeyError::NoChange => USAGE,
             UpdateKeyError::Field(error) => error.class(),
             UpdateKeyError::Store(error) => error.class(),
@@ -357,7 +358,7 @@ impl Classified for ChangeStateError {
     fn class(&self) -> (Exit, &'static str) {
         match self {
             ChangeStateError::NotFound { .. } => UNKNOWN_KEY,
-            ChangeStateError::Conflict { .. } => CONFLICT,
+            ChangeStateError::Conflict { .. } | ChangeStateError::OwnerSuspended { .. } => CONFLICT,
             ChangeStateError::Note => FIELD,
             ChangeStateError::Store(error) => error.class(),
         }
@@ -385,7 +386,8 @@ impl Classified for ImportKeysError {
         match self {
             ImportKeysError::Count { .. } => USAGE,
             ImportKeysError::Field { error, .. } => error.class(),
-            ImportKeysError::DuplicateDigest { .. } => CONFLICT,
+            ImportKeysError::DuplicateDigest { .. } | ImportKeysError::OwnerSuspended { .. } => CONFLICT,
+            ImportKeysError::Running { .. } | ImportKeysError::Discarded => CONFLICT,
             ImportKeysError::Generator => GENERATOR,
             ImportKeysError::Store(error) => error.class(),
         }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::args::ImportArgs;
 use super::context::Context;
@@ -15,43 +15,87 @@ use super::lines::Lines;
 use super::people::counted;
 use super::usage::redacted;
 use super::values::parse_rate;
+use crate::bounds::{MAX_IMPORT, MAX_PAGE};
 use crate::text::parse_rfc3339;
-use crate::{AddressRange, DigestEncoding, Environment, ImportKeysError, ImportedKey, Scope, Timestamp};
+use crate::{
+    AddressRange, DigestEncoding, Environment, ImportKeysError, Imported, ImportedKey, KeyQuery, Keystile, Scope,
+    SortColumn, Timestamp,
+};
 
 /// Imports all keys of a file, or none.
 pub(super) fn import(args: &ImportArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     // The store first: it is the wrong one more often than the file is.
     let keystile = context.open()?;
-    let (keys, lines) = if args.file == Path::new("-") {
-        read(context.stdin, "standard input")?
+    let imported = if args.file == Path::new("-") {
+        import_from(&keystile, context.stdin, "standard input")?
     } else {
         let name = args.file.display().to_string();
         let mut file = File::open(&args.file).map_err(|error| unreadable(&name, &error))?;
-        read(&mut file, &name)?
+        import_from(&keystile, &mut file, &name)?
     };
-    let keys = keystile.keys().import(keys).map_err(|error| with_line(error, &lines))?;
-    let now = keystile.request().now;
-    let number = u64::try_from(keys.len()).unwrap_or(u64::MAX);
     if context.output.is_json() {
-        context.output.json(&ImportedJson { imported: number, keys: KeyJson::all(&keys, now) })?;
+        write_json(&keystile, imported, context)?;
     } else {
-        context.output.line(format_args!("imported {}", counted(number, "key", "keys")))?;
-        let hint = context.command("keys list");
+        context.output.line(format_args!("imported {}", counted(imported.keys, "key", "keys")))?;
+        let hint = context.command(&format!("keys list --import {}", imported.id));
         context.output.hint(format_args!("see them with `{hint}`; their secrets work from now on"));
     }
     Ok(Exit::Done)
 }
 
-#[derive(Serialize)]
-struct ImportedJson<'a> {
-    imported: u64,
-    keys: Vec<KeyJson<'a>>,
+/// Writes `{"imported": …, "import": …, "keys": […]}`, the keys by pages: there can be a million.
+fn write_json(keystile: &Keystile, imported: Imported, context: &mut Context<'_>) -> Result<(), Failure> {
+    let now = keystile.request().now;
+    let head = format!("{{\"imported\":{},\"import\":\"{}\",\"keys\":[", imported.keys, imported.id);
+    context.output.raw(head.as_bytes())?;
+    let mut query = KeyQuery {
+        import: Some(imported.id),
+        sort: SortColumn::Id,
+        descending: false,
+        limit: MAX_PAGE,
+        ..KeyQuery::default()
+    };
+    let mut is_first = true;
+    loop {
+        let page = keystile.keys().list(&query)?;
+        for key in &page.keys {
+            let mut text = if is_first { Vec::new() } else { b",".to_vec() };
+            is_first = false;
+            serde_json::to_writer(&mut text, &KeyJson::new(key, now)).map_err(std::io::Error::from)?;
+            context.output.raw(&text)?;
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    context.output.raw(b"]}\n")
 }
 
-/// The keys, and the number of the line that each one is on.
-fn read(source: &mut dyn Read, name: &str) -> Result<(Vec<ImportedKey>, Vec<u64>), Failure> {
+/// Stages the keys line by line, and puts them into force at the end.
+fn import_from(keystile: &Keystile, source: &mut dyn Read, name: &str) -> Result<Imported, Failure> {
+    let mut import = keystile.keys().begin_import();
+    // The number of the line that each key is on: the library counts keys, people count lines.
+    let mut numbers = Vec::new();
+    read(source, name, |key, number| {
+        numbers.push(number);
+        import.add(key).map_err(|error| with_line(error, &numbers))
+    })?;
+    if numbers.is_empty() {
+        let message =
+            format!("{name} holds no keys{PAIR}give one JSON object a line, see `keystile keys import --help`");
+        return Err(Failure::usage(message));
+    }
+    import.complete().map_err(|error| with_line(error, &numbers))
+}
+
+/// Hands out each key with the number of its line.
+fn read(
+    source: &mut dyn Read,
+    name: &str,
+    mut each: impl FnMut(ImportedKey, u64) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut source = Lines::new(source, LONGEST_LINE);
-    let (mut keys, mut numbers) = (Vec::new(), Vec::new());
     while let Some(line) = source.next().map_err(|error| unreadable(name, &error))? {
         let number = line.number;
         if line.too_long {
@@ -60,19 +104,9 @@ fn read(source: &mut dyn Read, name: &str) -> Result<(Vec<ImportedKey>, Vec<u64>
         if line.bytes.trim_ascii().is_empty() {
             continue;
         }
-        if keys.len() >= crate::bounds::MAX_IMPORT {
-            let message = format!("there are too many keys{PAIR}import at most {} at once", crate::bounds::MAX_IMPORT);
-            return Err(on_line(number, message));
-        }
-        keys.push(parse(line.bytes).map_err(|error| on_line(number, error))?);
-        numbers.push(number);
+        each(parse(line.bytes).map_err(|error| on_line(number, error))?, number)?;
     }
-    if keys.is_empty() {
-        let message =
-            format!("{name} holds no keys{PAIR}give one JSON object a line, see `keystile keys import --help`");
-        return Err(Failure::usage(message));
-    }
-    Ok((keys, numbers))
+    Ok(())
 }
 
 fn parse(line: &[u8]) -> Result<ImportedKey, String> {
@@ -168,6 +202,10 @@ fn with_line(error: ImportKeysError, lines: &[u64]) -> Failure {
                 line(index)
             ),
         )),
+        ImportKeysError::Count { given } if given > MAX_IMPORT => {
+            let message = format!("there are too many keys{PAIR}import at most {MAX_IMPORT} at once");
+            on_line(line(given.saturating_sub(1)), message)
+        }
         other => other.into(),
     }
 }
@@ -197,8 +235,17 @@ mod tests {
 
     const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
+    fn lines_of(text: &str) -> Result<Vec<(ImportedKey, u64)>, Failure> {
+        let mut read_so_far = Vec::new();
+        read(&mut text.as_bytes(), "x", |key, number| {
+            read_so_far.push((key, number));
+            Ok(())
+        })?;
+        Ok(read_so_far)
+    }
+
     fn failure(text: &str) -> Failure {
-        match read(&mut text.as_bytes(), "x") {
+        match lines_of(text) {
             Err(failure) => failure,
             other => panic!("{other:?}"),
         }
@@ -209,11 +256,12 @@ mod tests {
         let text = format!(
             "\n{{\"digest\":\"{DIGEST}\",\"name\":\"a\"}}\r\n  \n{{\"digest\":\"ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0\",\"encoding\":\"base64url\",\"name\":\"b\",\"owner\":null,\"scopes\":[\"read\"],\"rate\":\"600/1m\",\"expires_at\":\"2030-01-31T00:00:00Z\"}}"
         );
-        let (keys, lines) = read(&mut text.as_bytes(), "x").unwrap();
-        assert_eq!(lines, [2, 4]);
-        assert_eq!(keys[0].digest, keys[1].digest);
-        assert_eq!(keys[0].environment.as_str(), "live");
-        assert_eq!(keys[1].rate.unwrap().to_string(), "600/60s");
+        let keys = lines_of(&text).unwrap();
+        assert_eq!((keys[0].1, keys[1].1, keys.len()), (2, 4, 2));
+        let (first, second) = (&keys[0].0, &keys[1].0);
+        assert_eq!(first.digest, second.digest);
+        assert_eq!(first.environment.as_str(), "live");
+        assert_eq!(second.rate.unwrap().to_string(), "600/60s");
     }
 
     #[test]
@@ -238,7 +286,6 @@ mod tests {
             assert!(failure.hint.as_ref().is_some_and(|hint| hint.contains(NOTHING)), "{failure:?}");
             assert_eq!(failure.exit, Exit::Usage);
         }
-        assert!(failure("\n \n").message.contains("holds no keys"));
         assert!(failure(&"x".repeat(LONGEST_LINE + 1)).message.contains("longer than"));
     }
 

@@ -37,8 +37,10 @@ pub(super) fn add(args: AddIssuerArgs, context: &mut Context<'_>) -> Result<Exit
             scopes: if args.scope_claim.is_empty() { default.scopes } else { args.scope_claim },
             organization: Some(args.org_claim),
             roles: args.roles_claim,
+            environment: args.env_claim,
         },
         environment: args.env,
+        any_environment: args.any_env,
     })?;
     // It is added, whatever becomes of its keys.
     let refreshed = if added.is_fetched() { Some(keystile.issuers().refresh(&added.name)) } else { None };
@@ -60,6 +62,9 @@ pub(super) fn add(args: AddIssuerArgs, context: &mut Context<'_>) -> Result<Exit
     }
     if info.issuer.audiences.is_empty() {
         context.output.hint("no audience is asked for, so its tokens for others are let in too");
+    }
+    if !info.issuer.says_environment() {
+        context.output.hint("its tokens belong to no environment, and are refused where one is asked for");
     }
     Ok(Exit::Done)
 }
@@ -133,7 +138,7 @@ pub(super) fn show(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit,
         ),
         ("type", text(issuer.token_type.map(TokenType::as_str))),
         ("leeway", format!("{}s", issuer.leeway)),
-        ("environment", issuer.environment.as_ref().map_or_else(|| "any".to_owned(), ToString::to_string)),
+        ("environment", printable(&issuer.environment_text())),
         ("scopes in", joined(&scopes)),
         ("org in", text(issuer.claims.organization.as_deref())),
         ("roles in", text(issuer.claims.roles.as_deref())),
@@ -267,6 +272,8 @@ struct IssuerJson<'a> {
     typ: Option<&'static str>,
     leeway_seconds: u32,
     env: Option<&'a str>,
+    env_claim: Option<&'a str>,
+    any_env: bool,
     scope_claims: Vec<&'static str>,
     org_claim: Option<&'a str>,
     roles_claim: Option<&'a str>,
@@ -301,6 +308,8 @@ impl<'a> IssuerJson<'a> {
             typ: issuer.token_type.map(TokenType::as_str),
             leeway_seconds: issuer.leeway,
             env: issuer.environment.as_ref().map(|environment| environment.as_str()),
+            env_claim: issuer.claims.environment.as_deref(),
+            any_env: issuer.any_environment,
             scope_claims: issuer.claims.scopes.iter().copied().map(ScopeClaim::as_str).collect(),
             org_claim: issuer.claims.organization.as_deref(),
             roles_claim: issuer.claims.roles.as_deref(),

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::jwt::{
-    Algorithm, Issuer, IssuerError, IssuerSettings, Issuers, JwtError, KeyProblem, KeySetError, UnverifiedJws,
-    UnverifiedJwt,
+    Algorithm, ClaimMapping, Issuer, IssuerError, IssuerSettings, Issuers, JwtError, KeyProblem, KeySetError,
+    UnverifiedJws, UnverifiedJwt,
 };
 use keystile_validator::wire::Item;
 use serde::Serialize;
@@ -30,6 +30,8 @@ pub(super) fn check_jwt(args: JwtCheckArgs, context: &mut Context<'_>) -> Result
         audiences: args.audience,
         token_type: args.typ,
         leeway: args.leeway,
+        claims: ClaimMapping { environment: args.env_claim, ..ClaimMapping::default() },
+        any_environment: args.any_env,
         // A file that is at hand may hold secrets; they count for what asks for one only.
         secrets: args.alg.iter().copied().any(is_hmac),
         ..IssuerSettings::new(args.issuer, args.alg)
@@ -37,7 +39,8 @@ pub(super) fn check_jwt(args: JwtCheckArgs, context: &mut Context<'_>) -> Result
     let judge = Judge::new(Issuer::new(settings, read_keys(&args.jwks)?.as_bytes())?, context)?;
     source.each(context, |token, output, in_json| {
         let now = args.now.unwrap_or_else(|| SystemClock.now());
-        let verdict = judge.token(token, now);
+        let request = Request { environment: args.env.clone(), ..Request::at(now) };
+        let verdict = judge.token(token, &request);
         let reason = verdict.code().and_then(|code| judge.reason_of_token(code, token, now));
         if in_json {
             output.json(&WithReason { verdict: VerdictJson::from(&verdict), reason })?;
@@ -117,8 +120,8 @@ impl Judge {
         Ok(Judge { sandbox, issuers, name })
     }
 
-    fn token(&self, token: &[u8], now: Timestamp) -> Verdict {
-        self.sandbox.judge_token(Item { credential: token, record: None }, &Request::at(now), NO_FORMATS)
+    fn token(&self, token: &[u8], request: &Request) -> Verdict {
+        self.sandbox.judge_token(Item { credential: token, record: None }, request, NO_FORMATS)
     }
 
     fn signature(&self, jws: &[u8]) -> Result<(), Code> {

@@ -90,6 +90,7 @@ pub(super) fn list(args: ListArgs, context: &mut Context<'_>) -> Result<Exit, Fa
         scope: args.scope.clone(),
         search: args.search.clone(),
         concern: args.concern,
+        import: args.import,
         sort: args.sort,
         descending,
         limit: args.limit,
@@ -165,6 +166,7 @@ fn next_page(args: &ListArgs, next: &Cursor) -> String {
     option("env", args.env.as_ref().map(|env| env.as_str()));
     option("scope", args.scope.as_ref().map(|scope| scope.as_str()));
     option("concern", args.concern.map(Concern::as_str));
+    option("import", args.import.map(|import| import.to_string()).as_deref());
     option("search", args.search.as_deref());
     option("sort", (args.sort != SortColumn::CreatedAt).then_some(args.sort.as_str()));
     let limit = args.limit.to_string();
@@ -215,7 +217,8 @@ fn fields(key: &Key, now: Timestamp, context: &mut Context<'_>) -> Result<(), Fa
         ("expires", time(key.expires_at, "never")),
     ];
     if let Some(at) = key.suspended_at {
-        fields.push(("suspended", exact(now, at)));
+        let with = key.suspended_for.map_or_else(String::new, |user| format!(" with its owner, {user}"));
+        fields.push(("suspended", format!("{}{with}", exact(now, at))));
     }
     if let Some(revocation) = &key.revocation {
         let note = revocation.note.as_deref().map(|note| format!(": {}", printable(note))).unwrap_or_default();

@@ -19,7 +19,8 @@ use crate::{Clock as _, InspectTokenError, NewToken, SystemClock, Timestamp, Tok
 /// Makes a token and prints it.
 pub(super) fn issue(args: IssueArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
-    let new = NewToken { user: args.user, scopes: args.scope, ttl: args.ttl.map(Duration::from_secs) };
+    let new =
+        NewToken { user: args.user, scopes: args.scope, environment: args.env, ttl: args.ttl.map(Duration::from_secs) };
     let issued = keystile.tokens().issue(new)?;
     let now = keystile.request().now;
     let token = issued.token.expose_secret();

@@ -24,10 +24,10 @@ pub(super) fn run(command: UsersCommand, context: &mut Context<'_>) -> Result<Ex
         UsersCommand::Show(args) => show(&args, context),
         UsersCommand::Update(args) => update(args, context),
         UsersCommand::Suspend(args) => {
-            change(&args, context, "suspended", |keystile, id| Ok(keystile.users().suspend(id)?))
+            change_with_keys(&args, context, "suspended", |keystile, id| Ok(keystile.users().suspend(id)?))
         }
         UsersCommand::Resume(args) => {
-            change(&args, context, "resumed", |keystile, id| Ok(keystile.users().resume(id)?))
+            change_with_keys(&args, context, "resumed", |keystile, id| Ok(keystile.users().resume(id)?))
         }
         UsersCommand::Unlock(args) => {
             change(&args, context, "unlocked", |keystile, id| Ok(keystile.users().unlock(id)?))
@@ -233,6 +233,31 @@ fn change(
     done(context, what, &user)
 }
 
+/// Changes the state of a user, and of the keys that act for it.
+fn change_with_keys(
+    args: &UserArgs,
+    context: &mut Context<'_>,
+    what: &str,
+    change: impl FnOnce(&Keystile, UserId) -> Result<ChangedUser, Failure>,
+) -> Result<Exit, Failure> {
+    let keystile = context.open()?;
+    let id = keystile.users().find(&args.user)?.id;
+    let changed = change(&keystile, id)?;
+    if context.output.is_json() {
+        context.output.json(&ChangedJson::from(&changed))?;
+        return Ok(Exit::Done);
+    }
+    context.output.line(describe(what, &changed.user))?;
+    for key in changed.keys_suspended.iter().chain(&changed.keys_resumed) {
+        context.output.line(format_args!("{what} {key}, which acts for it"))?;
+    }
+    if !changed.keys_suspended.is_empty() {
+        let command = context.command(&format!("users resume {}", quoted(changed.user.email.as_str())));
+        context.output.hint(format_args!("`{command}` resumes these keys too"));
+    }
+    Ok(Exit::Done)
+}
+
 /// Says what was done to a user.
 fn done(context: &mut Context<'_>, what: &str, user: &User) -> Result<Exit, Failure> {
     if context.output.is_json() {
@@ -251,8 +276,7 @@ fn done_with_keys(
     address: &Email,
 ) -> Result<Exit, Failure> {
     if context.output.is_json() {
-        let keys_suspended = changed.keys_suspended.iter().map(KeyId::to_string).collect();
-        context.output.json(&ChangedJson { user: UserJson::from(&changed.user), keys_suspended })?;
+        context.output.json(&ChangedJson::from(changed))?;
         return Ok(Exit::Done);
     }
     context.output.line(describe(what, &changed.user))?;
@@ -352,6 +376,18 @@ struct OneUser<'a> {
 struct ChangedJson<'a> {
     user: UserJson<'a>,
     keys_suspended: Vec<String>,
+    keys_resumed: Vec<String>,
+}
+
+impl<'a> From<&'a ChangedUser> for ChangedJson<'a> {
+    fn from(changed: &'a ChangedUser) -> ChangedJson<'a> {
+        let ids = |keys: &[KeyId]| keys.iter().map(KeyId::to_string).collect();
+        ChangedJson {
+            user: UserJson::from(&changed.user),
+            keys_suspended: ids(&changed.keys_suspended),
+            keys_resumed: ids(&changed.keys_resumed),
+        }
+    }
 }
 
 #[derive(Serialize)]

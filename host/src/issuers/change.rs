@@ -33,8 +33,12 @@ pub struct NewIssuer {
     pub leeway: u32,
     /// Where the claims are that the standards do not fix.
     pub claims: ClaimMapping,
-    /// The environment of its principals; `None`: any.
+    /// The environment that all of its tokens belong to. `None`: the claim says so
+    /// ([`ClaimMapping::environment`]), or nothing does. Not together with that claim.
     pub environment: Option<Environment>,
+    /// Whether a token that belongs to no environment is good for every one. Otherwise it is refused
+    /// where a request asks for an environment. Not together with `environment`.
+    pub any_environment: bool,
 }
 
 /// The keys of a new issuer.
@@ -78,6 +82,7 @@ impl Issuers<'_> {
                 leeway: new.leeway,
                 claims: new.claims,
                 environment: new.environment,
+                any_environment: new.any_environment,
                 enabled: true,
                 created_at: now,
                 created_by: self.inner.actor().to_owned(),
@@ -249,5 +254,7 @@ fn describe(issuer: &ExternalIssuer) -> serde_json::Value {
         "org_claim": issuer.claims.organization,
         "roles_claim": issuer.claims.roles,
         "env": issuer.environment,
+        "env_claim": issuer.claims.environment,
+        "any_env": issuer.any_environment,
     })
 }

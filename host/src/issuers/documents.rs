@@ -110,6 +110,7 @@ fn document(issuer: &ExternalIssuer, jwks: Option<&str>) -> Result<String, Store
         leeway: issuer.leeway.into(),
         claims: issuer.claims.clone(),
         environment: issuer.environment.clone(),
+        any_environment: issuer.any_environment,
         ..IssuerSettings::new(issuer.issuer.as_str(), issuer.algorithms.as_slice())
     };
     let with = |jwks: &str| Issuer::new(settings.clone(), jwks.as_bytes()).map(|issuer| issuer.to_json());

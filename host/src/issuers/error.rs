@@ -36,6 +36,8 @@ pub enum IssuerFieldError {
     },
     /// Too many claims, or a name that is empty, too long, or holds control characters.
     Claim,
+    /// The environment is fixed, and also taken from a claim, or any.
+    Environment,
 }
 
 impl fmt::Display for IssuerFieldError {
@@ -74,6 +76,9 @@ impl fmt::Display for IssuerFieldError {
             IssuerFieldError::Claim => write!(
                 f,
                 "the claims do not fit · give each a name of 1 to {MAX_CLAIM_NAME_LEN} bytes without control characters"
+            ),
+            IssuerFieldError::Environment => f.write_str(
+                "an environment beside a claim for it, or beside any environment · give one of them",
             ),
         }
     }

@@ -48,8 +48,11 @@ pub struct ExternalIssuer {
     pub leeway: u32,
     /// Where the claims are that the standards do not fix.
     pub claims: ClaimMapping,
-    /// The environment of its principals; `None`: any.
+    /// The environment that all of its tokens belong to. `None`: the claim says so
+    /// ([`ClaimMapping::environment`]), or nothing does.
     pub environment: Option<Environment>,
+    /// Whether a token that belongs to no environment is good for every one.
+    pub any_environment: bool,
     /// Whether its tokens are let in.
     pub enabled: bool,
     /// When it was added.
@@ -70,6 +73,23 @@ impl ExternalIssuer {
     /// tokens that have no `at_hash`.
     pub fn takes_any_token(&self) -> bool {
         self.audiences.is_empty() && self.token_type.is_none()
+    }
+
+    /// Whether its settings say which environment its tokens belong to. If they do not, its tokens are
+    /// refused wherever a request asks for an environment.
+    pub fn says_environment(&self) -> bool {
+        self.environment.is_some() || self.claims.environment.is_some() || self.any_environment
+    }
+
+    /// Which environment its tokens belong to, for people. It may hold what an operator typed: make it
+    /// printable before it is shown.
+    pub fn environment_text(&self) -> String {
+        let any = if self.any_environment { "any" } else { "none" };
+        match (&self.environment, &self.claims.environment) {
+            (Some(fixed), _) => fixed.to_string(),
+            (None, Some(claim)) => format!("the claim {claim}, else {any}"),
+            (None, None) => any.to_owned(),
+        }
     }
 }
 
@@ -229,9 +249,13 @@ pub(super) fn check_fields(issuer: &ExternalIssuer) -> Result<(), IssuerFieldErr
     if issuer.leeway > MAX_LEEWAY {
         return Err(IssuerFieldError::Leeway { given: issuer.leeway });
     }
-    let mut claims = [&issuer.claims.organization, &issuer.claims.roles].into_iter().flatten();
+    let claims = [&issuer.claims.organization, &issuer.claims.roles, &issuer.claims.environment];
+    let mut claims = claims.into_iter().flatten();
     if issuer.claims.scopes.len() > ScopeClaim::ALL.len() || !claims.all(|name| is_line(name, MAX_CLAIM_NAME_LEN)) {
         return Err(IssuerFieldError::Claim);
+    }
+    if issuer.environment.is_some() && (issuer.claims.environment.is_some() || issuer.any_environment) {
+        return Err(IssuerFieldError::Environment);
     }
     Ok(())
 }
@@ -271,6 +295,7 @@ mod tests {
             leeway: 0,
             claims: ClaimMapping::default(),
             environment: None,
+            any_environment: false,
             enabled: true,
             created_at: Timestamp::MAX,
             created_by: "tests".into(),
@@ -367,6 +392,21 @@ mod tests {
                 IssuerFieldError::Claim,
             ),
             (|i| i.claims.roles = Some("roles".into()), |i| i.claims.roles = Some("".into()), IssuerFieldError::Claim),
+            (
+                |i| i.claims.environment = Some("x".repeat(MAX_CLAIM_NAME_LEN)),
+                |i| i.claims.environment = Some("x".repeat(MAX_CLAIM_NAME_LEN + 1)),
+                IssuerFieldError::Claim,
+            ),
+            (
+                |i| (i.claims.environment, i.any_environment) = (Some("env".into()), true),
+                |i| (i.claims.environment, i.environment) = (Some("env".into()), Some("live".parse().unwrap())),
+                IssuerFieldError::Environment,
+            ),
+            (
+                |i| i.environment = Some("live".parse().unwrap()),
+                |i| (i.any_environment, i.environment) = (true, Some("live".parse().unwrap())),
+                IssuerFieldError::Environment,
+            ),
             (
                 |i| i.claims.scopes = ScopeClaim::ALL.to_vec(),
                 |i| i.claims.scopes = vec![ScopeClaim::Scp; ScopeClaim::ALL.len() + 1],

@@ -64,6 +64,7 @@ fn new(name: &str, keys: IssuerKeys) -> NewIssuer {
         leeway: 5,
         claims: ClaimMapping::default(),
         environment: None,
+        any_environment: true,
     }
 }
 
@@ -234,12 +235,14 @@ fn documents_are_what_the_validator_reads() {
         scopes: vec![ScopeClaim::Scp, ScopeClaim::Scope],
         organization: None,
         roles: Some("/realm/roles".into()),
+        environment: None,
     };
     let text = format!("{{ \"keys\" : [{EC}, {{\"kty\": \"new\"}}] , \"x\": \"\\u0000\" }}");
     let added = keystile.issuers().add(NewIssuer {
         issuer: "a \"quoted\" issuer".into(),
         claims,
         environment: Some("live".parse().unwrap()),
+        any_environment: false,
         token_type: Some(TokenType::AccessToken),
         ..new("a", IssuerKeys::Given(text))
     });
@@ -616,9 +619,9 @@ fn the_doctor_looks_at_keys() {
     assert_eq!(finding()[0].severity, Severity::Ok, "a disabled issuer needs no keys");
 }
 
-/// As the command that adds it does, once; the doctor tells it as long as it is so.
+/// As the command that adds the issuer does, but for as long as it is so.
 #[test]
-fn the_doctor_tells_of_issuers_that_take_any_token() {
+fn the_doctor_warns_of_settings_that_are_not_said() {
     let place = Place::new();
     let keystile = place.command();
     let typed = NewIssuer { token_type: Some(TokenType::AccessToken), audiences: Vec::new(), ..given("typed", &[EC]) };
@@ -638,4 +641,7 @@ fn the_doctor_tells_of_issuers_that_take_any_token() {
     assert!(warning.starts_with("ID tokens of open") && warning.contains("--audience or --typ"), "{warning}");
     keystile.issuers().disable("open").unwrap();
     assert_eq!(warnings(), [""; 0]);
+    keystile.issuers().add(NewIssuer { any_environment: false, ..given("nowhere", &[EC]) }).unwrap();
+    let [warning] = &warnings()[..] else { panic!("{:?}", warnings()) };
+    assert!(warning.starts_with("tokens of nowhere belong to no environment"), "{warning}");
 }

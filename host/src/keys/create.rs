@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::error::CreateKeyError;
 use super::field::{check_expiry, check_fields};
+use super::owner::suspended_owner;
 use super::{Keys, within_lifetime};
 use crate::ids::new_uuid;
 use crate::key::{Key, NamedFormat, Origin, SecretInfo};
@@ -93,10 +94,14 @@ impl Keys<'_> {
                 expires_at,
                 state: KeyState::Active,
                 suspended_at: None,
+                suspended_for: None,
                 revocation: None,
                 secrets: vec![secret_info(1, &secret, named, now)],
             };
             check_fields(&key)?;
+            if let Some(user) = suspended_owner(&*transaction, key.owner.as_deref())? {
+                return Err(CreateKeyError::OwnerSuspended { user });
+            }
             // 178 random bits do not meet again; if they did, the generator is broken.
             if !transaction.insert_key(&key)? {
                 return Err(CreateKeyError::Generator);

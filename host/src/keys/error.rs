@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use keystile_validator::{KeyFormatError, KeyId};
+use keystile_validator::{KeyFormatError, KeyId, Timestamp};
 
 use super::field::KeyFieldError;
 use super::rotate::{MAX_GRACE, MAX_VALID_SECRETS};
+use crate::ids::UserId;
 use crate::key::{KeyStatus, MAX_NOTE_LEN, MAX_REQUEST_ID_LEN};
 use crate::query::{MAX_PAGE, MAX_SEARCH_LEN};
 use crate::secret::GenerateError;
 use crate::store::StoreError;
+use crate::text::rfc3339;
 
 /// Why no key was made.
 #[derive(Debug)]
@@ -26,6 +28,11 @@ pub enum CreateKeyError {
     },
     /// The format does not have the environment.
     Format(KeyFormatError),
+    /// The key would act for a user who is suspended.
+    OwnerSuspended {
+        /// The user.
+        user: UserId,
+    },
     /// The operating system gave no random bytes.
     Generator,
     /// The store refused.
@@ -78,6 +85,11 @@ pub enum UpdateKeyError {
     },
     /// Nothing was to be changed.
     NoChange,
+    /// The key would act for a user who is suspended.
+    OwnerSuspended {
+        /// The user.
+        user: UserId,
+    },
     /// A field does not fit.
     Field(KeyFieldError),
     /// The store refused.
@@ -99,6 +111,11 @@ pub enum ChangeStateError {
         id: KeyId,
         /// The state it is in.
         status: KeyStatus,
+    },
+    /// The key acts for a user who is suspended.
+    OwnerSuspended {
+        /// The user.
+        user: UserId,
     },
     /// The note is too long, or holds control characters.
     Note,
@@ -166,6 +183,21 @@ pub enum ImportKeysError {
         /// The position of the key, from 0.
         index: usize,
     },
+    /// A key would act for a user who is suspended.
+    OwnerSuspended {
+        /// The user.
+        user: UserId,
+    },
+    /// Another import is in progress.
+    Running {
+        /// Who began it.
+        started_by: String,
+        /// When it is taken for ended, if it stages nothing more until then.
+        until: Timestamp,
+    },
+    /// What was staged is gone: the import had paused for so long that it was taken for ended, or the store
+    /// was restored meanwhile.
+    Discarded,
     /// The operating system gave no random bytes.
     Generator,
     /// The store refused.
@@ -214,6 +246,13 @@ impl From<GenerateError> for RotateKeyError {
 const GENERATOR: &str =
     "the operating system gave no random bytes, so no secret was made · check the machine's random generator";
 
+fn owner_suspended(f: &mut fmt::Formatter<'_>, user: UserId) -> fmt::Result {
+    write!(
+        f,
+        "the key would act for the user {user}, who is suspended · resume the user, or give the key another owner"
+    )
+}
+
 fn not_found(f: &mut fmt::Formatter<'_>, id: KeyId) -> fmt::Result {
     write!(f, "there is no key {id} · see `keystile keys list`")
 }
@@ -229,6 +268,7 @@ impl fmt::Display for CreateKeyError {
             CreateKeyError::Field(error) => error.fmt(f),
             CreateKeyError::UnknownFormat { name, known } => unknown_format(f, name, known),
             CreateKeyError::Format(error) => error.fmt(f),
+            CreateKeyError::OwnerSuspended { user } => owner_suspended(f, *user),
             CreateKeyError::Generator => f.write_str(GENERATOR),
             CreateKeyError::Store(error) => error.fmt(f),
         }
@@ -267,6 +307,7 @@ impl fmt::Display for UpdateKeyError {
                 write!(f, "the key {id} is revoked, for good · create a new one with `keystile keys create`")
             }
             UpdateKeyError::NoChange => f.write_str("nothing to change was given · see `keystile keys update --help`"),
+            UpdateKeyError::OwnerSuspended { user } => owner_suspended(f, *user),
             UpdateKeyError::Field(error) => error.fmt(f),
             UpdateKeyError::Store(error) => error.fmt(f),
         }
@@ -286,6 +327,7 @@ impl fmt::Display for ChangeStateError {
             ChangeStateError::Conflict { id, status } => {
                 write!(f, "the key {id} is {status}, not suspended · only a suspended key can be resumed")
             }
+            ChangeStateError::OwnerSuspended { user } => owner_suspended(f, *user),
             ChangeStateError::Note => {
                 write!(f, "not a note · give 1 to {MAX_NOTE_LEN} bytes without control characters")
             }
@@ -338,6 +380,20 @@ impl fmt::Display for ImportKeysError {
                 f,
                 "key {}: its digest is already in the store, or twice in the import · remove it and import again; nothing was imported",
                 index + 1
+            ),
+            ImportKeysError::OwnerSuspended { user } => write!(
+                f,
+                "a key in the import would act for the user {user}, who is suspended · resume the user, or leave out the \
+                 keys with its address as their owner; nothing was imported"
+            ),
+            ImportKeysError::Running { started_by, until } => write!(
+                f,
+                "{started_by} is importing keys · wait until that has ended, at {} at the latest if it was killed",
+                rfc3339(*until)
+            ),
+            ImportKeysError::Discarded => f.write_str(
+                "the import had paused for too long, or the store was restored meanwhile · import again; nothing was \
+                 imported",
             ),
             ImportKeysError::Generator => f.write_str(GENERATOR),
             ImportKeysError::Store(error) => error.fmt(f),

@@ -1,19 +1,27 @@
 //! Importing digests from other systems: their keys go on working, and nobody learns a secret.
+//!
+//! An import is all or nothing, and no other writer waits for all of it: keys are staged in short writes, and
+//! one last write puts them into force.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt;
-use std::str::FromStr;
+#[cfg(test)]
+mod tests;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use keystile_validator::{AddressRange, Digest, DigestError, Environment, KeyState, Rate, Scope, Timestamp};
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use keystile_validator::{AddressRange, Digest, Environment, KeyState, Rate, Scope, Timestamp};
+use serde_json::json;
 
 use super::create::{describe, new_key_id, without_duplicates};
 use super::error::ImportKeysError;
 use super::field::{KeyFieldError, check_expiry, check_fields};
 use super::{Keys, within_lifetime};
-use crate::key::{Key, MAX_DISPLAY_LEN, Origin, SecretInfo, UnknownName};
+use crate::ids::ImportId;
+use crate::key::{Key, MAX_DISPLAY_LEN, Origin, SecretInfo};
+use crate::keystile::Inner;
+use crate::store::imports::ImportRow;
+use crate::store::{StoreError, WriteTransaction};
 use crate::text::is_line;
 
 /// Most keys in one import.
@@ -46,134 +54,300 @@ pub struct ImportedKey {
     pub expires_at: Option<Timestamp>,
 }
 
-/// How a digest is written.
+impl ImportedKey {
+    /// A key of this digest, name and environment, without limits: all else can be set afterwards.
+    pub fn new(digest: Digest, name: impl Into<String>, environment: Environment) -> ImportedKey {
+        ImportedKey {
+            digest,
+            name: name.into(),
+            display: None,
+            owner: None,
+            environment,
+            scopes: Vec::new(),
+            addresses: Vec::new(),
+            rate: None,
+            metadata: BTreeMap::new(),
+            not_before: None,
+            expires_at: None,
+        }
+    }
+}
+
+/// What an import has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DigestEncoding {
-    /// 64 hexadecimal digits.
-    Hex,
-    /// Base64 (RFC 4648, section 4), with or without padding.
-    Base64,
-    /// Base64url (RFC 4648, section 5), with or without padding.
-    Base64Url,
+pub struct Imported {
+    /// The id of the import: [`KeyQuery::import`](crate::KeyQuery::import) lists its keys.
+    pub id: ImportId,
+    /// How many keys came with it.
+    pub keys: u64,
 }
 
-impl DigestEncoding {
-    /// Reads a digest.
-    ///
-    /// # Errors
-    /// [`DigestError`] when the text is not exactly a SHA-256 in this encoding.
-    ///
-    /// ```
-    /// use keystile::{Digest, DigestEncoding};
-    /// let digest = DigestEncoding::Base64.decode("ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")?;
-    /// assert_eq!(digest, Digest::of(b"abc"));
-    /// # Ok::<(), keystile::DigestError>(())
-    /// ```
-    pub fn decode(self, text: &str) -> Result<Digest, DigestError> {
-        let alphabet = match self {
-            DigestEncoding::Hex => return Digest::from_hex(text),
-            DigestEncoding::Base64 => &alphabet::STANDARD,
-            DigestEncoding::Base64Url => &alphabet::URL_SAFE,
-        };
-        let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-        let bytes = GeneralPurpose::new(alphabet, config).decode(text).unwrap_or_default();
-        match <[u8; Digest::LEN]>::try_from(bytes) {
-            Ok(bytes) => Ok(Digest::from_bytes(bytes)),
-            // The error of the validator, which says what a digest is.
-            Err(_) => Digest::from_hex(""),
-        }
-    }
+/// An import in progress. Its keys are staged in the store in short writes, so that other writers never wait
+/// for all of it: none of them is in force, and no list has them, until [`Import::complete`].
+///
+/// When it is dropped before that, its keys are discarded. When its process is killed, the next import
+/// discards them.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("keystile.db");
+/// use keystile::{Digest, Environment, ImportedKey, Keystile, NewStore};
+/// Keystile::create(&path, NewStore::default())?;
+/// let keystile = Keystile::open(&path)?;
+/// let mut import = keystile.keys().begin_import();
+/// import.add(ImportedKey::new(Digest::of(b"a secret of another system"), "billing", Environment::new("live")?))?;
+/// assert!(!keystile.verify("a secret of another system", &keystile.request()).is_allow());
+/// assert_eq!(import.complete()?.keys, 1);
+/// assert!(keystile.verify("a secret of another system", &keystile.request()).is_allow());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Import<'a> {
+    inner: &'a Inner,
+    /// `None`: nothing is staged yet.
+    id: Option<ImportId>,
+    waiting: Vec<ImportedKey>,
+    /// How many keys are staged.
+    staged: usize,
 }
 
-impl FromStr for DigestEncoding {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<DigestEncoding, UnknownName> {
-        match name {
-            "hex" => Ok(DigestEncoding::Hex),
-            "base64" => Ok(DigestEncoding::Base64),
-            "base64url" => Ok(DigestEncoding::Base64Url),
-            _ => Err(UnknownName { known: &["hex", "base64", "base64url"] }),
-        }
-    }
-}
-
-impl fmt::Display for DigestEncoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            DigestEncoding::Hex => "hex",
-            DigestEncoding::Base64 => "base64",
-            DigestEncoding::Base64Url => "base64url",
-        })
-    }
-}
-
-impl Keys<'_> {
+impl<'a> Keys<'a> {
     /// Imports keys by their digests, all of them or none.
     ///
     /// # Errors
     /// [`ImportKeysError`] names the first key that does not fit; nothing was imported then.
-    pub fn import(&self, imported: Vec<ImportedKey>) -> Result<Vec<Key>, ImportKeysError> {
-        if imported.is_empty() || imported.len() > MAX_IMPORT {
-            return Err(ImportKeysError::Count { given: imported.len() });
+    pub fn import(&self, keys: impl IntoIterator<Item = ImportedKey>) -> Result<Imported, ImportKeysError> {
+        let mut import = self.begin_import();
+        for key in keys {
+            import.add(key)?;
         }
-        let mut digests = HashSet::with_capacity(imported.len());
-        for (index, key) in imported.iter().enumerate() {
-            if !digests.insert(*key.digest.as_bytes()) {
-                return Err(ImportKeysError::DuplicateDigest { index });
-            }
-        }
-        self.inner.change(|transaction, now| {
-            let max_lifetime = transaction.settings()?.max_lifetime;
-            let mut keys = Vec::with_capacity(imported.len());
-            for (index, imported) in imported.into_iter().enumerate() {
-                let field = |error| ImportKeysError::Field { index, error };
-                check_expiry(imported.expires_at, now).map_err(field)?;
-                let expires_at = within_lifetime(imported.expires_at, now, max_lifetime).map_err(field)?;
-                let display = imported.display.unwrap_or_else(|| "(imported)".to_owned());
-                if !is_line(&display, MAX_DISPLAY_LEN) {
-                    return Err(field(KeyFieldError::Display));
-                }
-                let key = Key {
-                    id: new_key_id(now).map_err(|_| ImportKeysError::Generator)?,
-                    name: imported.name,
-                    owner: imported.owner,
-                    format: None,
-                    environment: imported.environment,
-                    scopes: without_duplicates(imported.scopes),
-                    addresses: without_duplicates(imported.addresses),
-                    rate: imported.rate,
-                    metadata: imported.metadata,
-                    created_at: now,
-                    created_by: self.inner.actor().to_owned(),
-                    updated_at: now,
-                    not_before: imported.not_before,
-                    expires_at,
-                    state: KeyState::Active,
-                    suspended_at: None,
-                    revocation: None,
-                    secrets: vec![SecretInfo {
-                        number: 1,
-                        digest: imported.digest,
-                        display,
-                        origin: Origin::Imported,
-                        created_at: now,
-                        retires_at: None,
-                        pending_grace: None,
-                        uses: 0,
-                        first_used_at: None,
-                        last_used_at: None,
-                    }],
-                };
-                check_fields(&key).map_err(field)?;
-                if !transaction.insert_key(&key)? {
-                    return Err(ImportKeysError::DuplicateDigest { index });
-                }
-                self.inner.audit(transaction, now, "key.imported", Some(key.id.to_string()), &describe(&key))?;
-                keys.push(key);
-            }
-            Ok(keys)
-        })
+        import.complete()
+    }
+
+    /// Begins an import of keys that come one by one. Nothing is written yet.
+    pub fn begin_import(&self) -> Import<'a> {
+        Import { inner: self.inner, id: None, waiting: Vec::new(), staged: 0 }
     }
 }
+
+impl Import<'_> {
+    /// Adds a key. It is staged at once or together with later ones, so an error may name an earlier key.
+    ///
+    /// # Errors
+    /// [`ImportKeysError`]; then nothing will be imported: drop the import.
+    pub fn add(&mut self, key: ImportedKey) -> Result<(), ImportKeysError> {
+        let given = self.staged.saturating_add(self.waiting.len()).saturating_add(1);
+        if given > MAX_IMPORT {
+            return Err(ImportKeysError::Count { given });
+        }
+        self.waiting.push(key);
+        if self.waiting.len() < MAX_STAGED_AT_ONCE {
+            return Ok(());
+        }
+        self.stage(false)?;
+        // Whoever waits for the store in another process asks again every few milliseconds: without a pause
+        // it would hardly ever find it free.
+        thread::sleep(PAUSE);
+        Ok(())
+    }
+
+    /// Puts all keys into force, in one write. When it returns, this process judges by them; others learn of
+    /// them within a moment, of many keys in steps.
+    ///
+    /// # Errors
+    /// [`ImportKeysError`]; nothing was imported then.
+    pub fn complete(mut self) -> Result<Imported, ImportKeysError> {
+        if self.id.is_none() && self.waiting.is_empty() {
+            return Err(ImportKeysError::Count { given: 0 });
+        }
+        self.stage(true)?;
+        match self.id.take() {
+            Some(id) => Ok(Imported { id, keys: self.staged as u64 }),
+            None => Err(ImportKeysError::Count { given: 0 }),
+        }
+    }
+
+    /// Stages the keys that wait, and puts all into force when they are the last ones: a small import is one
+    /// write.
+    fn stage(&mut self, is_last: bool) -> Result<(), ImportKeysError> {
+        if self.id.is_none() {
+            discard_abandoned(self.inner)?;
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        let (first, known) = (self.staged, self.id);
+        let total = first.saturating_add(waiting.len()) as u64;
+        let id = self.inner.change(|transaction, now| {
+            let leased_until = now.saturating_add(LEASE_SECONDS);
+            let id = match known {
+                Some(id) => id,
+                None => begin(self.inner, transaction, now, leased_until)?,
+            };
+            if !transaction.renew_import(id, total, leased_until)? {
+                return Err(ImportKeysError::Discarded);
+            }
+            let max_lifetime = transaction.settings()?.max_lifetime;
+            for (offset, imported) in waiting.into_iter().enumerate() {
+                let index = first.saturating_add(offset);
+                let key = new_key(imported, now, max_lifetime, self.inner.actor()).map_err(|error| error.at(index))?;
+                if !transaction.stage_key(id, &key)? {
+                    return Err(ImportKeysError::DuplicateDigest { index });
+                }
+                let mut detail = describe(&key);
+                if let Some(fields) = detail.as_object_mut() {
+                    fields.insert("import".to_owned(), id.to_string().into());
+                }
+                self.inner.audit(transaction, now, "key.imported", Some(key.id.to_string()), &detail)?;
+            }
+            if is_last {
+                // Asked when the keys come into force: the user may have been suspended since they were staged.
+                if let Some(user) = transaction.suspended_owner_in_import(id)? {
+                    return Err(ImportKeysError::OwnerSuspended { user });
+                }
+                transaction.complete_import(id, now)?;
+                let detail = json!({ "keys": total });
+                self.inner.audit(transaction, now, "import.completed", Some(id.to_string()), &detail)?;
+            }
+            Ok(id)
+        })?;
+        self.id = Some(id);
+        self.staged = usize::try_from(total).unwrap_or(usize::MAX);
+        Ok(())
+    }
+}
+
+impl Drop for Import<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            // What is left over is not in force, and the next import discards it.
+            let _ = discard(self.inner, id);
+        }
+    }
+}
+
+fn begin(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    leased_until: Timestamp,
+) -> Result<ImportId, ImportKeysError> {
+    // Again, now that nobody else can write.
+    if let Some(other) = transaction.staged_imports()?.into_iter().find(|other| is_alive(other, now)) {
+        return Err(ImportKeysError::Running { started_by: other.started_by, until: other.leased_until });
+    }
+    let import = ImportRow {
+        id: ImportId::generate(now).map_err(|_| ImportKeysError::Generator)?,
+        keys: 0,
+        started_at: now,
+        started_by: inner.actor().to_owned(),
+        leased_until,
+        completed_at: None,
+    };
+    transaction.insert_import(&import)?;
+    Ok(import.id)
+}
+
+/// Discards what imports have left behind whose processes were killed.
+fn discard_abandoned(inner: &Inner) -> Result<(), StoreError> {
+    let now = inner.now();
+    let abandoned: Vec<_> =
+        inner.store().read()?.staged_imports()?.into_iter().filter(|import| !is_alive(import, now)).collect();
+    abandoned.into_iter().try_for_each(|import| discard(inner, import.id))
+}
+
+/// Deletes the staged keys of an import in short writes.
+fn discard(inner: &Inner, id: ImportId) -> Result<(), StoreError> {
+    loop {
+        let is_gone = inner.change(|transaction, now| {
+            let Some(import) = transaction.import(id)?.filter(|import| import.completed_at.is_none()) else {
+                return Ok(true);
+            };
+            let is_gone = transaction.discard_import(id, MAX_STAGED_AT_ONCE)?;
+            if is_gone {
+                let detail = json!({ "keys": import.keys });
+                inner.audit(transaction, now, "import.discarded", Some(id.to_string()), &detail)?;
+            }
+            Ok::<bool, StoreError>(is_gone)
+        })?;
+        if is_gone {
+            return Ok(());
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Whether the process of an import is taken for alive. A lease that no import can have yet is from a clock
+/// that was ahead.
+pub(crate) fn is_alive(import: &ImportRow, now: Timestamp) -> bool {
+    now < import.leased_until && import.leased_until <= now.saturating_add(LEASE_SECONDS)
+}
+
+/// What does not fit of a key.
+enum Misfit {
+    Field(KeyFieldError),
+    Generator,
+}
+
+impl Misfit {
+    fn at(self, index: usize) -> ImportKeysError {
+        match self {
+            Misfit::Field(error) => ImportKeysError::Field { index, error },
+            Misfit::Generator => ImportKeysError::Generator,
+        }
+    }
+}
+
+impl From<KeyFieldError> for Misfit {
+    fn from(error: KeyFieldError) -> Misfit {
+        Misfit::Field(error)
+    }
+}
+
+fn new_key(imported: ImportedKey, now: Timestamp, max_lifetime: Option<u64>, actor: &str) -> Result<Key, Misfit> {
+    check_expiry(imported.expires_at, now)?;
+    let expires_at = within_lifetime(imported.expires_at, now, max_lifetime)?;
+    let display = imported.display.unwrap_or_else(|| "(imported)".to_owned());
+    if !is_line(&display, MAX_DISPLAY_LEN) {
+        return Err(KeyFieldError::Display.into());
+    }
+    let key = Key {
+        id: new_key_id(now).map_err(|_| Misfit::Generator)?,
+        name: imported.name,
+        owner: imported.owner,
+        format: None,
+        environment: imported.environment,
+        scopes: without_duplicates(imported.scopes),
+        addresses: without_duplicates(imported.addresses),
+        rate: imported.rate,
+        metadata: imported.metadata,
+        created_at: now,
+        created_by: actor.to_owned(),
+        updated_at: now,
+        not_before: imported.not_before,
+        expires_at,
+        state: KeyState::Active,
+        suspended_at: None,
+        suspended_for: None,
+        revocation: None,
+        secrets: vec![SecretInfo {
+            number: 1,
+            digest: imported.digest,
+            display,
+            origin: Origin::Imported,
+            created_at: now,
+            retires_at: None,
+            pending_grace: None,
+            uses: 0,
+            first_used_at: None,
+            last_used_at: None,
+        }],
+    };
+    check_fields(&key)?;
+    Ok(key)
+}
+
+/// Most keys that one write stages: other writers wait for no more than these.
+pub(crate) const MAX_STAGED_AT_ONCE: usize = 1_000;
+/// How long a process is taken for alive after it has staged keys, in seconds.
+const LEASE_SECONDS: u64 = 60;
+/// How long an import lets others write between two of its own writes: longer than the store's longest wait
+/// between two looks at a lock, which is 5 ms.
+const PAUSE: Duration = Duration::from_millis(10);

@@ -3,29 +3,34 @@
 
 mod concern;
 mod create;
+mod digest_encoding;
 mod error;
 mod field;
 mod import;
 mod list;
+mod owner;
 mod report;
 mod rotate;
 mod state;
 mod update;
 mod usage;
+mod write;
 
 use keystile_validator::{KeyId, Timestamp};
 
 pub use concern::{Concern, EXPIRING_SECONDS, IDLE_SECONDS, KeyCounts, OLD_SECONDS, UNMISSED_SECONDS};
 pub use create::{CreatedKey, NewKey};
+pub use digest_encoding::DigestEncoding;
 pub use error::{
     ChangeStateError, CreateKeyError, ImportKeysError, ListKeysError, RotateKeyError, ShowKeyError, UpdateKeyError,
 };
 pub use field::KeyFieldError;
-pub use import::{DigestEncoding, ImportedKey, MAX_IMPORT};
+pub use import::{Import, Imported, ImportedKey, MAX_IMPORT};
+pub(crate) use import::{MAX_STAGED_AT_ONCE, is_alive};
+pub(crate) use owner::{resume_with_user, suspend_keys_of, suspend_with_user, suspended};
 pub use report::{KeyReport, MAX_REPORT_KEYS, ReportSection};
 pub(crate) use rotate::start_grace;
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};
-pub(crate) use state::{suspend_keys_of, suspended};
 pub use update::KeyChange;
 pub(crate) use usage::DAY;
 pub use usage::USAGE_DAYS;

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::create::{find_format, secret_info};
 use super::error::RotateKeyError;
+use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in};
 use crate::key::{Key, KeyStatus, MAX_REQUEST_ID_LEN, SecretInfo};
 use crate::keystile::Inner;
@@ -70,7 +71,8 @@ pub struct RotatedKey {
 
 impl Keys<'_> {
     /// Gives a key a new secret. The key keeps its id, and all else; the old secret stays valid for
-    /// the grace period and is refused as `rotated` after it.
+    /// the grace period and is refused as `rotated` after it. So are sessions that were begun with the old secret:
+    /// they end with it, and at once when their access tokens would outlive it.
     ///
     /// # Errors
     /// [`RotateKeyError`]; the old secret is then what it was.
@@ -84,7 +86,8 @@ impl Keys<'_> {
             return Err(RotateKeyError::RequestId);
         }
         self.inner.change(|transaction, now| {
-            let mut key = key_in(transaction, id, RotateKeyError::NotFound { id })?;
+            let old = key_in(transaction, id, RotateKeyError::NotFound { id })?;
+            let mut key = old.clone();
             if let Some(request_id) = request_id
                 && let Some(done) = transaction.rotation(id, request_id)?
             {
@@ -111,12 +114,10 @@ impl Keys<'_> {
             let secret = Secret::generate(&named.format, &key.environment)?;
             let number = key.secrets.last().map_or(1, |last| last.number.saturating_add(1));
             let row = RotationRow { number, grace, from_first_use };
-            for old in &mut key.secrets {
-                if retire(old, row, now, key.expires_at) {
-                    transaction.update_secret(id, old)?;
-                }
+            for secret in &mut key.secrets {
+                retire(secret, row, now, key.expires_at);
             }
-            let still_valid = key.secrets.iter().filter(|old| old.retires_at.is_none_or(|at| now < at)).count();
+            let still_valid = key.secrets.iter().filter(|secret| !secret.has_ended(now)).count();
             if still_valid >= MAX_VALID_SECRETS {
                 return Err(RotateKeyError::TooManySecrets);
             }
@@ -139,18 +140,17 @@ impl Keys<'_> {
             key.secrets.push(info);
             key.format = Some(named.name.clone());
             key.updated_at = now;
-            transaction.update_key(&key)?;
-            self.inner.audit(transaction, now, "key.rotated", Some(id.to_string()), &detail)?;
+            let entry = KeyEntry { action: "key.rotated", detail: &detail };
+            write_key(self.inner, transaction, now, &old, &key, entry)?;
             Ok(RotatedKey { key, secret: Some(secret) })
         })
     }
 }
 
-/// Sets when an old secret retires; never later than it was to retire already. Whether it changed.
-fn retire(old: &mut SecretInfo, rotation: RotationRow, now: Timestamp, expires_at: Option<Timestamp>) -> bool {
-    let before = (old.retires_at, old.pending_grace);
-    if old.retires_at.is_some_and(|at| at <= now) {
-        return false;
+/// Sets when an old secret retires; never later than it was to retire already.
+fn retire(old: &mut SecretInfo, rotation: RotationRow, now: Timestamp, expires_at: Option<Timestamp>) {
+    if old.has_ended(now) {
+        return;
     }
     if rotation.from_first_use {
         old.pending_grace = Some(old.pending_grace.unwrap_or(rotation.grace).min(rotation.grace));
@@ -159,7 +159,6 @@ fn retire(old: &mut SecretInfo, rotation: RotationRow, now: Timestamp, expires_a
         let end = grace_end(now, rotation.grace, expires_at);
         old.retires_at = Some(old.retires_at.map_or(end, |before| before.min(end)));
     }
-    before != (old.retires_at, old.pending_grace)
 }
 
 /// The end of a grace period: never past the expiry of the key.
@@ -177,15 +176,16 @@ pub(crate) fn start_grace(inner: &Inner, digest: &Digest, first_use: Timestamp) 
         else {
             return Ok(());
         };
-        let expires_at = key.expires_at;
-        for old in key.secrets.iter_mut().filter(|old| old.number < number) {
-            let Some(grace) = old.pending_grace.take() else { continue };
-            let end = grace_end(first_use, grace, expires_at);
-            let end = old.retires_at.map_or(end, |before| before.min(end));
-            old.retires_at = Some(end);
-            transaction.update_secret(key.id, old)?;
-            let detail = json!({ "prefix": old.display, "secret": old.number, "retires_at": rfc3339(end) });
-            inner.audit(transaction, now, "key.grace_started", Some(key.id.to_string()), &detail)?;
+        for index in 0..key.secrets.len() {
+            let old = key.clone();
+            let Some(secret) = key.secrets.get_mut(index).filter(|secret| secret.number < number) else { continue };
+            let Some(grace) = secret.pending_grace.take() else { continue };
+            let end = grace_end(first_use, grace, old.expires_at);
+            let end = secret.retires_at.map_or(end, |before| before.min(end));
+            secret.retires_at = Some(end);
+            let detail = json!({ "prefix": secret.display, "secret": secret.number, "retires_at": rfc3339(end) });
+            let entry = KeyEntry { action: "key.grace_started", detail: &detail };
+            write_key(inner, transaction, now, &old, &key, entry)?;
         }
         Ok(())
     })

@@ -4,43 +4,45 @@ use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
 use super::error::ChangeStateError;
+use super::owner::{suspended, suspended_owner};
+use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in};
 use crate::key::{Key, MAX_NOTE_LEN, Revocation, RevokeReason};
-use crate::keystile::Inner;
-use crate::sessions::end_sessions_of_key;
-use crate::store::{StoreError, WriteTransaction};
+use crate::store::WriteTransaction;
 use crate::text::is_line;
-use crate::user::Email;
 
 impl Keys<'_> {
     /// Switches a key off; [`resume`](Keys::resume) switches it on again. Sessions that were begun with it
-    /// end, with their access tokens.
+    /// end, with their access tokens. A key that was suspended with its user stays so when that user is resumed.
     ///
     /// # Errors
     /// [`ChangeStateError`] when it is suspended already, or revoked.
     pub fn suspend(&self, id: KeyId) -> Result<Key, ChangeStateError> {
         self.inner.change(|transaction, now| {
-            let key = self.change_state(transaction, now, id, KeyState::Active, |key| {
-                key.state = KeyState::Suspended;
-                key.suspended_at = Some(now);
-                "key.suspended"
-            })?;
-            end_sessions_of_key(self.inner, transaction, now, id)?;
-            Ok(key)
+            let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
+            if old.state != KeyState::Active && old.suspended_for.is_none() {
+                return Err(ChangeStateError::Conflict { id, status: old.status(now) });
+            }
+            let key = suspended(old.clone(), now, None);
+            self.write_state(transaction, now, &old, key, "key.suspended")
         })
     }
 
     /// Switches a suspended key on again.
     ///
     /// # Errors
-    /// [`ChangeStateError`] when it is not suspended.
+    /// [`ChangeStateError`] when it is not suspended, or acts for a user who is.
     pub fn resume(&self, id: KeyId) -> Result<Key, ChangeStateError> {
         self.inner.change(|transaction, now| {
-            self.change_state(transaction, now, id, KeyState::Suspended, |key| {
-                key.state = KeyState::Active;
-                key.suspended_at = None;
-                "key.resumed"
-            })
+            let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
+            if old.state != KeyState::Suspended {
+                return Err(ChangeStateError::Conflict { id, status: old.status(now) });
+            }
+            if let Some(user) = suspended_owner(&*transaction, old.owner.as_deref())? {
+                return Err(ChangeStateError::OwnerSuspended { user });
+            }
+            let key = Key { state: KeyState::Active, suspended_at: None, suspended_for: None, ..old.clone() };
+            self.write_state(transaction, now, &old, key, "key.resumed")
         })
     }
 
@@ -54,62 +56,33 @@ impl Keys<'_> {
             return Err(ChangeStateError::Note);
         }
         self.inner.change(|transaction, now| {
-            let mut key = key_in(transaction, id, ChangeStateError::NotFound { id })?;
-            if key.state == KeyState::Revoked {
-                return Err(ChangeStateError::Conflict { id, status: key.status(now) });
+            let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
+            if old.state == KeyState::Revoked {
+                return Err(ChangeStateError::Conflict { id, status: old.status(now) });
             }
+            let mut key = old.clone();
             key.state = KeyState::Revoked;
             key.suspended_at = None;
+            key.suspended_for = None;
             key.revocation = Some(Revocation { at: now, reason, note: note.map(str::to_owned) });
             key.updated_at = now;
-            transaction.update_key(&key)?;
             let detail = json!({ "reason": reason.as_str(), "note": note });
-            self.inner.audit(transaction, now, "key.revoked", Some(id.to_string()), &detail)?;
-            end_sessions_of_key(self.inner, transaction, now, id)?;
+            let entry = KeyEntry { action: "key.revoked", detail: &detail };
+            write_key(self.inner, transaction, now, &old, &key, entry)?;
             Ok(key)
         })
     }
 
-    fn change_state(
+    fn write_state(
         &self,
         transaction: &mut dyn WriteTransaction,
         now: Timestamp,
-        id: KeyId,
-        from: KeyState,
-        change: impl FnOnce(&mut Key) -> &'static str,
+        old: &Key,
+        new: Key,
+        action: &str,
     ) -> Result<Key, ChangeStateError> {
-        let mut key = key_in(transaction, id, ChangeStateError::NotFound { id })?;
-        if key.state != from {
-            return Err(ChangeStateError::Conflict { id, status: key.status(now) });
-        }
-        let action = change(&mut key);
-        key.updated_at = now;
-        transaction.update_key(&key)?;
-        self.inner.audit(transaction, now, action, Some(id.to_string()), &json!({}))?;
-        Ok(key)
+        let new = Key { updated_at: now, ..new };
+        write_key(self.inner, transaction, now, old, &new, KeyEntry { action, detail: &json!({}) })?;
+        Ok(new)
     }
-}
-
-/// Switches off the keys that act for whoever has this address, because somebody else may have it next;
-/// says which.
-pub(crate) fn suspend_keys_of(
-    inner: &Inner,
-    transaction: &mut dyn WriteTransaction,
-    now: Timestamp,
-    owner: &Email,
-    detail: &serde_json::Value,
-) -> Result<Vec<KeyId>, StoreError> {
-    let keys = transaction.active_keys_of(owner)?;
-    for id in &keys {
-        let Some(key) = transaction.key(*id)? else { continue };
-        transaction.update_key(&suspended(key, now))?;
-        inner.audit(transaction, now, "key.suspended", Some(id.to_string()), detail)?;
-        end_sessions_of_key(inner, transaction, now, *id)?;
-    }
-    Ok(keys)
-}
-
-/// A key, switched off.
-pub(crate) fn suspended(key: Key, now: Timestamp) -> Key {
-    Key { state: KeyState::Suspended, suspended_at: Some(now), updated_at: now, ..key }
 }

@@ -8,6 +8,8 @@ use serde_json::json;
 use super::create::without_duplicates;
 use super::error::UpdateKeyError;
 use super::field::{check_expiry, check_fields};
+use super::owner::suspended_owner;
+use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in, within_lifetime};
 use crate::key::Key;
 use crate::text::rfc3339;
@@ -34,7 +36,8 @@ pub struct KeyChange {
 }
 
 impl Keys<'_> {
-    /// Changes a key. It holds at once, for all its secrets.
+    /// Changes a key. It holds at once, for all its secrets. Sessions that were begun with it and have more than it
+    /// allows now end, with their access tokens; an earlier expiry or a later start ends all of them.
     ///
     /// # Errors
     /// [`UpdateKeyError`]; nothing was changed then.
@@ -55,17 +58,23 @@ impl Keys<'_> {
             apply(&mut key, change);
             key.updated_at = now;
             check_fields(&key)?;
+            if key.owner != old.owner {
+                if let Some(user) = suspended_owner(&*transaction, key.owner.as_deref())? {
+                    return Err(UpdateKeyError::OwnerSuspended { user });
+                }
+                // It no longer acts for the user that it was suspended with: an operator decides when it is resumed.
+                key.suspended_for = None;
+            }
             // A grace never outlives its key, also when the key now ends earlier.
             for secret in &mut key.secrets {
                 if let (Some(retires_at), Some(expires_at)) = (secret.retires_at, key.expires_at)
                     && retires_at > expires_at
                 {
                     secret.retires_at = Some(expires_at);
-                    transaction.update_secret(id, secret)?;
                 }
             }
-            transaction.update_key(&key)?;
-            self.inner.audit(transaction, now, "key.updated", Some(id.to_string()), &differences(&old, &key))?;
+            let entry = KeyEntry { action: "key.updated", detail: &differences(&old, &key) };
+            write_key(self.inner, transaction, now, &old, &key, entry)?;
             Ok(key)
         })
     }

@@ -34,6 +34,10 @@ pub enum LoginError {
     },
     /// The key is limited to addresses or to a rate, which tokens are not.
     LimitedKey,
+    /// The key belongs to another environment than the session was to be for.
+    WrongEnvironment,
+    /// It cannot be said whether the key is valid: nothing was allowed.
+    Unavailable,
     /// The password could not be hashed.
     Password(PasswordError),
     /// No access token could be made.
@@ -58,6 +62,12 @@ impl fmt::Display for LoginError {
             LoginError::LimitedKey => f.write_str(
                 "the key is limited to addresses or a rate, which tokens cannot be · make the calls with the key itself",
             ),
+            LoginError::WrongEnvironment => f.write_str(
+                "the key belongs to another environment · log in to its own, or with a key of the one that is asked for",
+            ),
+            LoginError::Unavailable => {
+                f.write_str("the key could not be checked, so nothing was allowed · repeat in a few seconds")
+            }
             LoginError::Scopes { given } => {
                 write!(f, "{given} scopes are too many · give at most {MAX_SESSION_SCOPES}")
             }

@@ -12,7 +12,7 @@ pub(crate) mod tests;
 use std::fmt;
 use std::net::IpAddr;
 
-use keystile_validator::{KeyId, Scope};
+use keystile_validator::{Code, Digest, Environment, KeyId, Request, Scope};
 
 pub use error::LoginError;
 pub use settings::{
@@ -28,6 +28,7 @@ use crate::sessions::{LoggedIn, LogoutError, NewSession, Refresh, RefreshError, 
 use crate::store::users::{PasswordHash, UserRow};
 use crate::user::{Email, UserRef};
 use crate::users::{Users, live_user_in};
+use crate::verify::Counting;
 use attempts::Attempt;
 
 /// An attempt to log in.
@@ -56,8 +57,11 @@ pub struct Client {
     pub description: Option<String>,
     /// Its address.
     pub address: Option<IpAddr>,
-    /// The scopes of its access tokens.
+    /// The scopes of its access tokens. Those of the key, when a key logs in.
     pub scopes: Vec<Scope>,
+    /// The environment that the session and its tokens are for. A key logs in to its own environment only; without one
+    /// asked for, its session belongs to that.
+    pub environment: Option<Environment>,
 }
 
 impl Keystile {
@@ -103,15 +107,15 @@ impl Keystile {
         self.inner.hasher.hashes()
     }
 
-    /// Begins a session with a key that acts for a user: one whose owner is the user's e-mail address. The
-    /// caller has judged a secret of the key just now, for the environment that the session is for: its
-    /// tokens belong to none. The session ends with the key, and has its scopes.
+    /// Begins a session with a secret of a key that acts for a user: one whose owner is the user's e-mail address. The
+    /// secret is judged here, which counts as a use of the key. The session has the scopes and the environment of the
+    /// key. It ends as soon as the key allows less than that, and with the secret.
     ///
     /// # Errors
-    /// [`LoginError::InvalidCredentials`] when the key is not in use, or has no such owner;
-    /// [`LoginError::LimitedKey`].
-    pub fn login_with_key(&self, key: KeyId, client: Client) -> Result<LoggedIn, LoginError> {
-        self.inner.login_with_key(key, client)
+    /// [`LoginError::InvalidCredentials`] when the secret is refused, or the key acts for no user;
+    /// [`LoginError::WrongEnvironment`]; [`LoginError::LimitedKey`]; [`LoginError::Unavailable`].
+    pub fn login_with_key(&self, secret: impl AsRef<[u8]>, client: Client) -> Result<LoggedIn, LoginError> {
+        self.inner.login_with_key(secret.as_ref(), client)
     }
 
     /// Gives the next refresh token for this one, and a new access token. Within the refresh window of the
@@ -171,11 +175,24 @@ impl Inner {
         })
     }
 
-    fn login_with_key(&self, id: KeyId, client: Client) -> Result<LoggedIn, LoginError> {
+    fn login_with_key(&self, secret: &[u8], client: Client) -> Result<LoggedIn, LoginError> {
         let client = checked(client)?;
+        let request = Request { environment: client.environment.clone(), ..Request::at(self.now()) };
+        match self.verify(secret, &request, Counting::Counted).code() {
+            None => {}
+            Some(Code::WrongEnvironment) => return Err(LoginError::WrongEnvironment),
+            // No such address was given, and no call is to be made: this key cannot log in from anywhere.
+            Some(Code::AddressNotAllowed | Code::RateLimited) => return Err(LoginError::LimitedKey),
+            Some(Code::Unavailable) => return Err(LoginError::Unavailable),
+            Some(_) => return Err(LoginError::InvalidCredentials),
+        }
+        let digest = Digest::of(secret);
         self.change(|transaction, now| {
-            let key = transaction.key(id)?.filter(|key| key.status(now) == KeyStatus::Active);
+            // Read again: it may have been changed since the verdict. What was allowed and is no key is a token.
+            let key = transaction.key_by_digest(&digest)?.filter(|key| key.status(now) == KeyStatus::Active);
             let key = key.ok_or(LoginError::InvalidCredentials)?;
+            let secret = key.secrets.iter().find(|secret| secret.digest == digest && !secret.has_ended(now));
+            let secret = secret.ok_or(LoginError::InvalidCredentials)?.number;
             let email = key.owner.as_deref().and_then(|owner| owner.parse::<Email>().ok());
             let email = email.ok_or(LoginError::InvalidCredentials)?;
             let mut user = match transaction.user_by_email(&email)? {
@@ -185,15 +202,15 @@ impl Inner {
             if !key.addresses.is_empty() || key.rate.is_some() {
                 return Err(LoginError::LimitedKey);
             }
-            let client = Client { scopes: key.scopes, ..client };
-            Ok(start(self, transaction, now, &mut user, session(client, Some(id), 0))?)
+            let client = Client { scopes: key.scopes, environment: Some(key.environment), ..client };
+            Ok(start(self, transaction, now, &mut user, session(client, Some((key.id, secret)), 0))?)
         })
     }
 }
 
-fn session(client: Client, key: Option<KeyId>, failures_before: u32) -> NewSession {
-    let Client { id, description, address, scopes } = client;
-    NewSession { client_id: id, client: description, address, key, scopes, failures_before }
+fn session(client: Client, key: Option<(KeyId, u32)>, failures_before: u32) -> NewSession {
+    let Client { id, description, address, scopes, environment } = client;
+    NewSession { client_id: id, client: description, address, key, environment, scopes, failures_before }
 }
 
 /// What a client says of itself, in bounds.

@@ -11,8 +11,8 @@ use keystile_validator::{Code, Scope, Timestamp};
 use super::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
 use super::*;
 use crate::{
-    AuditQuery, ChangePasswordError, EndReason, KeyEncryptionKey, Keystile, ManualClock, NewKey, NewStore, NewUser,
-    PasswordChange, RevokeReason, SessionQuery, SessionStatus, User, UserChange,
+    AuditQuery, ChangePasswordError, CreatedKey, EndReason, KeyEncryptionKey, Keystile, ManualClock, NewKey, NewStore,
+    NewUser, PasswordChange, RevokeReason, SessionQuery, SessionStatus, User, UserChange,
 };
 
 pub(crate) const EMAIL: &str = "ada@example.com";
@@ -91,6 +91,13 @@ impl World {
         options.key_encryption_key_file(kek).open(path).unwrap()
     }
 
+    /// The same store, by a handle that holds it in memory and follows it.
+    pub(crate) fn follow(&self) -> Keystile {
+        let kek = self.path.with_file_name("kek");
+        let options = Keystile::options().clock(Arc::clone(&self.clock)).key_encryption_key_file(kek);
+        options.open(&self.path).unwrap()
+    }
+
     pub(crate) fn audited(&self, action: &str) -> Vec<String> {
         let entries = self.keystile.audit(None, 0, 10_000).unwrap();
         entries.into_iter().filter(|entry| entry.action == action).map(|entry| entry.detail).collect()
@@ -105,6 +112,7 @@ fn a_login_gives_tokens_and_a_session() {
         description: Some(" Firefox\u{1b}[31m 140\n".to_owned()),
         address: Some("::ffff:192.0.2.7".parse().unwrap()),
         scopes: vec![Scope::new("read").unwrap()],
+        environment: Some("test_dev".parse().unwrap()),
     };
     let given = world.try_login(" ADA@Example.com ", PASSWORD, client).unwrap();
     assert_eq!(given.user_id, world.user.id);
@@ -112,6 +120,7 @@ fn a_login_gives_tokens_and_a_session() {
     assert_eq!(given.session_expires_at, at(7 * 86_400));
     let session = world.keystile.sessions().show(given.session_id).unwrap();
     assert_eq!((session.client_id.as_deref(), session.client.as_deref()), (Some("web"), Some("Firefox[31m 140")));
+    assert_eq!(session.environment.as_ref().map(|environment| environment.as_str()), Some("test_dev"));
     assert_eq!(session.address, Some("192.0.2.7".parse().unwrap()));
     assert_eq!(session.status(at(0)), SessionStatus::Active);
     assert_eq!(world.keystile.users().show(world.user.id).unwrap().last_login_at, Some(at(0)));
@@ -424,50 +433,59 @@ fn a_key_that_acts_for_a_user_begins_a_session_of_that_user() {
     let key = |owner: Option<&str>| {
         let scopes = vec![Scope::new("read").unwrap()];
         let new = NewKey { name: "k".into(), owner: owner.map(str::to_owned), scopes, ..NewKey::default() };
-        keystile.keys().create(new).unwrap().key.id
+        keystile.keys().create(new).unwrap()
     };
     let good = key(Some("Ada@Example.com"));
     let client = Client { scopes: vec![Scope::new("admin").unwrap()], ..Client::default() };
-    let given = keystile.login_with_key(good, client).unwrap();
+    let given = keystile.login_with_key(good.secret.expose_secret(), client).unwrap();
     let session = keystile.sessions().show(given.session_id).unwrap();
-    assert_eq!((session.user, session.key), (world.user.id, Some(good)));
+    assert_eq!((session.user, session.key), (world.user.id, Some(good.key.id)));
     assert_eq!(session.scopes, [Scope::new("read").unwrap()], "those of the key, whatever was asked for");
-    for bad in [key(None), key(Some("org_acme")), key(Some("nobody@example.com")), KeyId::from_bytes([1; 16])] {
-        let refused = keystile.login_with_key(bad, Client::default());
+    for bad in [key(None), key(Some("org_acme")), key(Some("nobody@example.com"))] {
+        let refused = keystile.login_with_key(bad.secret.expose_secret(), Client::default());
         assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
     }
     let next = keystile.refresh(given.refresh_token.expose_secret(), &Refresh::default()).unwrap();
     let code = |token: &crate::Secret| keystile.verify(token.expose_secret(), &keystile.request()).code();
     // What a session stands on, it falls with, and its access tokens at once.
     let paused = key(Some(EMAIL));
-    let begun = keystile.login_with_key(paused, Client::default()).unwrap();
+    let begun = keystile.login_with_key(paused.secret.expose_secret(), Client::default()).unwrap();
     assert_eq!((code(&begun.access_token), code(&next.access_token)), (None, None));
-    keystile.keys().suspend(paused).unwrap();
+    keystile.keys().suspend(paused.key.id).unwrap();
     assert_eq!((code(&begun.access_token), code(&next.access_token)), (Some(Code::Revoked), None));
-    keystile.keys().revoke(good, RevokeReason::Unspecified, None).unwrap();
+    keystile.keys().revoke(good.key.id, RevokeReason::Unspecified, None).unwrap();
     assert_eq!(code(&next.access_token), Some(Code::Revoked));
     // Nor does a token outlive the key.
     let end = world.clock_now().saturating_add(60);
     let short = NewKey { name: "short".into(), owner: Some(EMAIL.into()), expires_at: Some(end), ..NewKey::default() };
-    let short = keystile.keys().create(short).unwrap().key.id;
-    assert_eq!(keystile.login_with_key(short, Client::default()).unwrap().expires_in, 60);
+    let short = keystile.keys().create(short).unwrap();
+    assert_eq!(keystile.login_with_key(short.secret.expose_secret(), Client::default()).unwrap().expires_in, 60);
     // What a key is limited to, no token could be.
     for limited in [
         NewKey { addresses: vec!["10.0.0.0/8".parse().unwrap()], ..NewKey::default() },
         NewKey { rate: Some(keystile_validator::Rate::new(10, 60).unwrap()), ..NewKey::default() },
     ] {
         let limited = NewKey { name: "limited".into(), owner: Some(EMAIL.into()), ..limited };
-        let limited = keystile.keys().create(limited).unwrap().key.id;
-        assert!(matches!(keystile.login_with_key(limited, Client::default()), Err(LoginError::LimitedKey)));
+        let limited = keystile.keys().create(limited).unwrap();
+        assert!(matches!(
+            keystile.login_with_key(limited.secret.expose_secret(), Client::default()),
+            Err(LoginError::LimitedKey)
+        ));
     }
-    assert!(matches!(keystile.login_with_key(good, Client::default()), Err(LoginError::InvalidCredentials)));
+    assert!(matches!(
+        keystile.login_with_key(good.secret.expose_secret(), Client::default()),
+        Err(LoginError::InvalidCredentials)
+    ));
     let refused = keystile.refresh(next.refresh_token.expose_secret(), &Refresh::default());
     assert!(matches!(refused, Err(RefreshError::Ended)), "{refused:?}");
     let end = keystile.sessions().show(given.session_id).unwrap().end.unwrap();
     assert_eq!(end.reason, EndReason::Key);
     let other = key(Some(EMAIL));
     keystile.users().suspend(world.user.id).unwrap();
-    assert!(matches!(keystile.login_with_key(other, Client::default()), Err(LoginError::InvalidCredentials)));
+    assert!(matches!(
+        keystile.login_with_key(other.secret.expose_secret(), Client::default()),
+        Err(LoginError::InvalidCredentials)
+    ));
 }
 
 /// An address may have another user tomorrow, and a key that acts for it must not go over to that one.
@@ -477,37 +495,82 @@ fn a_key_does_not_log_in_to_the_next_user_of_an_address() {
     let keystile = &world.keystile;
     let key = |owner: &str| {
         let new = NewKey { name: "k".into(), owner: Some(owner.to_owned()), ..NewKey::default() };
-        keystile.keys().create(new).unwrap().key.id
+        keystile.keys().create(new).unwrap()
     };
     let make = |email: &str| keystile.users().create(NewUser::new(email.parse().unwrap())).unwrap();
     let rename = |id, email: &str| {
         let change = UserChange { email: Some(email.parse().unwrap()), ..UserChange::default() };
         keystile.users().update(id, change).unwrap()
     };
-    let status = |id| keystile.keys().show(id).unwrap().status(world.clock_now());
+    let status = |key: &CreatedKey| keystile.keys().show(key.key.id).unwrap().status(world.clock_now());
     let [of_ada, shouted, of_bob, of_nobody] = ["ada@example.com", "ADA@Example.com", "bob@x.org", "Ada"].map(key);
     let revoked = key(EMAIL);
-    keystile.keys().revoke(revoked, RevokeReason::Unspecified, None).unwrap();
-    let begun = keystile.login_with_key(of_ada, Client::default()).unwrap();
+    keystile.keys().revoke(revoked.key.id, RevokeReason::Unspecified, None).unwrap();
+    let begun = keystile.login_with_key(of_ada.secret.expose_secret(), Client::default()).unwrap();
     // What is no new address changes nothing.
     assert_eq!(rename(world.user.id, EMAIL).keys_suspended, []);
-    assert_eq!(rename(world.user.id, "ada@lovelace.org").keys_suspended, [of_ada, shouted]);
+    assert_eq!(rename(world.user.id, "ada@lovelace.org").keys_suspended, [of_ada.key.id, shouted.key.id]);
     make(EMAIL);
     let bob = make("bob@x.org");
-    assert!(keystile.login_with_key(of_bob, Client::default()).is_ok());
+    assert!(keystile.login_with_key(of_bob.secret.expose_secret(), Client::default()).is_ok());
     let deleted = keystile.users().delete(bob.id).unwrap();
-    assert_eq!((deleted.user.id, deleted.keys_suspended), (bob.id, vec![of_bob]));
+    assert_eq!((deleted.user.id, deleted.keys_suspended), (bob.id, vec![of_bob.key.id]));
     make("bob@x.org");
-    for id in [of_ada, shouted, of_bob] {
-        assert_eq!(status(id), KeyStatus::Suspended);
-        let refused = keystile.login_with_key(id, Client::default());
+    for key in [&of_ada, &shouted, &of_bob] {
+        assert_eq!(status(key), KeyStatus::Suspended);
+        let refused = keystile.login_with_key(key.secret.expose_secret(), Client::default());
         assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
-        let newest = AuditQuery { subject: Some(id.to_string()), limit: 1, ..AuditQuery::default() };
+        let newest = AuditQuery { subject: Some(key.key.id.to_string()), limit: 1, ..AuditQuery::default() };
         assert_eq!(keystile.recent_audit(&newest).unwrap().entries[0].action, "key.suspended");
     }
-    assert_eq!((status(of_nobody), status(revoked)), (KeyStatus::Active, KeyStatus::Revoked));
+    assert_eq!((status(&of_nobody), status(&revoked)), (KeyStatus::Active, KeyStatus::Revoked));
     let end = keystile.sessions().show(begun.session_id).unwrap().end.unwrap();
     assert_eq!(end.reason, EndReason::Key, "the session that was begun with it, too");
+}
+
+/// Live and test stand in for each other nowhere: a key's environment goes with its session and every token.
+#[test]
+fn a_session_and_its_tokens_belong_to_one_environment() {
+    let world = world();
+    let keystile = &world.keystile;
+    let environment = |name: &str| -> Option<keystile_validator::Environment> { Some(name.parse().unwrap()) };
+    let codes = |token: &crate::Secret| {
+        [None, environment("live"), environment("test")].map(|environment| {
+            let request = keystile_validator::Request { environment, ..keystile.request() };
+            keystile.verify(token.expose_secret(), &request).code()
+        })
+    };
+    let wrong = Some(Code::WrongEnvironment);
+    let new =
+        NewKey { name: "k".into(), owner: Some(EMAIL.into()), environment: environment("test"), ..NewKey::default() };
+    let key = keystile.keys().create(new).unwrap();
+    let login =
+        |environment| keystile.login_with_key(key.secret.expose_secret(), Client { environment, ..Client::default() });
+    let refused = login(environment("live"));
+    assert!(matches!(refused, Err(LoginError::WrongEnvironment)), "{refused:?}");
+    for asked in [None, environment("test")] {
+        let given = login(asked).unwrap();
+        assert_eq!(codes(&given.access_token), [None, wrong, None]);
+        let next = keystile.refresh(given.refresh_token.expose_secret(), &Refresh::default()).unwrap();
+        assert_eq!(codes(&next.access_token), [None, wrong, None]);
+        assert_eq!(keystile.sessions().show(given.session_id).unwrap().environment, environment("test"));
+    }
+    // By password it is the one that was asked for at login, if any.
+    for (asked, expected) in [
+        (None, [None, wrong, wrong]),
+        (environment("live"), [None, None, wrong]),
+        (environment("test"), [None, wrong, None]),
+    ] {
+        let given = world.try_login(EMAIL, PASSWORD, Client { environment: asked, ..Client::default() }).unwrap();
+        assert_eq!(codes(&given.access_token), expected);
+        let next = keystile.refresh(given.refresh_token.expose_secret(), &Refresh::default()).unwrap();
+        assert_eq!(codes(&next.access_token), expected);
+    }
+    // So it is with a token that an operator has made.
+    for (environment, expected) in [(None, [None, wrong, wrong]), (environment("live"), [None, None, wrong])] {
+        let new = crate::NewToken { user: EMAIL.into(), environment, ..crate::NewToken::default() };
+        assert_eq!(codes(&keystile.tokens().issue(new).unwrap().token), expected);
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::clock::{Clock as _, SystemClock};
 use crate::login::tests::{EMAIL, PASSWORD, World, password, world};
 use crate::{
-    Client, Code, EndReason, Keystile, Login, LoginError, NewKey, NewToken, NewUser, Refresh, RefreshError, Restored,
-    SessionStatus, User, UserChange,
+    Client, Code, CreatedKey, EndReason, Keystile, Login, LoginError, NewKey, NewToken, NewUser, Refresh, RefreshError,
+    Restored, SessionStatus, User, UserChange,
 };
 
 /// A restore asks the clock of the system.
@@ -35,9 +35,9 @@ impl World {
         }
     }
 
-    fn key_of(&self, owner: &str) -> crate::KeyId {
+    fn key_of(&self, owner: &str) -> CreatedKey {
         let new = NewKey { name: "k".to_owned(), owner: Some(owner.to_owned()), ..NewKey::default() };
-        self.keystile.keys().create(new).unwrap().key.id
+        self.keystile.keys().create(new).unwrap()
     }
 
     fn make(&self, email: &str) -> User {
@@ -62,10 +62,10 @@ fn keys_that_the_replaced_store_does_not_know_log_in_to_nobody_new() {
     Keystile::restore(&late, &elsewhere, "tests").unwrap();
     assert!(there.users().show(bob.id).is_err());
     there.users().resume(heir.id).unwrap();
-    assert!(there.login_with_key(of_ada, Client::default()).is_ok());
-    let refused = there.login_with_key(of_bob, Client::default());
+    assert!(there.login_with_key(of_ada.secret.expose_secret(), Client::default()).is_ok());
+    let refused = there.login_with_key(of_bob.secret.expose_secret(), Client::default());
     assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
-    assert_eq!(there.keys().show(of_bob).unwrap().state, keystile_validator::KeyState::Suspended);
+    assert_eq!(there.keys().show(of_bob.key.id).unwrap().state, keystile_validator::KeyState::Suspended);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_user_that_the_backup_does_not_know_is_kept_suspended() {
     let young = world.make("young@x.org");
     let login = Login { email: "young@x.org", password: &password(PASSWORD), client: Client::default() };
     let given = world.keystile.login(&login).unwrap();
-    let sent = NewToken { user: "young@x.org".into(), scopes: Vec::new(), ttl: None };
+    let sent = NewToken { user: "young@x.org".into(), scopes: Vec::new(), environment: None, ttl: None };
     let sent = world.keystile.tokens().issue(sent).unwrap().token;
     let code = |token: &crate::Secret| world.keystile.verify(token.expose_secret(), &world.keystile.request()).code();
     assert_eq!((code(&given.access_token), code(&sent)), (None, None));
@@ -196,7 +196,7 @@ fn addresses_are_those_of_the_replaced_store() {
     // The keys that acted for those who had the addresses when the backup was made stay suspended.
     users.resume(heir.id).unwrap();
     for key in keys {
-        let refused = world.keystile.login_with_key(key, Client::default());
+        let refused = world.keystile.login_with_key(key.secret.expose_secret(), Client::default());
         assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{refused:?}");
     }
     users.suspend(heir.id).unwrap();

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::audit;
 use crate::keys::suspended;
-use crate::session::{EndReason, SessionEnd};
+use crate::session::{EndReason, Session, SessionEnd};
+use crate::sessions::outlived;
 use crate::store::users::{SessionRow, UserRow};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
 use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE, latest_issue};
@@ -40,6 +41,7 @@ pub(super) fn keep(
     // Whoever has lost the address to another, and is not known to the current store.
     restored.delete_users_without_email(now)?;
     suspend_keys(restored, current, &addresses, now, actor)?;
+    suspend_with_users(restored, now, actor)?;
     keep_sessions(restored, current, now)?;
     keep_locks(restored, current)?;
     Ok(kept)
@@ -58,10 +60,32 @@ fn suspend_keys(
     for address in addresses {
         for id in restored.active_keys_of(address)? {
             if let (Some(key), None) = (restored.key(id)?, current.key(id)?) {
-                restored.update_key(&suspended(key, now))?;
+                restored.update_key(&suspended(key, now, None))?;
                 let detail = json!({ "kept": "suspended, its owner is another in the replaced store" });
                 audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Suspends the active keys that act for users who are suspended in the restored store.
+fn suspend_with_users(restored: &mut dyn WriteTransaction, now: Timestamp, actor: &str) -> Result<(), StoreError> {
+    let mut suspended_users = Vec::new();
+    restored.each_user(&mut |row| {
+        if let UserRow::Live { user, .. } = row
+            && user.suspended_at.is_some()
+        {
+            suspended_users.push(user);
+        }
+        Ok(())
+    })?;
+    for user in suspended_users {
+        for id in restored.active_keys_of(&user.email)? {
+            let Some(key) = restored.key(id)? else { continue };
+            restored.update_key(&suspended(key, now, Some(user.id)))?;
+            let detail = json!({ "kept": "suspended with its owner" });
+            audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
         }
     }
     Ok(())
@@ -113,8 +137,18 @@ fn keep_sessions(
     current.each_session(&mut |mut row| {
         match restored.user(row.session.user)? {
             Some(UserRow::Live { user, .. }) => {
-                if user.suspended_at.is_some() && row.session.end.is_none() {
-                    row.session.end = Some(SessionEnd { at: now, reason: EndReason::Suspended });
+                row.session.secret = kept_secret(restored, current, &row.session)?;
+                let reason = match row.session.key {
+                    _ if user.suspended_at.is_some() => Some(EndReason::Suspended),
+                    None => None,
+                    // The key may be suspended in the restored store, or act for somebody else.
+                    Some(key) => restored
+                        .key(key)?
+                        .is_none_or(|key| outlived(&key, &user, &row.session, now))
+                        .then_some(EndReason::Key),
+                };
+                if let (Some(reason), None) = (reason, row.session.end) {
+                    row.session.end = Some(SessionEnd { at: now, reason });
                     refuse_tokens(
                         restored,
                         now,
@@ -135,6 +169,19 @@ fn keep_sessions(
             ),
         }
     })
+}
+
+/// The number that the secret which began a session has in the restored store.
+fn kept_secret(
+    restored: &dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    session: &Session,
+) -> Result<Option<u32>, StoreError> {
+    let (Some(key), Some(number)) = (session.key, session.secret) else { return Ok(None) };
+    let (Some(current), Some(restored)) = (current.key(key)?, restored.key(key)?) else { return Ok(None) };
+    let digest = current.secrets.iter().find(|secret| secret.number == number).map(|secret| secret.digest);
+    let kept = restored.secrets.iter().find(|secret| Some(secret.digest) == digest);
+    Ok(kept.map(|secret| secret.number))
 }
 
 /// Refuses the access tokens of a subject, or of a session, for as long as one of them can be valid. The

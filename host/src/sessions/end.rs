@@ -1,6 +1,6 @@
 //! Ending sessions.
 
-use keystile_validator::{KeyId, Timestamp};
+use keystile_validator::Timestamp;
 use serde_json::json;
 
 use super::token::UnverifiedRefreshToken;
@@ -87,21 +87,6 @@ pub(super) fn end_session(
     let detail = json!({ "user": session.user.to_string(), "reason": reason.as_str() });
     inner.audit(transaction, now, "session.ended", Some(session.id.to_string()), &detail)?;
     Ok(Session { end: Some(SessionEnd { at: now, reason }), ..session.clone() })
-}
-
-/// Ends the sessions that were begun with a key which may not be used any more, with their access tokens.
-pub(crate) fn end_sessions_of_key(
-    inner: &Inner,
-    transaction: &mut dyn WriteTransaction,
-    now: Timestamp,
-    key: KeyId,
-) -> Result<(), StoreError> {
-    for id in transaction.open_sessions_of_key(key)? {
-        if let Some(row) = transaction.session(id)? {
-            end_session(inner, transaction, now, &row.session, EndReason::Key)?;
-        }
-    }
-    Ok(())
 }
 
 /// Ends all sessions of a user but one; says how many.

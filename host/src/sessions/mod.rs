@@ -3,14 +3,16 @@
 mod end;
 mod error;
 mod list;
+mod outlived;
 mod refresh;
 mod start;
 #[cfg(test)]
 mod tests;
 mod token;
 
-pub(crate) use end::{end_sessions, end_sessions_of_key};
+pub(crate) use end::end_sessions;
 pub use error::{EndSessionError, ListSessionsError, LogoutError, RefreshError};
+pub(crate) use outlived::{end_outlived, outlived};
 pub use refresh::Refresh;
 pub(crate) use start::{NewSession, start};
 

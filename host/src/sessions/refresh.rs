@@ -4,10 +4,10 @@ use keystile_validator::Timestamp;
 use serde_json::json;
 
 use super::end::end_session;
-use super::start::give_tokens;
+use super::outlived::outlived;
+use super::start::{give_tokens, token_lifetime};
 use super::token::{TokenNumber, UnverifiedRefreshToken};
 use super::{LoggedIn, RefreshError, Sessions};
-use crate::key::KeyStatus;
 use crate::session::{EndReason, SessionStatus};
 use crate::store::WriteTransaction;
 use crate::store::users::{SessionRow, UserRow};
@@ -93,25 +93,29 @@ impl Sessions<'_> {
             return Ok(Outcome::Refused(RefreshError::Reused));
         }
         row.session.last_used_at = now;
+        let ttl = token_lifetime(&*transaction, clock, &mut row)?;
         transaction.update_session(&row)?;
-        Ok(Outcome::Given(give_tokens(self.inner, transaction, clock, &user, &row)?))
+        Ok(Outcome::Given(give_tokens(self.inner, transaction, clock, &user, &row, ttl)?))
     }
 
-    /// The user of a session, as long as what it stands on does: the user, and the key that began it.
+    /// The user of a session, as long as it may be refreshed: the user is not suspended, and the key that began it
+    /// still allows all that it has.
     fn standing(
         &self,
         transaction: &dyn WriteTransaction,
         now: Timestamp,
         row: &SessionRow,
     ) -> Result<Option<User>, RefreshError> {
-        if let Some(key) = row.session.key
-            && !transaction.key(key)?.is_some_and(|key| key.status(now) == KeyStatus::Active)
-        {
-            return Ok(None);
+        let user = match transaction.user(row.session.user)? {
+            Some(UserRow::Live { user, .. }) if user.suspended_at.is_none() => user,
+            _ => return Ok(None),
+        };
+        if let Some(key) = row.session.key {
+            let key = transaction.key(key)?;
+            if key.is_none_or(|key| outlived(&key, &user, &row.session, now)) {
+                return Ok(None);
+            }
         }
-        match transaction.user(row.session.user)? {
-            Some(UserRow::Live { user, .. }) if user.suspended_at.is_none() => Ok(Some(user)),
-            _ => Ok(None),
-        }
+        Ok(Some(user))
     }
 }

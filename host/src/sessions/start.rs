@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use keystile_validator::{KeyId, Scope, Timestamp};
+use keystile_validator::{Environment, KeyId, Scope, Timestamp};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::end::end_session;
+use super::outlived::end_of_standing;
 use super::{DEFAULT_CLIENT_ID, LoggedIn, token};
 use crate::ids::SessionId;
 use crate::keystile::Inner;
@@ -26,8 +27,10 @@ pub(crate) struct NewSession {
     pub(crate) client: Option<String>,
     /// Where the login came from.
     pub(crate) address: Option<IpAddr>,
-    /// The key that begins it.
-    pub(crate) key: Option<KeyId>,
+    /// The key that begins it, and the number of the secret that was presented.
+    pub(crate) key: Option<(KeyId, u32)>,
+    /// The environment it is for.
+    pub(crate) environment: Option<Environment>,
     /// The scopes of its access tokens.
     pub(crate) scopes: Vec<Scope>,
     /// What else the audit trail is to say.
@@ -48,14 +51,16 @@ pub(crate) fn start(
     transaction.forget_sessions(forget)?;
     let mut key = Zeroizing::new([0; 32]);
     getrandom::fill(key.as_mut()).map_err(|_| StoreError::NoRandomBytes)?;
-    let row = SessionRow {
+    let mut row = SessionRow {
         session: Session {
             id: SessionId::generate(now).map_err(|_| StoreError::NoRandomBytes)?,
             user: user.id,
             client_id: new.client_id,
             client: new.client,
             address: new.address,
-            key: new.key,
+            key: new.key.map(|(key, _)| key),
+            secret: new.key.map(|(_, secret)| secret),
+            environment: new.environment,
             scopes: new.scopes,
             created_at: now,
             last_used_at: now,
@@ -65,7 +70,9 @@ pub(crate) fn start(
         key: RefreshKey(key),
         counter: 1,
         rotated_at: None,
+        tokens_until: None,
     };
+    let ttl = token_lifetime(&*transaction, now, &mut row)?;
     transaction.insert_session(&row)?;
     user.last_login_at = user.last_login_at.max(Some(now));
     // Nobody else can have taken the address in this transaction.
@@ -77,12 +84,13 @@ pub(crate) fn start(
         "client": session.client,
         "address": session.address.map(|address| address.to_string()),
         "key": session.key.map(|key| key.to_string()),
+        "env": session.environment,
         "scopes": session.scopes,
         "expires_at": rfc3339(session.expires_at),
         "failures_before": Some(new.failures_before).filter(|failures| *failures > 0),
     });
     inner.audit(transaction, now, "session.started", Some(session.id.to_string()), &without_nulls(detail))?;
-    give_tokens(inner, transaction, now, user, &row)
+    give_tokens(inner, transaction, now, user, &row, ttl)
 }
 
 /// Ends the sessions that were used least lately, so that there is room for one more.
@@ -102,28 +110,41 @@ fn make_room(
     Ok(())
 }
 
-/// The newest refresh token of a session, with a new access token.
+/// Seconds for which the next access token of a session is valid, which is noted in its row. No token outlives its
+/// session, nor the key and the secret that began it.
+pub(super) fn token_lifetime(
+    transaction: &dyn WriteTransaction,
+    now: Timestamp,
+    row: &mut SessionRow,
+) -> Result<u64, StoreError> {
+    let session = &row.session;
+    let standing = match session.key {
+        Some(key) => end_of_standing(transaction, key, session.secret)?,
+        None => None,
+    };
+    let end = standing.map_or(session.expires_at, |end| end.min(session.expires_at));
+    let ttl = transaction.settings()?.tokens.access_token_lifetime.min(end.seconds_since(now));
+    row.tokens_until = row.tokens_until.max(Some(now.saturating_add(ttl)));
+    Ok(ttl)
+}
+
+/// The newest refresh token of a session, with a new access token that is valid for so many seconds.
 pub(super) fn give_tokens(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
     user: &User,
     row: &SessionRow,
+    ttl: u64,
 ) -> Result<LoggedIn, IssueTokenError> {
     let session = &row.session;
-    // No token outlives its session, nor the key that began it.
-    let key_ends = match session.key {
-        Some(key) => transaction.key(key)?.and_then(|key| key.expires_at),
-        None => None,
-    };
-    let left = key_ends.map_or(session.expires_at, |end| end.min(session.expires_at)).seconds_since(now);
-    let ttl = transaction.settings()?.tokens.access_token_lifetime.min(left);
     let claims = AccessTokenClaims {
         subject: user.id.to_string(),
         client_id: session.client_id.clone().unwrap_or_else(|| DEFAULT_CLIENT_ID.to_owned()),
         session: Some(session.id),
         organization: user.organization.clone(),
         scopes: session.scopes.clone(),
+        environment: session.environment.clone(),
         ttl: Some(Duration::from_secs(ttl)),
     };
     let issued = inner.issue_access_token(transaction, now, &claims)?;

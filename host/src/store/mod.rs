@@ -5,6 +5,7 @@
 //! returned is on disk.
 
 mod error;
+pub(crate) mod imports;
 mod issuers;
 mod sqlite;
 mod tokens;
@@ -20,6 +21,7 @@ pub(crate) use sqlite::{Mode, SqliteStore, leftovers_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
 use crate::audit::{AuditEntry, AuditPage, AuditQuery};
+use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
@@ -77,7 +79,7 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
+pub(crate) trait ReadTransaction: imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -101,6 +103,9 @@ pub(crate) trait ReadTransaction: ReadIssuers + ReadTokens + users::ReadUsers {
 
     /// The active keys whose owner is this address, in whatever letter case it was written.
     fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError>;
+
+    /// The suspended keys that share the suspension of this user.
+    fn keys_suspended_for(&self, user: UserId) -> Result<Vec<KeyId>, StoreError>;
 
     /// A page of keys. `now` decides what is expired.
     fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError>;
@@ -159,7 +164,9 @@ pub(crate) struct UsageDelta {
 }
 
 /// A write in progress.
-pub(crate) trait WriteTransaction: ReadTransaction + WriteIssuers + WriteTokens + users::WriteUsers {
+pub(crate) trait WriteTransaction:
+    ReadTransaction + imports::WriteImports + WriteIssuers + WriteTokens + users::WriteUsers
+{
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.
     fn insert_key(&mut self, key: &Key) -> Result<bool, StoreError>;

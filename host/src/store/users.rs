@@ -61,6 +61,8 @@ pub(crate) struct SessionRow {
     pub(crate) counter: u64,
     /// When the token before that was first used.
     pub(crate) rotated_at: Option<Timestamp>,
+    /// When the last of its access tokens expires; `None`: unknown.
+    pub(crate) tokens_until: Option<Timestamp>,
 }
 
 /// The key that the refresh tokens of one session are made with.
@@ -173,7 +175,7 @@ pub(crate) trait WriteUsers: ReadUsers {
     /// Adds a session.
     fn insert_session(&mut self, row: &SessionRow) -> Result<(), StoreError>;
 
-    /// Writes counter, `rotated_at` and `last_used_at` of a session.
+    /// Writes counter, `rotated_at`, `last_used_at` and `tokens_until` of a session.
     fn update_session(&mut self, row: &SessionRow) -> Result<(), StoreError>;
 
     /// Ends a session. `Ok(false)`: there is none, or it was ended already.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jsonwebtoken::Header;
 use keystile_validator::bounds::MAX_SCOPES;
-use keystile_validator::{Scope, Timestamp};
+use keystile_validator::{Environment, Scope, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
@@ -32,6 +32,8 @@ pub struct NewToken {
     pub user: String,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
+    /// The environment it belongs to; `None`: none, so it is refused where one is asked for.
+    pub environment: Option<Environment>,
     /// How long it is valid; `None`: as long as the settings say, which is also the longest.
     pub ttl: Option<Duration>,
 }
@@ -60,6 +62,8 @@ pub(crate) struct AccessTokenClaims {
     pub(crate) organization: Option<String>,
     /// What it may be used for.
     pub(crate) scopes: Vec<Scope>,
+    /// The environment it belongs to.
+    pub(crate) environment: Option<Environment>,
     /// How long it is valid; `None`: as long as the settings say, which is also the longest.
     pub(crate) ttl: Option<Duration>,
 }
@@ -78,6 +82,9 @@ struct Claims<'a> {
     sid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     org_id: Option<&'a str>,
+    /// Not of RFC 9068: what [`ENVIRONMENT_CLAIM`](super::trusted::ENVIRONMENT_CLAIM) names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
 }
@@ -96,6 +103,7 @@ impl Tokens<'_> {
                 session: None,
                 organization: user.organization,
                 scopes: new.scopes,
+                environment: new.environment,
                 ttl: new.ttl,
             };
             self.inner.issue_access_token(transaction, now, &claims)
@@ -161,6 +169,7 @@ impl Inner {
             jti: &token_id,
             sid: claims.session.map(|session| session.to_string()),
             org_id: claims.organization.as_deref(),
+            env: claims.environment.as_ref().map(Environment::as_str),
             scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
         };
         let header = Header {
@@ -180,6 +189,7 @@ impl Inner {
             "client_id": claims.client_id,
             "session": body.sid,
             "org_id": claims.organization,
+            "env": claims.environment,
             "scopes": scopes,
             "expires_at": rfc3339(expires_at),
             "kid": signer.kid,

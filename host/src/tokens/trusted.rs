@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::Timestamp;
-use keystile_validator::jwt::{Algorithm, Issuer, IssuerSettings, TokenType, UnverifiedJwt};
+use keystile_validator::jwt::{Algorithm, ClaimMapping, Issuer, IssuerSettings, TokenType, UnverifiedJwt};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -150,6 +150,7 @@ impl Inner {
         let settings = IssuerSettings {
             audiences: vec![audience],
             token_type: Some(TokenType::AccessToken),
+            claims: ClaimMapping { environment: Some(ENVIRONMENT_CLAIM.to_owned()), ..ClaimMapping::default() },
             secrets: true,
             // Between two algorithms there are keys of both, and the set is seen by the validator alone.
             mixed_keys: true,
@@ -161,3 +162,6 @@ impl Inner {
         Ok(Own { document: Some(IssuerDocument::new(issuer, known.to_json())), closed, until })
     }
 }
+
+/// The claim of the store's own tokens that names the environment they belong to.
+pub(super) const ENVIRONMENT_CLAIM: &str = "env";

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{ChangeUserStateError, ChangedUser, Users, live_user_in};
 use crate::ids::UserId;
-use crate::keys::suspend_keys_of;
+use crate::keys::{resume_with_user, suspend_keys_of, suspend_with_user};
 use crate::login::attempts;
 use crate::session::EndReason;
 use crate::sessions::end_sessions;
@@ -14,12 +14,12 @@ use crate::tokens::latest_issue;
 use crate::user::{User, UserStatus};
 
 impl Users<'_> {
-    /// Switches a user off: its sessions end, its tokens are refused, it cannot log in.
-    /// [`resume`](Users::resume) lets it log in again.
+    /// Switches a user off: its sessions end, its tokens are refused, it cannot log in, and the keys that act for it,
+    /// which are those with its address as their owner, are suspended. [`resume`](Users::resume) lets it log in again.
     ///
     /// # Errors
     /// [`ChangeUserStateError`] when there is no such user, or it is suspended already.
-    pub fn suspend(&self, id: UserId) -> Result<User, ChangeUserStateError> {
+    pub fn suspend(&self, id: UserId) -> Result<ChangedUser, ChangeUserStateError> {
         self.inner.change(|transaction, now| {
             let mut user = user_in(transaction, id, UserStatus::Active)?;
             user.suspended_at = Some(now);
@@ -28,22 +28,25 @@ impl Users<'_> {
             let sessions = self.shut_out(transaction, now, id, EndReason::Suspended)?;
             let detail = json!({ "sessions_ended": sessions });
             self.inner.audit(transaction, now, "user.suspended", Some(id.to_string()), &detail)?;
-            Ok(user)
+            let keys_suspended = suspend_with_user(self.inner, transaction, now, &user)?;
+            Ok(ChangedUser { user, keys_suspended, keys_resumed: Vec::new() })
         })
     }
 
-    /// Lets a suspended user log in again. What it had before stays ended.
+    /// Lets a suspended user log in again, and resumes the keys that were suspended with it: not those that an operator
+    /// has suspended, revoked or given another owner meanwhile. Its sessions and tokens stay ended.
     ///
     /// # Errors
     /// [`ChangeUserStateError`] when there is no such user, or it is not suspended.
-    pub fn resume(&self, id: UserId) -> Result<User, ChangeUserStateError> {
+    pub fn resume(&self, id: UserId) -> Result<ChangedUser, ChangeUserStateError> {
         self.inner.change(|transaction, now| {
             let mut user = user_in(transaction, id, UserStatus::Suspended)?;
             user.suspended_at = None;
             user.updated_at = now;
             transaction.update_user(&user)?;
             self.inner.audit(transaction, now, "user.resumed", Some(id.to_string()), &json!({}))?;
-            Ok(user)
+            let keys_resumed = resume_with_user(self.inner, transaction, now, &user)?;
+            Ok(ChangedUser { user, keys_suspended: Vec::new(), keys_resumed })
         })
     }
 
@@ -76,8 +79,8 @@ impl Users<'_> {
             let detail = json!({ "sessions_ended": sessions });
             self.inner.audit(transaction, now, "user.deleted", Some(id.to_string()), &detail)?;
             let detail = json!({ "owner_deleted": id.to_string() });
-            let keys_suspended = suspend_keys_of(self.inner, transaction, now, &user.email, &detail)?;
-            Ok(ChangedUser { user, keys_suspended })
+            let keys_suspended = suspend_keys_of(self.inner, transaction, now, &user, &detail)?;
+            Ok(ChangedUser { user, keys_suspended, keys_resumed: Vec::new() })
         })
     }
 

@@ -123,12 +123,12 @@ fn a_suspended_user_is_out_until_it_is_resumed() {
     let users = world.keystile.users();
     let before = world.login();
     assert!(matches!(users.resume(world.user.id), Err(ChangeUserStateError::Conflict { .. })));
-    assert_eq!(users.suspend(world.user.id).unwrap().status(), UserStatus::Suspended);
+    assert_eq!(users.suspend(world.user.id).unwrap().user.status(), UserStatus::Suspended);
     assert!(matches!(users.suspend(world.user.id), Err(ChangeUserStateError::Conflict { .. })));
     assert!(!world.can_log_in(&password(PASSWORD)));
     let refresh = || world.keystile.refresh(before.refresh_token.expose_secret(), &Refresh::default());
     assert!(matches!(refresh(), Err(RefreshError::Ended)));
-    assert_eq!(users.resume(world.user.id).unwrap().suspended_at, None);
+    assert_eq!(users.resume(world.user.id).unwrap().user.suspended_at, None);
     assert!(matches!(refresh(), Err(RefreshError::Ended)), "what has ended stays so");
     assert!(world.can_log_in(&password(PASSWORD)));
     assert_eq!(world.audited("user.suspended"), [r#"{"sessions_ended":1}"#]);
@@ -142,7 +142,7 @@ fn tokens_that_were_made_while_the_clock_was_ahead_fall_with_their_user() {
     let ahead = 4 * 86_400;
     let other = keystile.users().create(NewUser::new(email("other@example.com"))).unwrap();
     world.clock.set(at(ahead));
-    let sent = crate::NewToken { user: EMAIL.to_owned(), scopes: Vec::new(), ttl: None };
+    let sent = crate::NewToken { user: EMAIL.to_owned(), scopes: Vec::new(), environment: None, ttl: None };
     let sent = keystile.tokens().issue(sent).unwrap().token;
     let [ended, open] = [world.login(), world.login()];
     world.clock.set(at(0));

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::field::check_fields;
 use super::{UpdateUserError, Users, live_user_in};
 use crate::ids::UserId;
-use crate::keys::suspend_keys_of;
+use crate::keys::{suspend_keys_of, suspend_with_user};
 use crate::user::{Email, User};
 
 /// What to change of a user; `None` leaves a field as it is, `Some(None)` clears it.
@@ -22,15 +22,18 @@ pub struct UserChange {
     pub admin: Option<bool>,
 }
 
-/// What a user is now, or was last, and what became of the keys that acted for it.
+/// What a user is now, or was last, and what became of the keys that act for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChangedUser {
     /// The user.
     pub user: User,
-    /// The keys whose owner is the address that the user has no longer. They are suspended, because
-    /// they would log in to whoever has that address next.
+    /// The keys that were suspended. After a suspension: those that act for the user, until it is resumed. After a
+    /// deletion or a new address: those whose owner is the address that the user has no longer, because they would
+    /// log in to whoever has that address next.
     pub keys_suspended: Vec<KeyId>,
+    /// The keys that were resumed: those that were suspended with the user, after it was resumed.
+    pub keys_resumed: Vec<KeyId>,
 }
 
 impl Users<'_> {
@@ -62,9 +65,13 @@ impl Users<'_> {
             let mut keys_suspended = Vec::new();
             if user.email != old.email {
                 let detail = json!({ "owner_renamed": id.to_string() });
-                keys_suspended = suspend_keys_of(self.inner, transaction, now, &old.email, &detail)?;
+                keys_suspended = suspend_keys_of(self.inner, transaction, now, &old, &detail)?;
+                if user.suspended_at.is_some() {
+                    // From now on they act for a user who is suspended.
+                    keys_suspended.extend(suspend_with_user(self.inner, transaction, now, &user)?);
+                }
             }
-            Ok(ChangedUser { user, keys_suspended })
+            Ok(ChangedUser { user, keys_suspended, keys_resumed: Vec::new() })
         })
     }
 }

@@ -17,6 +17,7 @@ impl Place {
             description: Some("Firefox 140".to_owned()),
             address: Some("192.0.2.7".parse().unwrap()),
             scopes: vec![Scope::new("read").unwrap()],
+            environment: None,
         };
         keystile.login(&Login { email, password: &password, client }).unwrap();
     }

@@ -68,14 +68,18 @@ impl Confirm {
 
     /// Suspend this user?
     pub(crate) fn suspend_user(user: &User) -> Confirm {
-        let consequence =
-            "All its sessions end now, its tokens are refused, and it cannot log in. Resume lets it in again.";
+        let consequence = "All its sessions end now, its tokens and the keys with its address as their owner are refused, and it cannot log in. Resume lets it in again, and resumes those keys.";
         Confirm::new("Suspend", user.email.as_str(), consequence, Change::SuspendUser(user.id))
     }
 
     /// Resume this user?
     pub(crate) fn resume_user(user: &User) -> Confirm {
-        Confirm::new("Resume", user.email.as_str(), "It can log in again.", Change::ResumeUser(user.id))
+        Confirm::new(
+            "Resume",
+            user.email.as_str(),
+            "It can log in again, and the keys that were suspended with it are resumed.",
+            Change::ResumeUser(user.id),
+        )
     }
 
     /// Unlock this user?

@@ -58,7 +58,6 @@ impl Listed for IssuerInfo {
             KeySource::Given => "given by an operator".to_owned(),
         };
         let token_type = issuer.token_type.map_or("any of JWT, at+jwt, or none", |kind| kind.as_str());
-        let environment = issuer.environment.as_ref().map_or_else(|| "any".to_owned(), ToString::to_string);
         let mut fields = vec![
             ("state", word, role),
             plain("issuer", text::printable(&issuer.issuer)),
@@ -72,7 +71,7 @@ impl Listed for IssuerInfo {
         fields.extend([
             plain("typ", token_type),
             plain("leeway", format!("{} s", issuer.leeway)),
-            plain("environment", environment),
+            plain("environment", text::printable(&issuer.environment_text())),
             plain("keys from", source),
             plain("fetched", time_or(now, self.key_set.fetched_at, "never")),
         ]);

@@ -106,7 +106,8 @@ impl Listed for Key {
         }
         fields.push(plain("expires", time_or(now, self.expires_at, "never")));
         if let Some(at) = self.suspended_at {
-            fields.push(("suspended", time(now, at), Role::Warning));
+            let with = self.suspended_for.map_or_else(String::new, |user| format!(" with its owner, {user}"));
+            fields.push(("suspended", format!("{}{with}", time(now, at)), Role::Warning));
         }
         if let Some(revocation) = &self.revocation {
             let note = revocation.note.as_deref().map(|note| format!(": {}", text::printable(note)));

@@ -61,6 +61,7 @@ impl Listed for Session {
             plain("client id", optional(self.client_id.as_deref())),
             plain("client", optional(self.client.as_deref())),
             plain("address", self.address.map_or_else(|| "-".to_owned(), |address| address.to_string())),
+            plain("environment", optional(self.environment.as_ref().map(|environment| environment.as_str()))),
             plain("scopes", list(&self.scopes, "-")),
             plain("began", time(now, self.created_at)),
             plain("last used", time(now, self.last_used_at)),

@@ -146,6 +146,7 @@ fn an_issuer_is_disabled_and_enabled() {
         leeway: 0,
         claims: ClaimMapping::default(),
         environment: None,
+        any_environment: false,
     };
     harness.keystile.issuers().add(new).unwrap();
     harness.press("6");

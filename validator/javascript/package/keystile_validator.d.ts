@@ -167,9 +167,22 @@ export interface IssuerSettings {
      * bytes. Default: none.
      */
     roles?: string | null;
+    /**
+     * The claim that names the environment, or the path to it: a string such as `live`. At most 256
+     * bytes. Default: none.
+     */
+    environment?: string | null;
   };
-  /** The environment that its tokens belong to; none: any. */
+  /**
+   * The environment that all of its tokens belong to. Default: what their claim says
+   * (`claims.environment`), or nothing. Not together with that claim.
+   */
   environment?: string | null;
+  /**
+   * Whether a token that belongs to no environment is good for every one. Otherwise it is
+   * `wrong_environment` where a request asks for one. Not together with `environment`. Default: false.
+   */
+  any_environment?: boolean;
   /** Longest token in bytes; at most 65,536. Default: 8,192. */
   longest_token?: number;
   /** Whether RSA keys may have the public exponent 3. Default: false. */
@@ -233,7 +246,7 @@ export interface JwtPrincipal {
   subject: string | null;
   /** The organization that the subject acts in. */
   org_id: string | null;
-  /** The environment that the issuer's tokens belong to; `null`: any. */
+  /** The environment that the token belongs to, by its issuer's settings or by its claim; `null`: to none. */
   env: string | null;
   /** What the caller may do. */
   scopes: string[];

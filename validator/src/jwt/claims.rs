@@ -6,6 +6,7 @@ use core::fmt;
 
 use super::error::{ClaimProblem, JwtError, Part};
 use super::json::{Json, JsonError, Number, Value};
+use crate::environment::is_environment;
 use crate::scope::is_scope;
 use crate::time::Timestamp;
 
@@ -38,12 +39,19 @@ pub struct ClaimMapping {
     pub organization: Option<String>,
     /// The claim that names roles: a string, or an array of strings.
     pub roles: Option<String>,
+    /// The claim that names the environment: a string that is an [`Environment`](crate::Environment).
+    pub environment: Option<String>,
 }
 
 impl Default for ClaimMapping {
-    /// Scopes in `scope`, the organization in `org_id`, no roles.
+    /// Scopes in `scope`, the organization in `org_id`, no roles, no environment.
     fn default() -> ClaimMapping {
-        ClaimMapping { scopes: Vec::from([ScopeClaim::Scope]), organization: Some("org_id".into()), roles: None }
+        ClaimMapping {
+            scopes: Vec::from([ScopeClaim::Scope]),
+            organization: Some("org_id".into()),
+            roles: None,
+            environment: None,
+        }
     }
 }
 
@@ -96,6 +104,7 @@ pub struct Claims {
     scopes: Vec<usize>,
     organization: Option<usize>,
     roles: Option<usize>,
+    environment: Option<usize>,
 }
 
 impl Claims {
@@ -112,6 +121,11 @@ impl Claims {
     /// The organization, where the issuer's settings say it is.
     pub fn organization(&self) -> Option<&str> {
         self.claims.text(self.organization)
+    }
+
+    /// The environment, where the issuer's settings say it is.
+    pub fn environment(&self) -> Option<&str> {
+        self.claims.text(self.environment)
     }
 
     /// The roles, where the issuer's settings say they are.
@@ -334,8 +348,9 @@ impl UnverifiedClaims {
         }
         let organization = self.check_organization(mapping)?;
         let roles = self.check_roles(mapping)?;
+        let environment = self.check_environment(mapping)?;
         let scopes = self.check_scopes(mapping)?;
-        Ok(Claims { claims: self, times, scopes, organization, roles })
+        Ok(Claims { claims: self, times, scopes, organization, roles, environment })
     }
 
     fn check_audience(&self, audiences: &[String]) -> Result<(), JwtError> {
@@ -370,6 +385,17 @@ impl UnverifiedClaims {
             Ok(Some(value.position()))
         } else {
             Err(JwtError::claim(claim, ClaimProblem::WrongType))
+        }
+    }
+
+    /// A name that no environment can have would be refused by every request that asks for one, and
+    /// let in by all others: it is a mistake of the issuer, and refused.
+    fn check_environment(&self, mapping: &ClaimMapping) -> Result<Option<usize>, JwtError> {
+        let Some((claim, value)) = self.mapped(mapping.environment.as_deref())? else { return Ok(None) };
+        match value.as_str() {
+            Some(name) if is_environment(name.as_bytes()) => Ok(Some(value.position())),
+            Some(_) => Err(JwtError::claim(claim, ClaimProblem::OutOfRange)),
+            None => Err(JwtError::claim(claim, ClaimProblem::WrongType)),
         }
     }
 

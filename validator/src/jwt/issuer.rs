@@ -48,8 +48,12 @@ pub struct IssuerSettings {
     pub leeway: u64,
     /// Where the claims are that the standards do not fix.
     pub claims: ClaimMapping,
-    /// The environment that its tokens belong to; `None`: to any.
+    /// The environment that all of its tokens belong to. `None`: the claim says so
+    /// ([`ClaimMapping::environment`]), or nothing does. Not together with that claim.
     pub environment: Option<Environment>,
+    /// Whether a token that belongs to no environment is good for every one. Otherwise it is
+    /// refused where a request asks for an environment. Not together with `environment`.
+    pub any_environment: bool,
     /// Longest token in bytes; at most [`MAX_TOKEN_LEN`].
     pub longest_token: usize,
     /// Whether an RSA key may have the public exponent 3.
@@ -65,7 +69,7 @@ pub struct IssuerSettings {
 
 impl IssuerSettings {
     /// The settings of an issuer that signs with these algorithms, all else by default: any
-    /// audience, any type, no leeway, tokens of at most [`DEFAULT_TOKEN_LEN`] bytes, no secrets.
+    /// audience, any type, no leeway, no environment, tokens of at most [`DEFAULT_TOKEN_LEN`] bytes, no secrets.
     pub fn new(issuer: impl Into<String>, algorithms: impl Into<Vec<Algorithm>>) -> IssuerSettings {
         IssuerSettings {
             issuer: issuer.into(),
@@ -75,6 +79,7 @@ impl IssuerSettings {
             leeway: 0,
             claims: ClaimMapping::default(),
             environment: None,
+            any_environment: false,
             longest_token: DEFAULT_TOKEN_LEN,
             small_exponent: SmallExponent::Refuse,
             tables: true,
@@ -101,6 +106,10 @@ impl IssuerSettings {
         check(self.leeway <= MAX_LEEWAY, "leeway")?;
         check(self.claims.scopes.len() <= ScopeClaim::ALL.len(), "claims")?;
         check(is_claim(&self.claims.organization) && is_claim(&self.claims.roles), "claims")?;
+        check(is_claim(&self.claims.environment), "claims")?;
+        // Two answers to one question: nobody could say which of them counts.
+        check(self.environment.is_none() || self.claims.environment.is_none(), "environment")?;
+        check(self.environment.is_none() || !self.any_environment, "any_environment")?;
         check((1..=MAX_TOKEN_LEN).contains(&self.longest_token), "longest_token")
     }
 
@@ -188,11 +197,14 @@ impl Issuer {
         write_option(settings.claims.organization.as_deref(), &mut out);
         out.push_str(",\"roles\":");
         write_option(settings.claims.roles.as_deref(), &mut out);
+        out.push_str(",\"environment\":");
+        write_option(settings.claims.environment.as_deref(), &mut out);
         out.push_str("},\"environment\":");
         write_option(settings.environment.as_ref().map(Environment::as_str), &mut out);
         out.push_str(",\"longest_token\":");
         write_number(settings.longest_token as u64, &mut out);
         for (name, value) in [
+            (",\"any_environment\":", settings.any_environment),
             (",\"small_exponent\":", settings.small_exponent == SmallExponent::AllowThree),
             (",\"tables\":", settings.tables),
             (",\"secrets\":", settings.secrets),
@@ -405,7 +417,12 @@ fn what_fits(setting: &str) -> &'static str {
         "typ" => "is not a type of token · give JWT or at+jwt, or leave it out",
         "leeway" => "is not a leeway · give 0 to 60 seconds",
         "claims" => "does not say where claims are · give names of claims of at most 256 bytes",
-        "environment" => "is not an environment · give one such as live or test",
+        "environment" => {
+            "is not an environment, or stands beside a claim for it · give one such as live or test, or the claim alone"
+        }
+        "any_environment" => {
+            "is not true or false, or is true beside an `environment` · give one environment, or any, not both"
+        }
         "longest_token" => "is not a length · give 1 to 65536 bytes",
         "jwks" => "is missing, or stands beside `jwk` · give a JWK Set, or one JWK as `jwk`",
         _ => "is not true or false · give one of them",
@@ -427,6 +444,7 @@ fn read_settings(root: Value<'_>) -> Result<(IssuerSettings, Keys<'_>), IssuerEr
             "environment" => {
                 settings.environment = read_option(value, "environment", |name| Environment::new(name).ok())?;
             }
+            "any_environment" => settings.any_environment = value.as_bool().ok_or(wrong("any_environment"))?,
             "longest_token" => {
                 let bytes = read_number(value, "longest_token")?;
                 settings.longest_token = usize::try_from(bytes).map_err(|_| wrong("longest_token"))?;
@@ -454,6 +472,7 @@ fn read_mapping(value: Value<'_>) -> Result<ClaimMapping, IssuerError> {
             "scopes" => mapping.scopes = read_list(value, "claims", ScopeClaim::from_name)?,
             "organization" => mapping.organization = read_option(value, "claims", |name| Some(name.into()))?,
             "roles" => mapping.roles = read_option(value, "claims", |name| Some(name.into()))?,
+            "environment" => mapping.environment = read_option(value, "claims", |name| Some(name.into()))?,
             _ => return Err(IssuerError::UnknownSetting { setting: name.into() }),
         }
     }

@@ -18,9 +18,7 @@ pub(crate) fn judge_token(
 ) -> Result<VerifiedJwt, Denial> {
     let verified = cache.verify(token, issuers, request.now, record);
     let token = verified.map_err(|error| denial(error.code()))?;
-    if let (Some(asked), Some(own)) = (request.environment, token.environment())
-        && asked != own.as_str().as_bytes()
-    {
+    if request.environment.is_some_and(|asked| !token.is_for_environment(asked)) {
         return Err(denial(Code::WrongEnvironment));
     }
     let scopes = || token.claims().scopes();

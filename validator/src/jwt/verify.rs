@@ -14,7 +14,6 @@ use super::header::{Header, PayloadKind, TokenType};
 use super::issuer::{Issuer, IssuerSettings, Issuers};
 use super::jwk::KeySet;
 use super::token_record::TokenRecord;
-use crate::environment::Environment;
 use crate::time::Timestamp;
 
 /// A token in its compact form, well formed, of which nothing is to be believed yet.
@@ -163,9 +162,21 @@ impl VerifiedJwt {
         self.0.token_type
     }
 
-    /// The environment it belongs to; `None`: any.
-    pub fn environment(&self) -> Option<&Environment> {
-        self.0.settings.environment.as_ref()
+    /// The environment it belongs to, by its issuer's settings or by its claim; `None`: to none.
+    pub fn environment(&self) -> Option<&str> {
+        match &self.0.settings.environment {
+            Some(fixed) => Some(fixed.as_str()),
+            None => self.0.claims.environment(),
+        }
+    }
+
+    /// Whether it is good for this environment: its own, or any, where it has none and its issuer's
+    /// settings say so.
+    pub(crate) fn is_for_environment(&self, asked: &[u8]) -> bool {
+        match self.environment() {
+            Some(own) => own.as_bytes() == asked,
+            None => self.0.settings.any_environment,
+        }
     }
 
     /// Checks again what can change after the signature was verified.

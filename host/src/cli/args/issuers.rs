@@ -31,6 +31,9 @@ const ADD_HELP: &str = "\
 A token is let in when its `iss` is that of the issuer, one of its keys has signed it with one of
 the algorithms, it is in time, and it names one of the audiences, where any are given.
 
+Live and test stand in for each other nowhere: without --env, --env-claim or --any-env, its tokens
+are refused wherever an environment is asked for.
+
 Keys at a URL are fetched at once, and again by whoever serves. It must be https; plain http is
 for addresses of this machine. Only this URL is ever asked, none that a token names.
 
@@ -74,9 +77,17 @@ pub(in crate::cli) struct AddIssuerArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(in crate::cli) leeway: u32,
 
-    /// The environment of its principals [default: any]
-    #[arg(long)]
+    /// The environment that all of its tokens belong to
+    #[arg(long, value_name = "ENV", conflicts_with_all = ["env_claim", "any_env"])]
     pub(in crate::cli) env: Option<Environment>,
+
+    /// The claim with the environment of a token; a path into nested claims starts with `/`
+    #[arg(long, value_name = "CLAIM")]
+    pub(in crate::cli) env_claim: Option<String>,
+
+    /// Let its tokens that belong to no environment into every one
+    #[arg(long)]
+    pub(in crate::cli) any_env: bool,
 
     /// A claim with scopes; repeat it for each [default: scope]
     #[arg(long, value_name = "CLAIM", value_parser = parse_scope_claim())]

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::Algorithm;
 use crate::cli::values::{parse_algorithm, parse_token_type, parse_unix};
-use crate::{Timestamp, TokenType};
+use crate::{Environment, Timestamp, TokenType};
 
 /// `keystile jwt …`
 #[derive(Subcommand)]
@@ -66,6 +66,18 @@ pub(in crate::cli) struct JwtCheckArgs {
     /// What the header must say the token is [default: either of them, or nothing]
     #[arg(long, value_name = "TYPE", value_parser = parse_token_type())]
     pub(in crate::cli) typ: Option<TokenType>,
+
+    /// Ask for this environment
+    #[arg(long, value_name = "ENV")]
+    pub(in crate::cli) env: Option<Environment>,
+
+    /// The claim with the environment of the token; a path into nested claims starts with `/`
+    #[arg(long, value_name = "CLAIM")]
+    pub(in crate::cli) env_claim: Option<String>,
+
+    /// Take a token that belongs to no environment for one of any
+    #[arg(long)]
+    pub(in crate::cli) any_env: bool,
 
     /// Seconds by which the clock of the issuer may be off, at most 60
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]

@@ -4,7 +4,9 @@ use clap::{Args, Subcommand};
 
 use crate::cli::values::{When, named, parse_metadata, parse_rate, parse_when};
 use crate::text::parse_duration;
-use crate::{AddressRange, Concern, Cursor, Environment, KeyId, KeyStatus, Rate, RevokeReason, Scope, SortColumn};
+use crate::{
+    AddressRange, Concern, Cursor, Environment, ImportId, KeyId, KeyStatus, Rate, RevokeReason, Scope, SortColumn,
+};
 
 /// `keystile keys …`
 #[derive(Subcommand)]
@@ -133,6 +135,9 @@ pub(in crate::cli) struct ListArgs {
     /// Only keys that want attention for this reason; keys report counts them
     #[arg(long, value_name = "CONCERN", value_parser = named::<Concern>(Concern::ALL.iter().map(|concern| concern.as_str())))]
     pub(in crate::cli) concern: Option<Concern>,
+    /// Only keys that came with this import
+    #[arg(long, value_name = "IMPORT")]
+    pub(in crate::cli) import: Option<ImportId>,
 
     /// Only keys with this text in name, owner, id, prefix or metadata
     #[arg(long, value_name = "TEXT")]

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::values::named;
 use crate::text::parse_duration;
-use crate::{Scope, SigningAlgorithm};
+use crate::{Environment, Scope, SigningAlgorithm};
 
 /// `keystile tokens …`
 #[derive(Subcommand)]
@@ -59,6 +59,10 @@ pub(in crate::cli) struct IssueArgs {
     /// A scope it may be used for; repeat it for each
     #[arg(long, value_name = "SCOPE")]
     pub(in crate::cli) scope: Vec<Scope>,
+
+    /// The environment it belongs to; without one it is refused wherever one is asked for
+    #[arg(long, value_name = "ENV")]
+    pub(in crate::cli) env: Option<Environment>,
 
     /// How long it is valid [default: as long as the settings say, which is also the longest]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]

@@ -9,8 +9,8 @@ use super::teller::{BREAK, Question, Teller};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{BAD, GOOD};
 use crate::{
-    Algorithm, ClaimMapping, Client, Digest, Environment, Grace, ImportedKey, IssuerKeys, KeyId, Login, NewIssuer,
-    NewKey, NewUser, Password, Refresh, Request, RevokeReason, Rotation, Scope, Secret, SecretInfo,
+    Algorithm, ClaimMapping, Client, Digest, Environment, Grace, ImportedKey, IssuerKeys, KeyId, KeyQuery, Login,
+    NewIssuer, NewKey, NewUser, Password, Refresh, Request, RevokeReason, Rotation, Scope, Secret,
 };
 
 /// The life of one key of one system.
@@ -146,8 +146,9 @@ pub(super) fn tell_import(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
         not_before: None,
         expires_at: None,
     };
-    let imported = teller.keystile().keys().import(vec![key])?;
-    let shown = imported.first().and_then(|key| key.active_secret().map(|secret: &SecretInfo| secret.display.clone()));
+    let import = Some(teller.keystile().keys().import([key])?.id);
+    let imported = teller.keystile().keys().list(&KeyQuery { import, ..KeyQuery::default() })?.keys;
+    let shown = imported.first().map(|key| key.display().to_owned());
     teller.did("keystile keys import keys.jsonl", shown.as_deref(), IMPORT_LINE)?;
     verdict(teller, OLD_SECRET, &["read"], None, "", "allow")?;
     verdict(teller, &mistyped(OLD_SECRET), &[], None, "one character mistyped", "malformed")
@@ -219,6 +220,7 @@ pub(super) fn tell_issuer(teller: &mut Teller<'_, '_>) -> Result<(), Failure> {
         leeway: 0,
         claims: ClaimMapping::default(),
         environment: None,
+        any_environment: false,
     };
     teller.keystile().issuers().add(new)?;
     teller.keystile().issuers().refresh("clerk")?;

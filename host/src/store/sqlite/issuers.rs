@@ -69,15 +69,18 @@ impl<C: Deref<Target = Connection>> WriteIssuers for Transaction<C> {
 
 /// The columns that [`read_issuer`] reads.
 const COLUMNS: &str = "name, issuer, jwks_url, algorithms, audiences, token_type, leeway, scope_claims, \
-     organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at";
+     organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at, \
+     environment_claim, any_environment";
 
 const INSERT: &str = "INSERT INTO issuers (name, issuer, jwks_url, algorithms, audiences, token_type, leeway, \
-     scope_claims, organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at, generation) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+     scope_claims, organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at, \
+     environment_claim, any_environment, generation) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
 const UPDATE: &str = "UPDATE issuers SET issuer = ?2, jwks_url = ?3, algorithms = ?4, audiences = ?5, token_type = ?6, \
      leeway = ?7, scope_claims = ?8, organization_claim = ?9, roles_claim = ?10, environment = ?11, enabled = ?12, \
-     created_at = ?13, created_by = ?14, updated_at = ?15, generation = ?16 WHERE name = ?1";
+     created_at = ?13, created_by = ?14, updated_at = ?15, environment_claim = ?16, any_environment = ?17, \
+     generation = ?18 WHERE name = ?1";
 
 fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
     let audiences = Column(4, "issuers.audiences");
@@ -99,11 +102,13 @@ fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
             scopes: read_scope_claims(row)?,
             organization: Column(8, "issuers.organization_claim").optional_text(row)?.map(str::to_owned),
             roles: Column(9, "issuers.roles_claim").optional_text(row)?.map(str::to_owned),
+            environment: Column(15, "issuers.environment_claim").optional_text(row)?.map(str::to_owned),
         },
         environment: match Column(10, "issuers.environment").optional_text(row)? {
             None => None,
             Some(_) => Some(Column(10, "issuers.environment").parsed(row)?),
         },
+        any_environment: Column(16, "issuers.any_environment").flag(row)?,
         enabled: Column(11, "issuers.enabled").flag(row)?,
         created_at: Column(12, "issuers.created_at").time(row)?,
         created_by: Column(13, "issuers.created_by").text(row)?.to_owned(),
@@ -180,6 +185,8 @@ fn write(connection: &Connection, sql: &str, generation: i64, issuer: &ExternalI
             to_seconds(issuer.created_at),
             issuer.created_by,
             to_seconds(issuer.updated_at),
+            issuer.claims.environment,
+            issuer.any_environment,
             generation,
         ])
         .checked()

@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::checked::Checked as _;
+use super::imports::IN_FORCE;
 use super::reader::first;
 use super::rows::{Column, KEY_COLUMN_COUNT, KEY_COLUMNS, read_key, read_secrets, to_integer, to_seconds};
 use crate::key::{KeyStatus, SortColumn};
@@ -51,7 +52,7 @@ pub(super) fn select(query: &KeyQuery, now: Timestamp, limit: usize) -> Result<(
         parameters.push(value);
         format!("?{}", parameters.len())
     };
-    let mut conditions = Vec::new();
+    let mut conditions = vec![IN_FORCE.to_owned()];
     if let Some(owner) = &query.owner {
         conditions.push(format!("k.owner = {}", parameter(Value::Text(owner.clone()))));
     }
@@ -73,6 +74,10 @@ pub(super) fn select(query: &KeyQuery, now: Timestamp, limit: usize) -> Result<(
     if let Some(concern) = query.concern {
         conditions.push(raises(concern));
     }
+    if let Some(import) = query.import {
+        let import = parameter(Value::Blob(import.as_bytes().to_vec()));
+        conditions.push(format!("k.import_pk = (SELECT pk FROM imports WHERE id = {import})"));
+    }
     let direction = if query.descending { "DESC" } else { "ASC" };
     let behind = if query.descending { "<" } else { ">" };
     let order = order(query.sort);
@@ -92,7 +97,7 @@ pub(super) fn select(query: &KeyQuery, now: Timestamp, limit: usize) -> Result<(
             _ => return Err(StoreError::CursorMismatch),
         });
     }
-    let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+    let conditions = conditions.join(" AND ");
     let sql = match order {
         Order::Number(by) | Order::Text(by) => format!(
             "SELECT {KEY_COLUMNS}, {by} FROM keys AS k WHERE {conditions} \
@@ -140,7 +145,7 @@ const STATUS: &str = "(CASE k.state WHEN 'revoked' THEN 2 WHEN 'suspended' THEN 
 /// How many keys there are, and how many raise each concern, in one walk over all of them.
 pub(super) fn counts(connection: &Connection, now: Timestamp) -> Result<KeyCounts, StoreError> {
     let sums: String = Concern::ALL.iter().map(|concern| format!(", coalesce(sum({}), 0)", raises(*concern))).collect();
-    let sql = format!("SELECT count(*){sums} FROM keys AS k");
+    let sql = format!("SELECT count(*){sums} FROM keys AS k WHERE {IN_FORCE}");
     let counted = first(connection, &sql, [to_seconds(now)], |row| {
         let number = |index| Column(index, "keys").number(row);
         let concerns = (1..=Concern::ALL.len()).map(number).collect::<Result<_, _>>()?;

@@ -9,6 +9,7 @@
 //! | `reader`, `list`, `records`, `writer` | what is done inside one |
 //! | `tokens` | signing keys and revocations, read and written |
 //! | `issuers` | external issuers and their key sets, read and written |
+//! | `imports` | imports of keys, staged and completed |
 //! | `users` | users, sessions and attempts to log in, read and written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
@@ -17,6 +18,7 @@ mod backup;
 mod checked;
 mod connection;
 mod file;
+mod imports;
 mod inspection;
 mod issuers;
 mod list;

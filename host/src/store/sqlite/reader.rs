@@ -7,9 +7,11 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_from_iter};
 
 use super::checked::Checked as _;
+use super::imports::IN_FORCE;
 use super::rows::{Column, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
 use super::{tokens, users};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery};
+use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, Settings};
 use crate::query::MAX_PAGE;
 use crate::store::{Generation, Position, RotationRow, StoreError};
@@ -42,7 +44,8 @@ pub(super) fn has_imports(connection: &Connection) -> Result<bool, StoreError> {
 
 pub(super) fn key_count(connection: &Connection) -> Result<u64, StoreError> {
     let column = Column(0, "count of keys");
-    let count = first(connection, "SELECT count(*) FROM keys", [], |row| column.integer(row))?;
+    let query = format!("SELECT count(*) FROM keys AS k WHERE {IN_FORCE}");
+    let count = first(connection, &query, [], |row| column.integer(row))?;
     Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default())
 }
 
@@ -71,7 +74,9 @@ pub(super) fn key(connection: &Connection, id: KeyId) -> Result<Option<Key>, Sto
 }
 
 pub(super) fn key_by_digest(connection: &Connection, digest: &Digest) -> Result<Option<Key>, StoreError> {
-    let query = format!("SELECT {KEY_COLUMNS} FROM secrets AS s JOIN keys AS k ON k.pk = s.key_pk WHERE s.digest = ?1");
+    let query = format!(
+        "SELECT {KEY_COLUMNS} FROM secrets AS s JOIN keys AS k ON k.pk = s.key_pk WHERE s.digest = ?1 AND {IN_FORCE}"
+    );
     key_where(connection, &query, digest.as_bytes())
 }
 
@@ -79,6 +84,11 @@ pub(super) fn active_keys_of(connection: &Connection, owner: &Email) -> Result<V
     // Addresses are ASCII, which is all that `lower` folds, and an owner has no spaces at its ends.
     let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' ORDER BY pk";
     all(connection, query, [owner.as_str()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
+}
+
+pub(super) fn keys_suspended_for(connection: &Connection, user: UserId) -> Result<Vec<KeyId>, StoreError> {
+    let query = "SELECT id FROM keys WHERE suspended_for = ?1 AND state = 'suspended' ORDER BY pk";
+    all(connection, query, [user.as_bytes()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
 }
 
 fn key_where(connection: &Connection, query: &str, bytes: &[u8]) -> Result<Option<Key>, StoreError> {

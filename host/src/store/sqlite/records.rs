@@ -11,6 +11,7 @@ use keystile_validator::{AddressRange, Digest, Environment, KeyId, KeyRecord, Sc
 use rusqlite::{Connection, Row, Rows};
 
 use super::checked::Checked as _;
+use super::imports::IN_FORCE;
 use super::rows::{Column, read_rate, to_integer, words};
 use crate::store::{Generation, StoreError};
 
@@ -27,7 +28,9 @@ fn all(connection: &Connection, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), 
     let mut keys = connection
         .prepare_cached(
             "SELECT pk, id, state, environment, owner, scopes, addresses, rate_limit, rate_window, not_before, \
-             expires_at FROM keys ORDER BY pk",
+             expires_at FROM keys AS k WHERE IN_FORCE ORDER BY pk"
+                .replace("IN_FORCE", IN_FORCE)
+                .as_str(),
         )
         .checked()?;
     let mut secrets = connection
@@ -62,7 +65,12 @@ fn changed(connection: &Connection, after: Generation, each: &mut dyn FnMut(&Key
     let mut keys = connection
         .prepare_cached(
             "SELECT pk, id, state, environment, owner, scopes, addresses, rate_limit, rate_window, not_before, \
-             expires_at FROM keys WHERE generation > ?1",
+             expires_at FROM keys AS k \
+             WHERE pk IN (SELECT pk FROM keys WHERE generation > ?1 \
+                          UNION SELECT k.pk FROM imports AS i JOIN keys AS k ON k.import_pk = i.pk WHERE i.generation > ?1) \
+             AND IN_FORCE"
+                .replace("IN_FORCE", IN_FORCE)
+                .as_str(),
         )
         .checked()?;
     let mut secrets = connection

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row};
 
 use super::checked::Checked as _;
 use crate::audit::{AuditEntry, AuditHash};
+use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, Origin, Revocation, SecretInfo};
 use crate::store::StoreError;
 
@@ -165,10 +166,11 @@ pub(super) fn to_seconds(time: Timestamp) -> i64 {
 /// The columns that [`read_key`] reads, of a table `keys` that goes by the name of `k`.
 pub(super) const KEY_COLUMNS: &str = "k.pk, k.id, k.state, k.environment, k.owner, k.scopes, k.addresses, \
      k.rate_limit, k.rate_window, k.not_before, k.expires_at, k.name, k.format, k.metadata, k.created_at, \
-     k.created_by, k.updated_at, k.suspended_at, k.revoked_at, k.revoke_reason, k.revoke_note";
+     k.created_by, k.updated_at, k.suspended_at, k.revoked_at, k.revoke_reason, k.revoke_note, \
+     k.suspended_for";
 
 /// How many [`KEY_COLUMNS`] are.
-pub(super) const KEY_COLUMN_COUNT: usize = 21;
+pub(super) const KEY_COLUMN_COUNT: usize = 22;
 
 /// Reads a key, without its secrets yet, and its primary key.
 pub(super) fn read_key(row: &Row<'_>) -> Result<(i64, Key), StoreError> {
@@ -192,6 +194,7 @@ pub(super) fn read_key(row: &Row<'_>) -> Result<(i64, Key), StoreError> {
         created_by: Column(15, "keys.created_by").text(row)?.to_owned(),
         updated_at: Column(16, "keys.updated_at").time(row)?,
         suspended_at: Column(17, "keys.suspended_at").optional_time(row)?,
+        suspended_for: Column(21, "keys.suspended_for").optional_bytes(row)?.map(UserId::from_bytes),
         revocation: match Column(18, "keys.revoked_at").optional_time(row)? {
             None => None,
             Some(at) => Some(Revocation {

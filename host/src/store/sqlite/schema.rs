@@ -1,6 +1,10 @@
 //! The schema, as a list of steps that is only ever added to.
 
+mod environments;
+mod imports;
 mod issuers;
+mod sessions;
+mod suspensions;
 mod tokens;
 mod usage;
 mod users;
@@ -19,7 +23,17 @@ pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step brings the schema from the version that is its index to the next one. A step that was
 /// released never changes.
-const MIGRATIONS: &[&str] = &[VERSION_1, tokens::VERSION_2, users::USERS, issuers::VERSION_4, usage::VERSION_5];
+const MIGRATIONS: &[&str] = &[
+    VERSION_1,
+    tokens::VERSION_2,
+    users::USERS,
+    issuers::VERSION_4,
+    usage::VERSION_5,
+    environments::ISSUER_ENVIRONMENTS,
+    imports::IMPORTS,
+    sessions::SESSION_ORIGIN,
+    suspensions::SUSPENDED_FOR,
+];
 
 /// Brings the schema up to date, each step in one transaction with its version number.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -200,6 +214,31 @@ mod tests {
         assert!(migrate_with(&mut connection, &steps).is_err());
         assert_eq!(version(&connection).unwrap(), 1);
         assert!(connection.prepare("SELECT * FROM b").is_err());
+    }
+
+    #[test]
+    fn keys_of_users_that_were_suspended_before_are_suspended_now() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before = MIGRATIONS.iter().position(|step| *step == suspensions::SUSPENDED_FOR).unwrap();
+        migrate_with(&mut connection, &MIGRATIONS[..before]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO position (one, store_id, created_at, epoch, generation) VALUES (1, zeroblob(16), 0, 1, 7);
+                 INSERT INTO users (id, email, admin, created_at, created_by, updated_at, suspended_at)
+                 VALUES (zeroblob(16), 'ada@x.org', 0, 0, '', 0, 5), (x'01010101010101010101010101010101', 'bob@x.org', 0, 0, '', 0, NULL);
+                 INSERT INTO keys (id, generation, state, environment, owner, scopes, addresses, name, metadata, created_at, created_by, updated_at)
+                 VALUES (x'01010101010101010101010101010101', 1, 'active', 'live', 'Ada@x.org', '', '', 'k', '{}', 0, '', 0),
+                        (x'02020202020202020202020202020202', 1, 'active', 'live', 'bob@x.org', '', '', 'k', '{}', 0, '', 0),
+                        (x'03030303030303030303030303030303', 1, 'revoked', 'live', 'ada@x.org', '', '', 'k', '{}', 0, '', 0);",
+            )
+            .unwrap();
+        migrate_with(&mut connection, MIGRATIONS).unwrap();
+        let sql = "SELECT state || ' ' || generation || ' ' || coalesce(suspended_at, '-') || ' ' || \
+                   hex(suspended_for) FROM keys ORDER BY pk";
+        let mut statement = connection.prepare(sql).unwrap();
+        let keys: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let ada = "0".repeat(32);
+        assert_eq!(keys, [format!("suspended 8 5 {ada}"), "active 1 - ".to_owned(), "revoked 1 - ".to_owned()]);
     }
 
     /// A step that was released never changes: stores that took it would differ from new ones.

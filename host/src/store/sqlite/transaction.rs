@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::checked::Checked as _;
 use super::{list, reader, records, writer};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery};
+use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
@@ -116,6 +117,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
 
     fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
         reader::active_keys_of(&self.connection, owner)
+    }
+
+    fn keys_suspended_for(&self, user: UserId) -> Result<Vec<KeyId>, StoreError> {
+        reader::keys_suspended_for(&self.connection, user)
     }
 
     fn keys(&self, query: &KeyQuery, now: Timestamp) -> Result<KeyPage, StoreError> {

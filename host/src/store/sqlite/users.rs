@@ -1,6 +1,6 @@
 //! Users, sessions and attempts to log in.
 
-use keystile_validator::{KeyId, Timestamp};
+use keystile_validator::{Environment, KeyId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Params, Row, ToSql, params, params_from_iter};
 use zeroize::Zeroizing;
@@ -186,8 +186,9 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
             let session = &row.session;
             let user = user_pk(connection, session.user)?.ok_or(StoreError::NoSuchUser { id: session.user })?;
             let sql = "INSERT INTO sessions (id, user_pk, refresh_key, counter, rotated_at, client_id, client, address, \
-                       key_id, scopes, created_at, last_used_at, expires_at, ended_at, end_reason) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+                       key_id, scopes, created_at, last_used_at, expires_at, ended_at, end_reason, environment, \
+                       secret_number, tokens_until) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
             let values = params![
                 session.id.as_bytes(),
                 user,
@@ -204,6 +205,9 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
                 to_seconds(session.expires_at),
                 session.end.map(|end| to_seconds(end.at)),
                 session.end.map(|end| end.reason.as_str()),
+                session.environment.as_ref().map(Environment::as_str),
+                session.secret,
+                row.tokens_until.map(to_seconds),
             ];
             execute(connection, sql, values).map(drop)
         })
@@ -211,11 +215,13 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
 
     fn update_session(&mut self, row: &SessionRow) -> Result<(), StoreError> {
         self.step(|connection, _| {
-            let sql = "UPDATE sessions SET counter = ?2, rotated_at = ?3, last_used_at = max(last_used_at, ?4) \
-                       WHERE id = ?1";
+            let sql = "UPDATE sessions SET counter = ?2, rotated_at = ?3, last_used_at = max(last_used_at, ?4), \
+                       tokens_until = ?5 WHERE id = ?1";
             let session = &row.session;
             let (rotated_at, last_used_at) = (row.rotated_at.map(to_seconds), to_seconds(session.last_used_at));
-            let values = params![session.id.as_bytes(), to_integer(row.counter), rotated_at, last_used_at];
+            let tokens_until = row.tokens_until.map(to_seconds);
+            let values =
+                params![session.id.as_bytes(), to_integer(row.counter), rotated_at, last_used_at, tokens_until];
             execute(connection, sql, values).map(drop)
         })
     }
@@ -487,11 +493,13 @@ fn email_pk(connection: &Connection, email: &Email) -> Result<Option<i64>, Store
 const SESSION_TABLES: &str = "sessions AS s JOIN users AS u ON u.pk = s.user_pk";
 
 const SESSION_COLUMNS: &str = "s.id, u.id, s.refresh_key, s.counter, s.rotated_at, s.client_id, s.client, s.address, \
-     s.key_id, s.scopes, s.created_at, s.last_used_at, s.expires_at, s.ended_at, s.end_reason";
+     s.key_id, s.scopes, s.created_at, s.last_used_at, s.expires_at, s.ended_at, s.end_reason, s.environment, \
+     s.secret_number, s.tokens_until";
 
 fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
     let address = Column(7, "sessions.address");
     let key = Column(8, "sessions.key_id");
+    let environment = Column(15, "sessions.environment");
     let session = Session {
         id: SessionId::from_bytes(Column(0, "sessions.id").bytes(row)?),
         user: UserId::from_bytes(Column(1, "users.id").bytes(row)?),
@@ -502,6 +510,11 @@ fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
             Some(text) => Some(text.parse().map_err(|_| address.invalid())?),
         },
         key: key.optional_bytes(row)?.map(KeyId::from_bytes),
+        secret: Column(16, "sessions.secret_number").optional_number(row)?,
+        environment: match environment.optional_text(row)? {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| environment.invalid())?),
+        },
         scopes: Column(9, "sessions.scopes").words(row)?,
         created_at: Column(10, "sessions.created_at").time(row)?,
         last_used_at: Column(11, "sessions.last_used_at").time(row)?,
@@ -516,6 +529,7 @@ fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
         key: RefreshKey(Zeroizing::new(Column(2, "sessions.refresh_key").bytes(row)?)),
         counter: Column(3, "sessions.counter").number(row)?,
         rotated_at: Column(4, "sessions.rotated_at").optional_time(row)?,
+        tokens_until: Column(17, "sessions.tokens_until").optional_time(row)?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! What is written inside a transaction.
 
 use keystile_validator::{Checksum, KeyId, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params, params_from_iter};
 
 use super::checked::Checked as _;
 use super::reader::{self, MAX_LIFETIME};
@@ -47,31 +47,59 @@ pub(super) fn insert_key(
     generation: &mut Option<Generation>,
     key: &Key,
 ) -> Result<bool, StoreError> {
-    if reader::key_pk(connection, key.id)?.is_some() {
+    if is_taken(connection, key)? {
         return Ok(false);
+    }
+    let generation = touch(connection, generation)?;
+    add_key(connection, generation, key, None)?;
+    Ok(true)
+}
+
+/// Adds a key of an import that has not ended, with all its secrets. `Ok(false)`: a digest or the id is
+/// taken.
+pub(super) fn stage_key(connection: &Connection, import_pk: i64, key: &Key) -> Result<bool, StoreError> {
+    if is_taken(connection, key)? {
+        return Ok(false);
+    }
+    add_key(connection, STAGED_GENERATION, key, Some(import_pk))?;
+    Ok(true)
+}
+
+/// The generation of a staged key. Whoever follows the store learns of it by the generation of its import.
+const STAGED_GENERATION: i64 = 1;
+
+/// Whether the store has a key with this id, or one of these digests.
+fn is_taken(connection: &Connection, key: &Key) -> Result<bool, StoreError> {
+    if reader::key_pk(connection, key.id)?.is_some() {
+        return Ok(true);
     }
     for (index, secret) in key.secrets.iter().enumerate() {
         if key.secrets.iter().skip(index.saturating_add(1)).any(|other| other.digest == secret.digest)
             || has_digest(connection, secret)?
         {
-            return Ok(false);
+            return Ok(true);
         }
     }
-    let generation = touch(connection, generation)?;
+    Ok(false)
+}
+
+fn add_key(connection: &Connection, generation: i64, key: &Key, import_pk: Option<i64>) -> Result<(), StoreError> {
     write_key(
         connection,
         "INSERT INTO keys (id, generation, state, environment, owner, scopes, addresses, rate_limit, rate_window, \
          not_before, expires_at, name, format, metadata, created_at, created_by, updated_at, suspended_at, revoked_at, \
-         revoke_reason, revoke_note) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+         revoke_reason, revoke_note, suspended_for, import_pk) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
+         ?23)",
         generation,
         key,
+        Some(import_pk),
     )?;
     let pk = connection.last_insert_rowid();
     for secret in &key.secrets {
         add_secret(connection, pk, secret)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 pub(super) fn update_key(
@@ -85,44 +113,64 @@ pub(super) fn update_key(
         "UPDATE keys SET generation = ?2, state = ?3, environment = ?4, owner = ?5, scopes = ?6, addresses = ?7, \
          rate_limit = ?8, rate_window = ?9, not_before = ?10, expires_at = ?11, name = ?12, format = ?13, metadata = ?14, \
          created_at = ?15, created_by = ?16, updated_at = ?17, suspended_at = ?18, revoked_at = ?19, revoke_reason = ?20, \
-         revoke_note = ?21 WHERE id = ?1",
+         revoke_note = ?21, suspended_for = ?22 WHERE id = ?1",
         generation,
         key,
+        None,
     )?;
     if updated == 0 { Err(StoreError::NoSuchKey { id: key.id }) } else { Ok(()) }
 }
 
-/// Runs a statement whose parameters are all fields of a key, in the order of the table.
-fn write_key(connection: &Connection, sql: &str, generation: i64, key: &Key) -> Result<usize, StoreError> {
+/// Runs a statement whose parameters are all fields of a key, in the order of the table, and the import it
+/// belongs to where the statement has a place for it.
+fn write_key(
+    connection: &Connection,
+    sql: &str,
+    generation: i64,
+    key: &Key,
+    import_pk: Option<Option<i64>>,
+) -> Result<usize, StoreError> {
     let metadata =
         serde_json::to_string(&key.metadata).map_err(|_| StoreError::InvalidValue { column: "keys.metadata" })?;
+    let (state, environment) = (state_name(key.state), key.environment.as_str());
+    let (scopes, addresses) = (join_words(&key.scopes), join_words(&key.addresses));
+    let rate = (key.rate.map(|rate| rate.limit()), key.rate.map(|rate| rate.window()));
+    let (not_before, expires_at) = (key.not_before.map(to_seconds), key.expires_at.map(to_seconds));
+    let (created_at, updated_at) = (to_seconds(key.created_at), to_seconds(key.updated_at));
+    let suspended_at = key.suspended_at.map(to_seconds);
     let revocation = key.revocation.as_ref();
+    let revoked_at = revocation.map(|revocation| to_seconds(revocation.at));
+    let reason = revocation.map(|revocation| revocation.reason.as_str());
+    let note = revocation.and_then(|revocation| revocation.note.as_deref());
+    let suspended_for = key.suspended_for.map(|user| user.as_bytes().to_vec());
+    let fields: [&dyn ToSql; 22] = [
+        key.id.as_bytes(),
+        &generation,
+        &state,
+        &environment,
+        &key.owner,
+        &scopes,
+        &addresses,
+        &rate.0,
+        &rate.1,
+        &not_before,
+        &expires_at,
+        &key.name,
+        &key.format,
+        &metadata,
+        &created_at,
+        &key.created_by,
+        &updated_at,
+        &suspended_at,
+        &revoked_at,
+        &reason,
+        &note,
+        &suspended_for,
+    ];
+    let import_pk = import_pk.as_ref().map(|import_pk| import_pk as &dyn ToSql);
+    let parameters = fields.into_iter().chain(import_pk);
     let mut statement = connection.prepare_cached(sql).checked()?;
-    statement
-        .execute(params![
-            key.id.as_bytes(),
-            generation,
-            state_name(key.state),
-            key.environment.as_str(),
-            key.owner,
-            join_words(&key.scopes),
-            join_words(&key.addresses),
-            key.rate.map(|rate| rate.limit()),
-            key.rate.map(|rate| rate.window()),
-            key.not_before.map(to_seconds),
-            key.expires_at.map(to_seconds),
-            key.name,
-            key.format,
-            metadata,
-            to_seconds(key.created_at),
-            key.created_by,
-            to_seconds(key.updated_at),
-            key.suspended_at.map(to_seconds),
-            revocation.map(|revocation| to_seconds(revocation.at)),
-            revocation.map(|revocation| revocation.reason.as_str()),
-            revocation.and_then(|revocation| revocation.note.as_deref()),
-        ])
-        .checked()
+    statement.execute(params_from_iter(parameters)).checked()
 }
 
 pub(super) fn insert_secret(

@@ -1,6 +1,25 @@
 //! Tokens of external issuers that are refused before they expire.
 
+use keystile_validator::jwt::{Algorithm, ClaimMapping};
+
 use super::*;
+use crate::{Code, NewIssuer};
+
+/// Another store as an external issuer of this one.
+fn trusted(issuer: &Keystile) -> NewIssuer {
+    NewIssuer {
+        name: "id".into(),
+        issuer: "https://id.example.com".into(),
+        keys: crate::IssuerKeys::Given(issuer.signing_keys().jwks().unwrap()),
+        algorithms: vec![Algorithm::EdDsa],
+        audiences: Vec::new(),
+        token_type: None,
+        leeway: 0,
+        claims: ClaimMapping::default(),
+        environment: None,
+        any_environment: false,
+    }
+}
 
 #[test]
 fn a_token_of_an_external_issuer_is_revoked_by_itself() {
@@ -12,18 +31,7 @@ fn a_token_of_an_external_issuer_is_revoked_by_itself() {
     let world = World::new();
     let keystile = world.open();
     assert!(matches!(keystile.tokens().revoke(token), Err(RevokeTokenError::Unknown)));
-    let new = crate::NewIssuer {
-        name: "id".into(),
-        issuer: "https://id.example.com".into(),
-        keys: crate::IssuerKeys::Given(issuer.signing_keys().jwks().unwrap()),
-        algorithms: vec![keystile_validator::jwt::Algorithm::EdDsa],
-        audiences: Vec::new(),
-        token_type: None,
-        leeway: 0,
-        claims: keystile_validator::jwt::ClaimMapping::default(),
-        environment: None,
-    };
-    keystile.issuers().add(new).unwrap();
+    keystile.issuers().add(trusted(&issuer)).unwrap();
     assert!(keystile.verify(token, &keystile.request()).is_allow());
     let (message, _) = token.rsplit_once('.').unwrap();
     let (_, foreign) =
@@ -62,6 +70,7 @@ fn tokens_of_an_external_issuer_are_revoked_by_session_and_by_subject() {
             client_id: "app".to_owned(),
             session,
             organization: None,
+            environment: None,
             scopes: Vec::new(),
             ttl: None,
         };
@@ -70,18 +79,7 @@ fn tokens_of_an_external_issuer_are_revoked_by_session_and_by_subject() {
     let world = World::new();
     let leeway = 5;
     let keystile = world.open();
-    let new = crate::NewIssuer {
-        name: "id".into(),
-        issuer: "https://id.example.com".into(),
-        keys: crate::IssuerKeys::Given(issuer.signing_keys().jwks().unwrap()),
-        algorithms: vec![keystile_validator::jwt::Algorithm::EdDsa],
-        audiences: Vec::new(),
-        token_type: None,
-        leeway,
-        claims: keystile_validator::jwt::ClaimMapping::default(),
-        environment: None,
-    };
-    keystile.issuers().add(new).unwrap();
+    keystile.issuers().add(NewIssuer { leeway, ..trusted(&issuer) }).unwrap();
     let following = world.options().open(world.db()).unwrap();
     let codes = |token: &IssuedToken| {
         let token = token.token.expose_secret();
@@ -134,4 +132,69 @@ fn tokens_of_an_external_issuer_are_revoked_by_session_and_by_subject() {
     assert!(matches!(tokens(&keystile, "other", TokensOf::Session("s")), Err(RevokeTokenError::Issuer)));
     let own = keystile.tokens().issuer().unwrap().issuer;
     assert!(matches!(tokens(&keystile, &own, TokensOf::Subject("u1")), Err(RevokeTokenError::OwnIssuer)));
+}
+
+/// Live and test stand in for each other nowhere: what the settings say of a token's environment counts,
+/// and where they say nothing, it belongs to none.
+#[test]
+fn a_token_of_an_external_issuer_is_judged_in_its_environment() {
+    let elsewhere = World::new();
+    let issuer = elsewhere.open();
+    issuer.change_settings(|settings| settings.tokens.issuer = Some("https://id.example.com".into())).unwrap();
+    let claims = AccessTokenClaims {
+        subject: "u1".to_owned(),
+        // A claim that can be an environment's name.
+        client_id: "live".to_owned(),
+        session: None,
+        organization: None,
+        environment: None,
+        scopes: Vec::new(),
+        ttl: None,
+    };
+    let token =
+        issuer.inner.change(|transaction, now| issuer.inner.issue_access_token(transaction, now, &claims)).unwrap();
+    let claim = |name: &str| ClaimMapping { environment: Some(name.to_owned()), ..ClaimMapping::default() };
+    let wrong = Some(Code::WrongEnvironment);
+    let live = "live".parse::<keystile_validator::Environment>().unwrap();
+    type Change<'a> = &'a dyn Fn(&mut NewIssuer);
+    let cases: [(Change<'_>, [Option<Code>; 3]); 6] = [
+        (&|_| (), [None, wrong, wrong]),
+        (&|new| new.any_environment = true, [None, None, None]),
+        (&|new| new.environment = Some(live.clone()), [None, None, wrong]),
+        (&|new| new.claims = claim("client_id"), [None, None, wrong]),
+        (&|new| new.claims = claim("env"), [None, wrong, wrong]),
+        (&|new| (new.claims, new.any_environment) = (claim("env"), true), [None, None, None]),
+    ];
+    for (number, (change, expected)) in cases.into_iter().enumerate() {
+        let world = World::new();
+        let mut new = trusted(&issuer);
+        change(&mut new);
+        let (audit, added) = {
+            let keystile = world.open();
+            let added = keystile.issuers().add(new).unwrap();
+            (keystile.audit(None, 0, 100).unwrap().pop().unwrap(), added)
+        };
+        // Opened anew: what was stored counts.
+        let keystile = world.open();
+        assert_eq!(keystile.issuers().show("id").unwrap().issuer, added, "{number}");
+        assert!(audit.detail.contains(&format!("\"any_env\":{}", added.any_environment)), "{audit:?}");
+        let codes = [None, Some("live"), Some("test")].map(|environment| {
+            let mut request = keystile.request();
+            request.environment = environment.map(|environment| environment.parse().unwrap());
+            keystile.verify(token.token.expose_secret(), &request).code()
+        });
+        assert_eq!(codes, expected, "{number}");
+    }
+}
+
+/// The store's own tokens belong to no environment, unless they say so.
+#[test]
+fn an_own_token_without_an_environment_is_refused_where_one_is_asked_for() {
+    let world = World::new();
+    let keystile = world.open();
+    let issued = issue(&keystile);
+    let mut request = keystile.request();
+    assert!(keystile.verify(issued.token.expose_secret(), &request).is_allow());
+    request.environment = Some("live".parse().unwrap());
+    assert_eq!(keystile.verify(issued.token.expose_secret(), &request).code(), Some(Code::WrongEnvironment));
 }

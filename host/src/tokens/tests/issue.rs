@@ -20,6 +20,7 @@ fn a_token_says_what_rfc_9068_wants() {
                 client_id: "web".to_owned(),
                 session: Some(SessionId::from_bytes([7; 16])),
                 organization: Some("org_1".to_owned()),
+                environment: None,
                 scopes: new_token().scopes,
                 ttl: Some(Duration::from_secs(60)),
             };

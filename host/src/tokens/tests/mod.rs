@@ -75,7 +75,7 @@ fn create_user(keystile: &Keystile) {
 
 fn new_token() -> NewToken {
     let scopes = vec![Scope::new("invoices:read").unwrap(), Scope::new("invoices:write").unwrap()];
-    NewToken { user: EMAIL.to_owned(), scopes, ttl: None }
+    NewToken { user: EMAIL.to_owned(), scopes, environment: None, ttl: None }
 }
 
 fn issue(keystile: &Keystile) -> IssuedToken {

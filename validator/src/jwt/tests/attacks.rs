@@ -47,6 +47,7 @@ pub(super) fn target() -> Issuers {
         scopes: Vec::from([ScopeClaim::Scp, ScopeClaim::Permissions]),
         organization: Some("/o/id".into()),
         roles: Some("roles".into()),
+        environment: None,
     };
     let unusable = [
         jwk_with(Algorithm::Rs256, json!({"kid": "enc", "use": "enc"})),

@@ -213,14 +213,17 @@ mod judgement {
     }
 
     #[test]
-    fn the_environment_is_the_issuers_and_told_before_scopes() {
+    fn the_environment_is_checked_before_scopes() {
         let token = token_with(json!({}));
         let ask = |name: &'static str| {
             move |request: &mut Request| {
                 request.environment = Some(Environment::new(name).unwrap());
             }
         };
-        assert_eq!(judge(&token, &issuers(), ask("live")), None, "an issuer of no environment is one of any");
+        assert_eq!(judge(&token, &issuers(), ask("live")), Some(Code::WrongEnvironment), "it belongs to none");
+        assert_eq!(judge(&token, &issuers(), |_| ()), None);
+        let any = issuers_with(|settings| settings.any_environment = true);
+        assert_eq!(judge(&token, &any, ask("live")), None);
         let live = issuers_with(|settings| settings.environment = Some(live()));
         assert_eq!(judge(&token, &live, ask("live")), None);
         assert_eq!(judge(&token, &live, ask("test")), Some(Code::WrongEnvironment));

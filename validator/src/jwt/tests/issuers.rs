@@ -13,7 +13,8 @@ use crate::jwt::*;
 fn document() -> Value {
     json!({
         "issuer": ISSUER, "algorithms": ["EdDSA", "RS256"], "audiences": ["api"], "typ": "at+jwt", "leeway": 5,
-        "claims": {"scopes": ["scp"], "organization": "/o/id", "roles": null}, "environment": "live",
+        "claims": {"scopes": ["scp"], "organization": "/o/id", "roles": null, "environment": null}, "environment": "live",
+        "any_environment": false,
         "longest_token": 4096, "small_exponent": true, "tables": false, "secrets": false, "mixed_keys": false,
         "jwks": parse(core::str::from_utf8(&public_jwks()).unwrap()),
     })
@@ -70,7 +71,11 @@ fn settings_are_read_strictly() {
         ("claims", json!([])),
         ("claims", json!({"scopes": ["roles"]})),
         ("claims", json!({"roles": ""})),
+        ("claims", json!({"environment": "x".repeat(MAX_CLAIM_NAME_LEN + 1)})),
+        ("claims", json!({"environment": ["env"]})),
         ("environment", json!("Live")),
+        ("any_environment", json!(null)),
+        ("any_environment", json!("live")),
         ("longest_token", json!(0)),
         ("longest_token", json!(MAX_TOKEN_LEN + 1)),
         ("small_exponent", json!("yes")),
@@ -95,6 +100,31 @@ fn settings_are_read_strictly() {
     let error = Issuer::from_json(twice.as_bytes()).map(|_| ()).unwrap_err();
     assert_eq!(error, IssuerError::Json(JsonError::DuplicateMember));
     assert_eq!(Issuer::from_json(b"[]").map(|_| ()).unwrap_err(), IssuerError::Json(JsonError::NoObject));
+}
+
+#[test]
+fn an_environment_is_said_once() {
+    let with = |fixed: Value, any: bool, claim: Value| {
+        let mut document = document();
+        document["environment"] = fixed;
+        document["any_environment"] = any.into();
+        document["claims"]["environment"] = claim;
+        read(&document).map(|issuer| assert_eq!(parse(&issuer.to_json()), document))
+    };
+    let (live, claim, none) = (json!("live"), json!("env"), Value::Null);
+    for (fixed, any, claim) in [
+        (&none, false, &none),
+        (&none, true, &none),
+        (&none, false, &claim),
+        (&none, true, &claim),
+        (&live, false, &none),
+    ] {
+        assert_eq!(with(fixed.clone(), any, claim.clone()), Ok(()), "{fixed} {any} {claim}");
+    }
+    let refused = |setting| Err(IssuerError::Setting { setting });
+    assert_eq!(with(live.clone(), true, none), refused("any_environment"));
+    assert_eq!(with(live.clone(), false, claim.clone()), refused("environment"));
+    assert_eq!(with(live, true, claim), refused("environment"));
 }
 
 #[test]

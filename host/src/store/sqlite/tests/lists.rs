@@ -121,6 +121,7 @@ fn any_query() -> impl Strategy<Value = KeyQuery> {
         1_usize..12,
     )
         .prop_map(|((owner, environment, scope), status, concern, search, sort, descending, limit)| KeyQuery {
+            import: None,
             owner: owner.map(str::to_owned),
             environment: environment.map(|name| Environment::new(name).unwrap()),
             scope: scope.map(|name| name.parse().unwrap()),

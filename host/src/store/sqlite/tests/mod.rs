@@ -107,6 +107,7 @@ fn key(number: u32) -> Key {
         expires_at: None,
         state: KeyState::Active,
         suspended_at: None,
+        suspended_for: None,
         revocation: None,
         secrets: vec![secret(number, 1)],
     }

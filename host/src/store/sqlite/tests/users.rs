@@ -45,6 +45,8 @@ fn session(number: u8, owner: u8) -> SessionRow {
             client: Some("Firefox".to_owned()),
             address: Some("2001:db8::1".parse().unwrap()),
             key: Some(key_id(1)),
+            secret: Some(2),
+            environment: Some("test_dev".parse().unwrap()),
             scopes: ["a:read", "b:*"].map(|scope| scope.parse().unwrap()).to_vec(),
             created_at: at(0),
             last_used_at: at(u64::from(number)),
@@ -54,6 +56,7 @@ fn session(number: u8, owner: u8) -> SessionRow {
         key: RefreshKey(Zeroizing::new([number; 32])),
         counter: 7,
         rotated_at: Some(at(5)),
+        tokens_until: Some(at(6)),
     }
 }
 
@@ -79,11 +82,14 @@ fn what_is_written_is_read_back() {
             client: None,
             address: None,
             key: None,
+            secret: None,
+            environment: None,
             scopes: Vec::new(),
             end: Some(ended),
             ..sessions[1].session.clone()
         },
         rotated_at: None,
+        tokens_until: None,
         ..sessions[1].clone()
     };
     write(&store, |transaction| {

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::audit::{self, AuditEntry, AuditReport};
+use crate::ids::UserId;
 use crate::key::{Revocation, RevokeReason};
 use crate::login::LoginSettings;
 use crate::store::{RotationRow, UsageDelta};
@@ -32,6 +33,7 @@ fn full_key() -> Key {
         expires_at: Some(Timestamp::MAX),
         state: KeyState::Revoked,
         suspended_at: Some(at(6)),
+        suspended_for: Some(UserId::from_bytes([7; 16])),
         revocation: Some(Revocation {
             at: at(7),
             reason: RevokeReason::KeyCompromise,

@@ -1,0 +1,132 @@
+//! Imports, read and written.
+
+use std::ops::Deref;
+
+use keystile_validator::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use super::checked::Checked as _;
+use super::reader::{all, first};
+use super::rows::{Column, to_integer, to_seconds};
+use super::transaction::Transaction;
+use super::writer::{self, touch};
+use crate::ids::{ImportId, UserId};
+use crate::key::Key;
+use crate::store::StoreError;
+use crate::store::imports::{ImportRow, ReadImports, WriteImports};
+
+/// The condition under which a row of `keys AS k` is no staged key.
+pub(super) const IN_FORCE: &str =
+    "(k.import_pk IS NULL OR k.import_pk IN (SELECT pk FROM imports WHERE generation IS NOT NULL))";
+
+const COLUMNS: &str = "id, keys, started_at, started_by, leased_until, completed_at";
+
+impl<C: Deref<Target = Connection>> ReadImports for Transaction<C> {
+    fn import(&self, id: ImportId) -> Result<Option<ImportRow>, StoreError> {
+        first(self.connection(), &format!("SELECT {COLUMNS} FROM imports WHERE id = ?1"), [id.as_bytes()], read)
+    }
+
+    fn staged_imports(&self) -> Result<Vec<ImportRow>, StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM imports WHERE generation IS NULL ORDER BY pk");
+        all(self.connection(), &query, [], read)
+    }
+
+    fn suspended_owner_in_import(&self, id: ImportId) -> Result<Option<UserId>, StoreError> {
+        // The condition on the state lets the index on owners answer.
+        let query = "SELECT u.id FROM users AS u WHERE u.suspended_at IS NOT NULL AND EXISTS ( \
+                     SELECT 1 FROM keys AS k JOIN imports AS i ON i.pk = k.import_pk WHERE k.owner IS NOT NULL \
+                     AND lower(k.owner) = u.email AND k.state = 'active' AND i.id = ?1) LIMIT 1";
+        first(self.connection(), query, [id.as_bytes()], |row| Column(0, "users.id").bytes(row).map(UserId::from_bytes))
+    }
+}
+
+impl<C: Deref<Target = Connection>> WriteImports for Transaction<C> {
+    fn insert_import(&mut self, import: &ImportRow) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql =
+                "INSERT INTO imports (id, keys, started_at, started_by, leased_until) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let values = params![
+                import.id.as_bytes(),
+                to_integer(import.keys),
+                to_seconds(import.started_at),
+                import.started_by,
+                to_seconds(import.leased_until),
+            ];
+            connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
+            Ok(())
+        })
+    }
+
+    fn stage_key(&mut self, import: ImportId, key: &Key) -> Result<bool, StoreError> {
+        self.step(|connection, _| match staged_pk(connection, import)? {
+            Some(pk) => writer::stage_key(connection, pk, key),
+            None => Err(StoreError::InvalidValue { column: "imports.id" }),
+        })
+    }
+
+    fn renew_import(&mut self, import: ImportId, keys: u64, leased_until: Timestamp) -> Result<bool, StoreError> {
+        self.step(|connection, _| {
+            let sql = "UPDATE imports SET keys = ?2, leased_until = ?3 WHERE id = ?1 AND generation IS NULL";
+            let values = params![import.as_bytes(), to_integer(keys), to_seconds(leased_until)];
+            let renewed = connection.prepare_cached(sql).and_then(|mut update| update.execute(values)).checked()?;
+            Ok(renewed > 0)
+        })
+    }
+
+    fn complete_import(&mut self, import: ImportId, at: Timestamp) -> Result<(), StoreError> {
+        self.step(|connection, generation| {
+            let generation = touch(connection, generation)?;
+            let sql = "UPDATE imports SET generation = ?2, completed_at = ?3 WHERE id = ?1 AND generation IS NULL";
+            let values = params![import.as_bytes(), generation, to_seconds(at)];
+            match connection.prepare_cached(sql).and_then(|mut update| update.execute(values)).checked()? {
+                0 => Err(StoreError::InvalidValue { column: "imports.id" }),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn discard_import(&mut self, import: ImportId, limit: usize) -> Result<bool, StoreError> {
+        self.step(|connection, _| {
+            let Some(import) = staged_pk(connection, import)? else { return Ok(true) };
+            let query = "SELECT pk FROM keys WHERE import_pk = ?1 LIMIT ?2";
+            let keys =
+                all(connection, query, [import, to_integer(limit as u64)], |row| Column(0, "keys.pk").integer(row))?;
+            for pk in &keys {
+                for delete in DELETE_STAGED {
+                    connection.prepare_cached(delete).and_then(|mut delete| delete.execute([pk])).checked()?;
+                }
+            }
+            if keys.len() >= limit {
+                return Ok(false);
+            }
+            connection.execute("DELETE FROM imports WHERE pk = ?1", [import]).checked()?;
+            Ok(true)
+        })
+    }
+}
+
+/// Whatever may belong to a staged key, and the key last: an operation that names its id reaches it.
+const DELETE_STAGED: [&str; 5] = [
+    "DELETE FROM rotations WHERE key_pk = ?1",
+    "DELETE FROM usage WHERE key_pk = ?1",
+    "DELETE FROM usage_days WHERE key_pk = ?1",
+    "DELETE FROM secrets WHERE key_pk = ?1",
+    "DELETE FROM keys WHERE pk = ?1",
+];
+
+/// The primary key of an import that is not completed.
+fn staged_pk(connection: &Connection, id: ImportId) -> Result<Option<i64>, StoreError> {
+    let query = "SELECT pk FROM imports WHERE id = ?1 AND generation IS NULL";
+    first(connection, query, [id.as_bytes()], |row| Column(0, "imports.pk").integer(row))
+}
+
+fn read(row: &Row<'_>) -> Result<ImportRow, StoreError> {
+    Ok(ImportRow {
+        id: ImportId::from_bytes(Column(0, "imports.id").bytes(row)?),
+        keys: Column(1, "imports.keys").number(row)?,
+        started_at: Column(2, "imports.started_at").time(row)?,
+        started_by: Column(3, "imports.started_by").text(row)?.to_owned(),
+        leased_until: Column(4, "imports.leased_until").time(row)?,
+        completed_at: Column(5, "imports.completed_at").optional_time(row)?,
+    })
+}
