@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use keystile_validator::{Code, KeyId, Timestamp};
 
-use crate::audit::AuditReport;
+use crate::audit::{AuditReport, Difference, DifferenceKind};
 use crate::keys::is_alive;
 use crate::keystile::Keystile;
 use crate::sandbox::EMBEDDED;
@@ -103,6 +103,10 @@ impl Keystile {
                     format!("entry {sequence}: {problem} · find out who wrote to the store, and compare with a backup");
                 health.add(Severity::Error, "audit", message);
             }
+            AuditReport::Differs { entries, head, differences, more } => {
+                add_differences(&mut health, &differences, more);
+                health.add(Severity::Ok, "audit", format!("{entries} entries, head {head}"));
+            }
         }
         check_imports(self, &mut health)?;
         check_issuers(self, &mut health)?;
@@ -114,6 +118,25 @@ impl Keystile {
         Ok(health)
     }
 }
+
+/// What something else than Keystile has written: the first ones, each as a finding, and how many there are.
+fn add_differences(health: &mut Health, differences: &[Difference], more: u64) {
+    for difference in differences.iter().take(LISTED_DIFFERENCES) {
+        // What was wrong once may be right by now.
+        let is_past = matches!(difference.what, DifferenceKind::FoundChanged(_));
+        let severity = if is_past { Severity::Warning } else { Severity::Error };
+        let advice = "find out who wrote to the store; revoke the key anew, or restore";
+        health.add(severity, "rows", format!("{difference} · {advice}"));
+    }
+    let more = more.saturating_add(differences.len().saturating_sub(LISTED_DIFFERENCES) as u64);
+    if more > 0 {
+        let message = format!("{more} more rows differ from the trail · list them with `keystile audit verify`");
+        health.add(Severity::Error, "rows", message);
+    }
+}
+
+/// Differences between store and trail that are findings of their own.
+const LISTED_DIFFERENCES: usize = 10;
 
 /// An import that was killed leaves staged keys, which take up room and are never in force.
 fn check_imports(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {

@@ -84,17 +84,24 @@ pub use users::{
 };
 
 // The store and what watches over it
-pub use audit::{AuditEntry, AuditHash, AuditPage, AuditProblem, AuditQuery, AuditReport, Checkpoint, ListAuditError};
+pub use audit::{
+    AuditEntry, AuditHash, AuditPage, AuditProblem, AuditQuery, AuditReport, BoundRow, BoundRows, Checkpoint,
+    Difference, DifferenceKind, EntryName, ListAuditError, RowId, RowKind, RowState,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};
 pub use formats::AddFormatError;
 pub use restore::{RestoreError, Restored};
+pub use security_events::{
+    AccountHash, ListSecurityEventsError, SecurityEvent, SecurityEventKind, SecurityEventPage, SecurityEventQuery,
+};
 pub use settings::{MAX_LIFETIME_BOUNDS, SetSettingsError};
 pub use store::StoreError;
 pub use systems::SYSTEMS;
 
 /// Bounds of the host, each with a test that hits it.
 pub mod bounds {
+    pub use crate::audit::{MAX_DIFFERENCES, MAX_ROWS as MAX_ROWS_PER_ENTRY};
     pub use crate::issuers::{
         DEFAULT_MAX_AGE, FETCH_COOLDOWN, MAX_AGE_BOUNDS, MAX_AUDIENCE_LEN, MAX_AUDIENCES, MAX_BACKOFF,
         MAX_CLAIM_NAME_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JWKS_KEYS, MAX_JWKS_LEN, MAX_JWKS_URL_LEN, MAX_LEEWAY,
@@ -111,6 +118,7 @@ pub mod bounds {
     pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
     pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};
     pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
+    pub use crate::security_events::{MAX_EVENTS_OF_A_KIND, SECURITY_EVENT_DAYS};
     pub use crate::session::{MAX_CLIENT_ID_LEN, MAX_CLIENT_LEN, MAX_SESSION_SCOPES, MAX_SESSIONS};
     pub use crate::tokens::{
         ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_CLAIM_LEN,
@@ -146,6 +154,7 @@ mod records;
 mod restore;
 mod sealing;
 mod secret;
+mod security_events;
 mod session;
 mod sessions;
 mod settings;

@@ -162,11 +162,11 @@ impl OpenOptions {
         let names: Vec<_> = formats.iter().map(|named| &named.name).collect();
         let detail = json!({ "formats": names, "max_lifetime_seconds": new.settings.max_lifetime });
         SqliteStore::create_with(path.as_ref(), &new.settings, &formats, now, |transaction| {
-            audit::append(transaction, now, &self.actor, "store.created", None, &detail)?;
             // From the start, so that a wrong key is refused before anything was sealed.
             if sealing.is_given() {
                 sealing.begin(transaction)?;
             }
+            audit::append(transaction, now, &self.actor, "store.created", None, &detail)?;
             Ok::<(), CreateStoreError>(())
         })?;
         Ok(())

@@ -157,6 +157,14 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
                     "the trail is broken at entry {sequence}: {problem} · find out who wrote to the store, and compare \
                      with a backup"
                 )),
+                Ok(AuditReport::Differs { differences, more, .. }) => {
+                    let count = more.saturating_add(differences.len() as u64);
+                    let first = differences.first().map(ToString::to_string).unwrap_or_default();
+                    model.fail(format!(
+                        "the store differs from its trail, {count} times: {first} · find out who wrote to the store; \
+                         revoke the key anew, or restore a backup"
+                    ));
+                }
                 Ok(_) => {}
                 Err(problem) => model.fail(problem),
             }

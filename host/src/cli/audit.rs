@@ -8,8 +8,8 @@ use super::failure::{Exit, Failure};
 use super::output::{BAD, GOOD};
 use super::people::{NONE, counted};
 use super::table::{Column, Table};
-use crate::text::rfc3339;
-use crate::{AuditEntry, AuditQuery, AuditReport};
+use crate::text::{printable, rfc3339};
+use crate::{AuditEntry, AuditQuery, AuditReport, BoundRow, Difference, DifferenceKind};
 
 /// Lists entries of the trail.
 pub(super) fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -74,8 +74,40 @@ struct EntryJson<'a> {
     action: &'a str,
     subject: Option<&'a str>,
     detail: serde_json::Value,
+    /// The rows that the entry leaves behind, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rows: Vec<RowJson>,
     previous: String,
     hash: String,
+}
+
+#[derive(Serialize)]
+struct RowJson {
+    kind: &'static str,
+    id: String,
+    /// The entry that named the row before.
+    previous: u64,
+    #[serde(skip_serializing_if = "is_false")]
+    found_changed: bool,
+    /// None: the row is gone.
+    state: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+impl From<BoundRow> for RowJson {
+    fn from(bound: BoundRow) -> RowJson {
+        RowJson {
+            kind: bound.row.kind.as_str(),
+            id: bound.row.text(),
+            previous: bound.previous,
+            found_changed: bound.found_changed,
+            state: bound.state.map(|state| state.to_string()),
+        }
+    }
 }
 
 impl<'a> From<&'a AuditEntry> for EntryJson<'a> {
@@ -88,13 +120,14 @@ impl<'a> From<&'a AuditEntry> for EntryJson<'a> {
             subject: entry.subject.as_deref(),
             // Somebody may have written there what is no JSON: then it is a text.
             detail: serde_json::from_str(&entry.detail).unwrap_or_else(|_| entry.detail.as_str().into()),
+            rows: entry.rows.iter().flatten().map(RowJson::from).collect(),
             previous: entry.previous.to_string(),
             hash: entry.hash.to_string(),
         }
     }
 }
 
-/// Walks the whole trail.
+/// Walks the whole trail, and compares every row with its newest entry.
 pub(super) fn verify(args: &AuditVerifyArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open_for_reading()?.keystile;
     let report = keystile.verify_audit(args.checkpoint)?;
@@ -120,6 +153,75 @@ pub(super) fn verify(args: &AuditVerifyArgs, context: &mut Context<'_>) -> Resul
                 context.output.hint("find out who wrote to the store, and compare it with a backup");
             }
             Ok(Exit::Denied)
+        }
+        AuditReport::Differs { entries, head, differences, more } => {
+            if json {
+                let differences = differences.iter().map(DifferenceJson::from).collect();
+                let checkpoint = format!("{entries}:{head}");
+                let differs =
+                    DiffersJson { intact: false, entries, head: head.to_string(), checkpoint, differences, more };
+                context.output.json(&differs)?;
+                return Ok(Exit::Denied);
+            }
+            let count = counted(more.saturating_add(differences.len() as u64), "difference", "differences");
+            context.output.line(format_args!("{BAD}differs{BAD:#}  {count} between the store and its trail"))?;
+            for difference in &differences {
+                context.output.line(format_args!("  {}", printable(&difference.to_string())))?;
+            }
+            if more > 0 {
+                context.output.line(format_args!("  and {more} more"))?;
+            }
+            context.output.hint("find out who wrote to the store; revoke the key anew, or restore a backup");
+            if differences.iter().any(|difference| matches!(difference.what, DifferenceKind::FoundChanged(_))) {
+                let hint = context.command(&format!("audit verify --checkpoint {entries}:{head}"));
+                context
+                    .output
+                    .hint(format_args!("what was changed before an entry is told until you have seen it: `{hint}`"));
+            }
+            Ok(Exit::Denied)
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DiffersJson {
+    intact: bool,
+    entries: u64,
+    head: String,
+    checkpoint: String,
+    differences: Vec<DifferenceJson>,
+    /// Differences beyond those that are listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    more: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[derive(Serialize)]
+struct DifferenceJson {
+    what: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// The entry that it differs from, or that found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<u64>,
+    message: String,
+}
+
+impl From<&Difference> for DifferenceJson {
+    fn from(difference: &Difference) -> DifferenceJson {
+        let row = difference.what.row();
+        DifferenceJson {
+            what: difference.what.as_str(),
+            kind: row.map(|row| row.kind.as_str()),
+            id: row.map(|row| row.text()),
+            entry: difference.entry.as_ref().map(|entry| entry.sequence),
+            message: difference.to_string(),
         }
     }
 }

@@ -7,10 +7,10 @@ use crate::sandbox::SandboxError;
 use crate::{
     AddFormatError, AddIssuerError, ChangeIssuerError, ChangeStateError, ChangeUserStateError, CreateKeyError,
     CreateStoreError, CreateUserError, EndSessionError, ImportKeysError, InspectTokenError, IssueTokenError, KekError,
-    KeyFieldError, KeyFormatError, KeySetProblem, ListAuditError, ListKeysError, ListSessionsError, ListUsersError,
-    OpenError, PasswordError, RefreshIssuerError, ResetPasswordError, RestoreError, RevokeTokenError, RotateKeyError,
-    RotateSigningKeyError, SetSettingsError, ShowIssuerError, ShowKeyError, ShowUserError, SigningKeyError, StoreError,
-    UpdateKeyError, UpdateUserError,
+    KeyFieldError, KeyFormatError, KeySetProblem, ListAuditError, ListKeysError, ListSecurityEventsError,
+    ListSessionsError, ListUsersError, OpenError, PasswordError, RefreshIssuerError, ResetPasswordError, RestoreError,
+    RevokeTokenError, RotateKeyError, RotateSigningKeyError, SetSettingsError, ShowIssuerError, ShowKeyError,
+    ShowUserError, SigningKeyError, StoreError, UpdateKeyError, UpdateUserError,
 };
 
 /// How a command ends.
@@ -101,6 +101,7 @@ failures!(
     KeySetProblem,
     ListAuditError,
     ListKeysError,
+    ListSecurityEventsError,
     ListSessionsError,
     ListUsersError,
     OpenError,
@@ -320,6 +321,15 @@ impl Classified for ShowKeyError {
         match self {
             ShowKeyError::NotFound { .. } => UNKNOWN_KEY,
             ShowKeyError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for ListSecurityEventsError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ListSecurityEventsError::Limit { .. } => USAGE,
+            ListSecurityEventsError::Store(error) => error.class(),
         }
     }
 }

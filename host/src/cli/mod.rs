@@ -22,6 +22,7 @@ mod output;
 mod people;
 mod report;
 mod rotate;
+mod security_events;
 mod sessions;
 mod signing_keys;
 mod store;
@@ -42,8 +43,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 
 use args::{
-    AuditCommand, Cli, Command, FormatsCommand, IssuersCommand, JwsCommand, JwtCommand, KeysCommand, SettingsCommand,
-    SigningKeysCommand, TokensCommand,
+    AuditCommand, Cli, Command, FormatsCommand, IssuersCommand, JwsCommand, JwtCommand, KeysCommand,
+    SecurityEventsCommand, SettingsCommand, SigningKeysCommand, TokensCommand,
 };
 use context::Context;
 use failure::{Exit, Failure};
@@ -137,6 +138,7 @@ fn dispatch(command: Command, context: &mut Context<'_>) -> Result<Exit, Failure
         Command::Jws { command: JwsCommand::Check(args) } => jwt::check_jws(args, context),
         Command::Audit { command: AuditCommand::List(args) } => audit::list(&args, context),
         Command::Audit { command: AuditCommand::Verify(args) } => audit::verify(&args, context),
+        Command::SecurityEvents { command: SecurityEventsCommand::List(args) } => security_events::list(&args, context),
         Command::Settings { command: SettingsCommand::Show } => store::show_settings(context),
         Command::Settings { command: SettingsCommand::Set(args) } => store::set_settings(args, context),
         Command::Backup(args) => store::backup(&args, context),

@@ -108,13 +108,15 @@ impl Issuers<'_> {
             let set = KeySet::given(jwks, &issuer.algorithms).map_err(RefreshIssuerError::Keys)?;
             let mut row = key_set_of(transaction.key_set(name)?)?;
             let changed = !row.jwks.as_deref().is_some_and(|old| set.has_same_keys(old));
+            let detail = describe(&set);
             if changed {
-                let detail = describe(&set);
                 row.jwks = Some(set.text);
-                self.inner.audit(transaction, now, KEYS_CHANGED, Some(name.to_owned()), &detail)?;
             }
             row.fetched_at = Some(now);
             transaction.set_key_set(name, &row)?;
+            if changed {
+                self.inner.audit(transaction, now, KEYS_CHANGED, Some(name.to_owned()), &detail)?;
+            }
             let key_set = KeySetInfo::new(&row, &issuer.algorithms);
             Ok(Refreshed { info: IssuerInfo { issuer, key_set }, changed })
         })
@@ -177,6 +179,7 @@ impl Inner {
                     Err(problem) => Err(FetchProblem::KeySet(problem)),
                 },
             });
+            let mut keys_changed = None;
             let outcome = match answer {
                 Err(problem) => {
                     row.failures = row.failures.saturating_add(1);
@@ -195,8 +198,7 @@ impl Inner {
                     match changed {
                         None => Outcome::Same,
                         Some(set) => {
-                            let subject = Some(lease.name.clone());
-                            self.audit(transaction, now, KEYS_CHANGED, subject, &describe(&set))?;
+                            keys_changed = Some(describe(&set));
                             row.jwks = Some(set.text);
                             Outcome::Changed
                         }
@@ -204,6 +206,9 @@ impl Inner {
                 }
             };
             transaction.set_key_set(&lease.name, &row)?;
+            if let Some(detail) = keys_changed {
+                self.audit(transaction, now, KEYS_CHANGED, Some(lease.name.clone()), &detail)?;
+            }
             Ok(outcome)
         })
     }

@@ -9,9 +9,11 @@ use super::error::CreateKeyError;
 use super::field::{check_expiry, check_fields};
 use super::owner::suspended_owner;
 use super::{Keys, within_lifetime};
+use crate::audit;
 use crate::ids::new_uuid;
 use crate::key::{Key, NamedFormat, Origin, SecretInfo};
 use crate::secret::{GenerateError, Secret};
+use crate::store::{ReadTransaction, StoreError};
 use crate::text::rfc3339;
 
 /// What a new key should be.
@@ -106,7 +108,8 @@ impl Keys<'_> {
             if !transaction.insert_key(&key)? {
                 return Err(CreateKeyError::Generator);
             }
-            self.inner.audit(transaction, now, "key.created", Some(key.id.to_string()), &describe(&key))?;
+            let detail = describe(&*transaction, &key)?;
+            self.inner.audit(transaction, now, "key.created", Some(key.id.to_string()), &detail)?;
             Ok(CreatedKey { key, secret })
         })
     }
@@ -156,11 +159,11 @@ pub(super) fn without_duplicates<T: PartialEq>(values: Vec<T>) -> Vec<T> {
     unique
 }
 
-/// What the audit trail says of a new key.
-pub(super) fn describe(key: &Key) -> serde_json::Value {
-    json!({
+/// What the audit trail says of a new key. It names an owner by the id of a user, never by an address.
+pub(super) fn describe(view: &dyn ReadTransaction, key: &Key) -> Result<serde_json::Value, StoreError> {
+    Ok(json!({
         "name": key.name,
-        "owner": key.owner,
+        "owner": audit::owner(view, key.owner.as_deref())?,
         "format": key.format,
         "env": key.environment,
         "prefix": key.display(),
@@ -169,5 +172,5 @@ pub(super) fn describe(key: &Key) -> serde_json::Value {
         "rate": key.rate.map(|rate| rate.to_string()),
         "not_before": key.not_before.map(rfc3339),
         "expires_at": key.expires_at.map(rfc3339),
-    })
+    }))
 }

@@ -191,7 +191,7 @@ impl Import<'_> {
                 if !transaction.stage_key(id, &key)? {
                     return Err(ImportKeysError::DuplicateDigest { index });
                 }
-                let mut detail = describe(&key);
+                let mut detail = describe(&*transaction, &key)?;
                 if let Some(fields) = detail.as_object_mut() {
                     fields.insert("import".to_owned(), id.to_string().into());
                 }

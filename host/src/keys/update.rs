@@ -11,7 +11,9 @@ use super::field::{check_expiry, check_fields};
 use super::owner::suspended_owner;
 use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in, within_lifetime};
+use crate::audit;
 use crate::key::Key;
+use crate::store::{ReadTransaction, StoreError};
 use crate::text::rfc3339;
 
 /// What to change of a key; `None` leaves a field as it is, `Some(None)` clears it.
@@ -73,7 +75,8 @@ impl Keys<'_> {
                     secret.retires_at = Some(expires_at);
                 }
             }
-            let entry = KeyEntry { action: "key.updated", detail: &differences(&old, &key) };
+            let detail = differences(&*transaction, &old, &key)?;
+            let entry = KeyEntry { action: "key.updated", detail: &detail };
             write_key(self.inner, transaction, now, &old, &key, entry)?;
             Ok(key)
         })
@@ -100,12 +103,13 @@ fn apply(key: &mut Key, change: KeyChange) {
     }
 }
 
-/// The fields that differ, old and new, for the audit trail.
-fn differences(old: &Key, new: &Key) -> serde_json::Value {
+/// The fields that differ, old and new, for the audit trail. It names an owner by the id of a user, never by an
+/// address.
+fn differences(view: &dyn ReadTransaction, old: &Key, new: &Key) -> Result<serde_json::Value, StoreError> {
+    let owners = [audit::owner(view, old.owner.as_deref())?, audit::owner(view, new.owner.as_deref())?];
     let fields = |key: &Key| {
         [
             ("name", json!(key.name)),
-            ("owner", json!(key.owner)),
             ("scopes", json!(key.scopes)),
             ("addresses", json!(key.addresses)),
             ("rate", json!(key.rate.map(|rate| rate.to_string()))),
@@ -114,11 +118,15 @@ fn differences(old: &Key, new: &Key) -> serde_json::Value {
             ("expires_at", json!(key.expires_at.map(rfc3339))),
         ]
     };
-    fields(old)
+    let mut differences: serde_json::Map<_, _> = fields(old)
         .into_iter()
         .zip(fields(new))
         .filter(|((_, old), (_, new))| old != new)
         .map(|((name, old), (_, new))| (name.to_owned(), json!({ "old": old, "new": new })))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+        .collect();
+    if old.owner != new.owner {
+        let [old, new] = owners;
+        differences.insert("owner".to_owned(), json!({ "old": old, "new": new }));
+    }
+    Ok(differences.into())
 }

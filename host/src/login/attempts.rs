@@ -15,6 +15,8 @@ use keystile_validator::Timestamp;
 use serde_json::json;
 
 use crate::keystile::Inner;
+use crate::security_events::{AccountHash, NewSecurityEvent, SecurityEventKind, kept_since};
+use crate::store::security_events::CountedEvent;
 use crate::store::users::{Bucket, BucketId, BucketKind};
 use crate::store::{ReadTransaction, StoreError, WriteTransaction};
 
@@ -108,6 +110,8 @@ pub(crate) struct Counted {
     locks: Vec<(BucketKind, u32)>,
     /// Attempts of this account that failed before.
     pub(crate) failures_before: u32,
+    /// The security event that it is when it fails.
+    event: CountedEvent,
 }
 
 /// An attempt that was refused before anything was looked at.
@@ -207,7 +211,12 @@ fn count_in(
     };
     let forget = |seconds| Timestamp::from_unix(now.unix().saturating_sub(seconds)).unwrap_or(now);
     transaction.forget_buckets(forget(DEVICE_KNOWN), forget(ACCOUNT.forget))?;
-    let mut counted = Counted { buckets: Vec::new(), device: buckets.device, locks: Vec::new(), failures_before: 0 };
+    transaction.forget_security_events(kept_since(now))?;
+    // As if it had failed, as in the buckets; a success takes it back.
+    let event = failed_login(&*transaction, attempt, &buckets)?;
+    let event = transaction.count_security_event(&event, now)?;
+    let mut counted =
+        Counted { buckets: Vec::new(), device: buckets.device, locks: Vec::new(), failures_before: 0, event };
     for (id, bucket) in found {
         let policy = Policy::of(id.kind);
         let bucket = policy.count(bucket, now);
@@ -265,7 +274,22 @@ fn tell_lock(
         (BucketKind::Account | BucketKind::Device, Ok(email)) => transaction.user_by_email(&email)?,
         _ => None,
     };
-    let subject = user.map(|row| row.id().to_string());
+    let id = user.map(|row| row.id());
+    let account = match (kind, id) {
+        (BucketKind::Account | BucketKind::Device, None) => {
+            Some(AccountHash(account_bucket(&key_of(transaction)?, attempt.account).subject))
+        }
+        _ => None,
+    };
+    let event = NewSecurityEvent {
+        kind: SecurityEventKind::LoginLocked,
+        user: id,
+        account,
+        session: None,
+        address: attempt.address.map(counted_address),
+    };
+    transaction.count_security_event(&event, now)?;
+    let subject = id.map(|id| id.to_string());
     let what = match (kind, &subject) {
         (BucketKind::Account, Some(_)) => "account",
         (BucketKind::Device, Some(_)) => "device",
@@ -284,6 +308,7 @@ pub(crate) fn succeed(
     counted: &Counted,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    transaction.take_back_security_event(counted.event)?;
     for id in &counted.buckets {
         let Some(mut bucket) = transaction.bucket(id)? else { continue };
         match id.kind {
@@ -301,6 +326,23 @@ pub(crate) fn succeed(
         transaction.set_bucket(device, &known)?;
     }
     Ok(())
+}
+
+/// The security event that an attempt is when it fails.
+fn failed_login(
+    view: &dyn ReadTransaction,
+    attempt: &Attempt<'_>,
+    buckets: &Buckets,
+) -> Result<NewSecurityEvent, StoreError> {
+    let user = match attempt.account.parse() {
+        Ok(email) => view.user_by_email(&email)?.map(|row| row.id()),
+        Err(_) => None,
+    };
+    let (kind, account) = match user {
+        Some(_) => (SecurityEventKind::LoginFailed, None),
+        None => (SecurityEventKind::UnknownAccount, Some(AccountHash(buckets.account.subject))),
+    };
+    Ok(NewSecurityEvent { kind, user, account, session: None, address: attempt.address.map(counted_address) })
 }
 
 /// Until when nobody may try to log in to this account, but from its known devices.
@@ -349,6 +391,11 @@ fn network(address: IpAddr) -> Ipv6Addr {
         IpAddr::V4(v4) => v4.to_ipv6_mapped(),
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64),
     }
+}
+
+/// The address that stands for all that count as one.
+pub(crate) fn counted_address(address: IpAddr) -> IpAddr {
+    IpAddr::V6(network(address)).to_canonical()
 }
 
 /// The key of the store that buckets are named with; drawn when it is first needed.

@@ -44,6 +44,7 @@ pub(super) fn keep(
     suspend_with_users(restored, now, actor)?;
     keep_sessions(restored, current, now)?;
     keep_locks(restored, current)?;
+    keep_security_events(restored, current)?;
     Ok(kept)
 }
 
@@ -207,6 +208,16 @@ fn keep_locks(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction
         restored.set_bucket_key(&key)?;
     }
     current.each_bucket(&mut |id, bucket| restored.set_bucket(&id, &bucket))
+}
+
+/// A restore makes nobody forget who has tried to log in.
+fn keep_security_events(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction) -> Result<(), StoreError> {
+    let mut events = Vec::new();
+    current.each_security_event(&mut |event| {
+        events.push(event);
+        Ok(())
+    })?;
+    restored.replace_security_events(&events)
 }
 
 /// Ends all sessions of a backup that is restored where nothing is known of what came after it; says how

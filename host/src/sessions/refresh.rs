@@ -1,5 +1,7 @@
 //! Refreshing: one refresh token for the next one, and a new access token.
 
+use std::net::IpAddr;
+
 use keystile_validator::Timestamp;
 use serde_json::json;
 
@@ -8,6 +10,8 @@ use super::outlived::outlived;
 use super::start::{give_tokens, token_lifetime};
 use super::token::{TokenNumber, UnverifiedRefreshToken};
 use super::{LoggedIn, RefreshError, Sessions};
+use crate::login::attempts::counted_address;
+use crate::security_events::{NewSecurityEvent, SecurityEventKind};
 use crate::session::{EndReason, SessionStatus};
 use crate::store::WriteTransaction;
 use crate::store::users::{SessionRow, UserRow};
@@ -19,6 +23,8 @@ pub struct Refresh<'a> {
     /// The client that asks, when it has said so: a session that is bound to a client is refused to every
     /// other one, and to one that does not say.
     pub client_id: Option<&'a str>,
+    /// Its address, for the security event that a token is when it was used before.
+    pub address: Option<IpAddr>,
 }
 
 /// What a valid refresh token is worth.
@@ -90,6 +96,14 @@ impl Sessions<'_> {
             let detail = json!({ "user": user.id.to_string(), "tokens_ago": current.saturating_sub(number.0) });
             self.inner.audit(transaction, now, "session.token_reused", Some(row.session.id.to_string()), &detail)?;
             end_session(self.inner, transaction, now, &row.session, EndReason::Reuse)?;
+            let event = NewSecurityEvent {
+                kind: SecurityEventKind::TokenReused,
+                user: Some(user.id),
+                account: None,
+                session: Some(row.session.id),
+                address: refresh.address.map(counted_address),
+            };
+            transaction.count_security_event(&event, clock)?;
             return Ok(Outcome::Refused(RefreshError::Reused));
         }
         row.session.last_used_at = now;

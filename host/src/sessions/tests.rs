@@ -207,12 +207,15 @@ fn a_session_that_is_bound_to_a_client_is_refused_to_others() {
     let given = world.keystile.login(&Login { email: EMAIL, password: &password(PASSWORD), client }).unwrap();
     let token = given.refresh_token.expose_secret();
     for client_id in [None, Some("cli"), Some("")] {
-        let refused = world.keystile.refresh(token, &Refresh { client_id });
+        let refused = world.keystile.refresh(token, &Refresh { client_id, ..Refresh::default() });
         assert!(matches!(refused, Err(RefreshError::OtherClient)), "{client_id:?}");
     }
-    world.keystile.refresh(token, &Refresh { client_id: Some("web") }).unwrap();
+    world.keystile.refresh(token, &Refresh { client_id: Some("web"), ..Refresh::default() }).unwrap();
     // One that is bound to none is given to whoever has its token.
-    world.keystile.refresh(world.login().refresh_token.expose_secret(), &Refresh { client_id: Some("web") }).unwrap();
+    world
+        .keystile
+        .refresh(world.login().refresh_token.expose_secret(), &Refresh { client_id: Some("web"), ..Refresh::default() })
+        .unwrap();
 }
 
 /// The id of a session is public: with it alone nobody can end it.

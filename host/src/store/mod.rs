@@ -7,6 +7,7 @@
 mod error;
 pub(crate) mod imports;
 mod issuers;
+pub(crate) mod security_events;
 mod sqlite;
 mod tokens;
 pub(crate) mod users;
@@ -20,7 +21,7 @@ pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
 pub(crate) use sqlite::{Mode, SqliteStore, leftovers_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
-use crate::audit::{AuditEntry, AuditPage, AuditQuery};
+use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry, RowKind, RowState};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
@@ -79,7 +80,9 @@ pub(crate) struct Inspection {
 }
 
 /// A consistent view of a store.
-pub(crate) trait ReadTransaction: imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers {
+pub(crate) trait ReadTransaction:
+    imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers + security_events::ReadSecurityEvents
+{
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
 
@@ -134,10 +137,21 @@ pub(crate) trait ReadTransaction: imports::ReadImports + ReadIssuers + ReadToken
     /// A page of audit entries, newest first.
     fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
 
-    /// The latest time at which this was done to a subject by the audit trail, which the newest one need not have: the clock may
-    /// have gone back.
+    /// The latest recorded time of an action on a subject. Not always the time of the newest entry, because the
+    /// clock may have been set back.
     fn latest_audit_time(&self, subject: &str, action: &str) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The state of every row that the audit trail binds, with the row's kind and id, in no particular order;
+    /// no state where the row's nonce is missing.
+    fn row_states(&self, each: &mut EachRowState<'_>) -> Result<(), StoreError>;
+
+    /// What is in the store and is bound by nothing: rows of further tables that belong to no row, and
+    /// definitions that are not ours.
+    fn strays(&self) -> Result<Vec<DifferenceKind>, StoreError>;
 }
+
+/// What takes the kind, the id and the state of a row.
+pub(crate) type EachRowState<'a> = dyn FnMut(RowKind, &[u8], Option<RowState>) -> Result<(), StoreError> + 'a;
 
 /// What is remembered of a rotation, to answer a repeated request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +179,12 @@ pub(crate) struct UsageDelta {
 
 /// A write in progress.
 pub(crate) trait WriteTransaction:
-    ReadTransaction + imports::WriteImports + WriteIssuers + WriteTokens + users::WriteUsers
+    ReadTransaction
+    + imports::WriteImports
+    + WriteIssuers
+    + WriteTokens
+    + users::WriteUsers
+    + security_events::WriteSecurityEvents
 {
     /// Adds a key with all its secrets. `Ok(false)`: a digest or the id is already there, and
     /// nothing was added.
@@ -192,8 +211,8 @@ pub(crate) trait WriteTransaction:
     /// Adds up uses; times only move forwards. No new generation.
     fn add_usage(&mut self, usage: &[UsageDelta]) -> Result<(), StoreError>;
 
-    /// Appends to the audit trail, as given.
-    fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError>;
+    /// Appends an entry to the audit trail. It names the rows that were changed since the entry before.
+    fn append_audit(&mut self, entry: &NewEntry<'_>) -> Result<(), StoreError>;
 
     /// Makes all of it durable and visible, and says where the store stands now.
     fn commit(self: Box<Self>) -> Result<Position, StoreError>;

@@ -20,8 +20,8 @@ pub(crate) use issue::AccessTokenClaims;
 pub use issue::{IssuedToken, MAX_CLAIM_LEN, MAX_TOKEN_LEN, NewToken};
 pub use own_issuer::OwnIssuer;
 pub(crate) use revocations::{Revocations, THIS_STORE};
-pub(crate) use revoke::latest_issue;
 pub use revoke::{RevokedToken, RevokedTokens, TokensOf, WasToken};
+pub(crate) use revoke::{issued_so_far, latest_issue};
 pub(crate) use settings::check;
 pub use settings::{
     ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_ISSUER_LEN,

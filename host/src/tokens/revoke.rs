@@ -264,6 +264,13 @@ impl Inner {
     }
 }
 
+/// The time before which all tokens are refused that were issued to a user of this store so far, and none that is
+/// issued from now on: the trail has an entry for each, so a token of this second is known by it.
+pub(crate) fn issued_so_far(view: &dyn ReadTransaction, user: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
+    let latest = view.latest_audit_time(user, "token.issued")?;
+    Ok(latest.map_or(now, |latest| latest.saturating_add(1).max(now)))
+}
+
 /// The latest time at which a token can have been issued to a user of this store so far: later than now, when
 /// one was made while the clock was ahead, which would be valid again when it gets there. The audit trail
 /// has an entry for each.

@@ -79,8 +79,6 @@ impl Users<'_> {
                 return Err(CreateUserError::EmailTaken { email: user.email });
             }
             let detail = json!({
-                "email": user.email.as_str(),
-                "name": user.name,
                 "organization": user.organization,
                 "admin": user.admin,
                 "password": hash.is_some(),

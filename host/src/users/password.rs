@@ -14,6 +14,7 @@ use crate::session::EndReason;
 use crate::sessions::end_sessions;
 use crate::store::users::PasswordHash;
 use crate::store::{StoreError, WriteTransaction};
+use crate::tokens::issued_so_far;
 use crate::user::User;
 
 /// A change of password, as its user asks for it.
@@ -30,7 +31,8 @@ pub struct PasswordChange {
 }
 
 impl Users<'_> {
-    /// Changes a password, which only whoever knows the old one can do. All other sessions end. Wrong old
+    /// Changes a password, which only whoever knows the old one can do. All other sessions end. Tokens that an operator
+    /// has made stay: they were not got with the password, and suspending the user or a reset ends them. Wrong old
     /// passwords count as attempts to log in do.
     ///
     /// # Errors
@@ -68,7 +70,8 @@ impl Users<'_> {
         })
     }
 
-    /// Gives a user a new password, without the old one, as an operator may. All its sessions end.
+    /// Gives a user a new password, without the old one, as an operator may. All its sessions end, and every token that
+    /// was issued to it so far is refused, also one that an operator has made.
     ///
     /// # Errors
     /// [`ResetPasswordError`]; nothing was changed then.
@@ -82,6 +85,8 @@ impl Users<'_> {
         self.inner.change(|transaction, now| {
             let (mut user, _) = live_user_in(&*transaction, id)?.ok_or(ResetPasswordError::NotFound { id })?;
             let sessions = self.set_password(transaction, now, &mut user, &hash, None)?;
+            let issued_before = issued_so_far(&*transaction, &id.to_string(), now)?;
+            self.inner.revoke_subject_tokens(transaction, now, &id.to_string(), issued_before)?;
             let detail = json!({ "sessions_ended": sessions });
             self.inner.audit(transaction, now, "user.password_reset", Some(id.to_string()), &detail)?;
             Ok(user)

@@ -24,8 +24,8 @@ impl Users<'_> {
             let mut user = user_in(transaction, id, UserStatus::Active)?;
             user.suspended_at = Some(now);
             user.updated_at = now;
-            transaction.update_user(&user)?;
             let sessions = self.shut_out(transaction, now, id, EndReason::Suspended)?;
+            transaction.update_user(&user)?;
             let detail = json!({ "sessions_ended": sessions });
             self.inner.audit(transaction, now, "user.suspended", Some(id.to_string()), &detail)?;
             let keys_suspended = suspend_with_user(self.inner, transaction, now, &user)?;

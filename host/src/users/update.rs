@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::field::check_fields;
 use super::{UpdateUserError, Users, live_user_in};
+use crate::audit::CHANGED;
 use crate::ids::UserId;
 use crate::keys::{suspend_keys_of, suspend_with_user};
 use crate::user::{Email, User};
@@ -76,21 +77,18 @@ impl Users<'_> {
     }
 }
 
-/// The fields that differ, old and new, for the audit trail.
+/// The fields that differ, old and new, for the audit trail; of address and name only that they do, so that
+/// deleting the user erases them.
 fn differences(old: &User, new: &User) -> serde_json::Value {
-    let fields = |user: &User| {
-        [
-            ("email", json!(user.email.as_str())),
-            ("name", json!(user.name)),
-            ("organization", json!(user.organization)),
-            ("admin", json!(user.admin)),
-        ]
-    };
+    let personal = [("email", old.email != new.email), ("name", old.name != new.name)];
+    let personal = personal.into_iter().filter(|(_, differs)| *differs);
+    let fields = |user: &User| [("organization", json!(user.organization)), ("admin", json!(user.admin))];
     fields(old)
         .into_iter()
         .zip(fields(new))
         .filter(|((_, old), (_, new))| old != new)
         .map(|((name, old), (_, new))| (name.to_owned(), json!({ "old": old, "new": new })))
+        .chain(personal.map(|(name, _)| (name.to_owned(), json!(CHANGED))))
         .collect::<serde_json::Map<_, _>>()
         .into()
 }

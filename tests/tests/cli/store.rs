@@ -43,6 +43,23 @@ fn the_environment_names_the_store() {
 }
 
 #[test]
+fn a_row_that_something_else_has_written_is_reported() {
+    let place = Place::new();
+    let (id, _) = place.key(&["--name", "leaked"]);
+    place.run(&["keys", "revoke", &id]);
+    let sql = "UPDATE keys SET (state, revoked_at, revoke_reason) = ('active', NULL, NULL)";
+    assert_eq!(rusqlite::Connection::open(place.path("keystile.db")).unwrap().execute(sql, []).unwrap(), 1);
+    let doctor = place.run(&["doctor", "--json"]);
+    assert_eq!(doctor.json()["severity"], "error");
+    golden(
+        "audit_verify_reports_what_something_else_has_written",
+        &[&place.run(&["audit", "verify"]), &place.run(&["audit", "verify", "--json"])],
+    );
+    place.run(&["keys", "revoke", &id]);
+    golden("audit_verify_goes_on_to_tell_until_it_was_seen", &[&place.run(&["audit", "verify"])]);
+}
+
+#[test]
 fn audit() {
     let place = Place::new();
     let (id, _) = place.key(&["--name", "billing"]);

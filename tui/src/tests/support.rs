@@ -198,6 +198,7 @@ fn entry(sequence: u64) -> AuditEntry {
         action: "key.revoked".to_owned(),
         subject: Some(KeyId::from_bytes([1; 16]).to_string()),
         detail: r#"{"reason":"key_compromise"}"#.to_owned(),
+        rows: Default::default(),
         previous: AuditHash([0; 32]),
         hash: AuditHash([7; 32]),
     }

@@ -26,8 +26,8 @@ pub(super) use tokens::{
     InspectArgs, IssueArgs, RevokeTokenArgs, RotateSigningKeyArgs, SigningKeysCommand, TokensCommand,
 };
 pub(super) use users::{
-    ResetPasswordArgs, SessionEndArgs, SessionListArgs, SessionsCommand, UserArgs, UserCreateArgs, UserListArgs,
-    UserUpdateArgs, UsersCommand,
+    ResetPasswordArgs, SecurityEventListArgs, SecurityEventsCommand, SessionEndArgs, SessionListArgs, SessionsCommand,
+    UserArgs, UserCreateArgs, UserListArgs, UserUpdateArgs, UsersCommand,
 };
 
 /// A self-hosted turnstile for API keys and JWTs
@@ -160,6 +160,12 @@ pub(super) enum Command {
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
+    },
+    /// List failed logins, locks, and refresh tokens that were used again
+    #[command(arg_required_else_help = true)]
+    SecurityEvents {
+        #[command(subcommand)]
+        command: SecurityEventsCommand,
     },
     /// Copy the store into a new file, while it goes on being used
     Backup(BackupArgs),

@@ -1,8 +1,9 @@
-//! Options of `keystile users …` and `keystile sessions …`.
+//! Options of `keystile users …`, `keystile sessions …` and `keystile security-events …`.
 
 use clap::{Args, Subcommand};
 
-use crate::{Email, SessionId, UserId, UserRef};
+use crate::cli::values::named;
+use crate::{Email, SecurityEventKind, SessionId, UserId, UserRef};
 
 /// `keystile users …`
 #[derive(Subcommand)]
@@ -175,6 +176,33 @@ pub(in crate::cli) struct SessionListArgs {
     /// The `next` of the page before
     #[arg(long, value_name = "ID")]
     pub(in crate::cli) after: Option<SessionId>,
+}
+
+/// `keystile security-events …`
+#[derive(Subcommand)]
+pub(in crate::cli) enum SecurityEventsCommand {
+    /// List security events, the newest first, page by page
+    List(SecurityEventListArgs),
+}
+
+/// Which security events to list.
+#[derive(Args)]
+pub(in crate::cli) struct SecurityEventListArgs {
+    /// Only events of this kind
+    #[arg(long, value_name = "KIND", value_parser = named::<SecurityEventKind>(SecurityEventKind::ALL.iter().map(|kind| kind.as_str())))]
+    pub(in crate::cli) kind: Option<SecurityEventKind>,
+
+    /// Only events of this user: an e-mail address, or an id
+    #[arg(long, value_name = "USER")]
+    pub(in crate::cli) user: Option<UserRef>,
+
+    /// At most so many events, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = crate::bounds::DEFAULT_PAGE)]
+    pub(in crate::cli) limit: usize,
+
+    /// The `next` of the page before
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) before: Option<u64>,
 }
 
 /// Which sessions to end.

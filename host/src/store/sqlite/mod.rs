@@ -11,6 +11,7 @@
 //! | `issuers` | external issuers and their key sets, read and written |
 //! | `imports` | imports of keys, staged and completed |
 //! | `users` | users, sessions and attempts to log in, read and written |
+//! | `trail` | how the audit trail binds the rows that are written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
 
@@ -27,9 +28,11 @@ mod records;
 mod restore;
 mod rows;
 mod schema;
+mod security_events;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trail;
 mod transaction;
 mod users;
 mod writer;
@@ -94,7 +97,9 @@ impl SqliteStore {
         formats: &[NamedFormat],
         now: Timestamp,
     ) -> Result<SqliteStore, StoreError> {
-        SqliteStore::create_with(path, settings, formats, now, |_| Ok(()))
+        SqliteStore::create_with(path, settings, formats, now, |transaction| {
+            crate::audit::append(transaction, now, "tests", "store.created", None, &serde_json::json!({}))
+        })
     }
 
     /// [`SqliteStore::create`] with something more in it from the start, such as an audit entry.
@@ -115,6 +120,7 @@ impl SqliteStore {
         // The journal comes last: until then everything is in the file itself.
         connection.pragma_update(None, "application_id", APPLICATION_ID.cast_signed()).checked()?;
         migrate(&mut connection)?;
+        trail::watch(&connection, &[])?;
         writer::insert_position(&connection, new_store_id(&path)?, now)?;
         let mut transaction = Transaction::begin(&connection, Behavior::Write)?;
         transaction.set_settings(settings)?;
@@ -148,6 +154,7 @@ impl SqliteStore {
                 }
                 set_journal(&connection)?;
                 migrate(&mut connection)?;
+                trail::watch(&connection, &[])?;
                 Some(connection)
             }
             Mode::ReadOnly => None,

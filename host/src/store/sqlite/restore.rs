@@ -13,7 +13,7 @@ use super::file::{Claim, FileKey, TemporaryFile, absolute};
 use super::inspection::problems;
 use super::schema::migrate;
 use super::transaction::{Behavior, Transaction};
-use super::{Mode, SqliteStore, check_identity, reader, set_journal};
+use super::{Mode, SqliteStore, check_identity, reader, set_journal, trail};
 use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction};
 
 /// How often a restore begins again when somebody writes to the store meanwhile.
@@ -103,6 +103,7 @@ impl PrivateCopy {
             return Err(StoreError::DamagedBackup { path: from.to_owned(), problem });
         }
         migrate(&mut connection)?;
+        trail::watch(&connection, &[])?;
         Ok(PrivateCopy { connection, file })
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::checked::Checked as _;
-use crate::audit::{AuditEntry, AuditHash};
+use crate::audit::{AuditEntry, AuditHash, BoundRows};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, Origin, Revocation, SecretInfo};
 use crate::store::StoreError;
@@ -284,7 +284,8 @@ pub(super) fn read_audit(row: &Row<'_>) -> Result<AuditEntry, StoreError> {
         action: Column(3, "audit.action").text(row)?.to_owned(),
         subject: Column(4, "audit.subject").optional_text(row)?.map(str::to_owned),
         detail: Column(5, "audit.detail").text(row)?.to_owned(),
-        previous: AuditHash(Column(6, "audit.previous").bytes(row)?),
-        hash: AuditHash(Column(7, "audit.hash").bytes(row)?),
+        rows: BoundRows::from_bytes(Column(6, "audit.rows").optional_blob(row)?.unwrap_or_default()),
+        previous: AuditHash(Column(7, "audit.previous").bytes(row)?),
+        hash: AuditHash(Column(8, "audit.hash").bytes(row)?),
     })
 }

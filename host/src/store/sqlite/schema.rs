@@ -3,15 +3,19 @@
 mod environments;
 mod imports;
 mod issuers;
+mod security_events;
 mod sessions;
 mod suspensions;
 mod tokens;
+mod trail;
 mod usage;
 mod users;
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::checked::Checked as _;
+use super::trail::{Trail, bind_all, differing, forget_gone, unwatch, watch};
+use crate::audit::{MIGRATED, NewEntry, RowKind, THE_STORE};
 use crate::store::StoreError;
 
 /// `KSTL` in the header of the file: what tells a store from other databases.
@@ -23,24 +27,40 @@ pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// Each step brings the schema from the version that is its index to the next one. A step that was
 /// released never changes.
-const MIGRATIONS: &[&str] = &[
-    VERSION_1,
-    tokens::VERSION_2,
-    users::USERS,
-    issuers::VERSION_4,
-    usage::VERSION_5,
-    environments::ISSUER_ENVIRONMENTS,
-    imports::IMPORTS,
-    sessions::SESSION_ORIGIN,
-    suspensions::SUSPENDED_FOR,
+pub(super) const MIGRATIONS: &[Step] = &[
+    Step::Sql(VERSION_1),
+    Step::Sql(tokens::VERSION_2),
+    Step::Sql(users::USERS),
+    Step::Sql(issuers::VERSION_4),
+    Step::Sql(usage::VERSION_5),
+    Step::Sql(environments::ISSUER_ENVIRONMENTS),
+    Step::Sql(imports::IMPORTS),
+    Step::Sql(sessions::SESSION_ORIGIN),
+    Step::Sql(suspensions::SUSPENDED_FOR),
+    Step::Sql(security_events::SECURITY_EVENTS),
+    Step::Trail(trail::bind_the_rows),
 ];
+
+/// A step of the schema.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    /// Statements. The rows that they change are bound to an entry of the audit trail, from the step on that
+    /// makes entries name rows.
+    Sql(&'static str),
+    /// Statements that make tables anew, where no trigger sees which rows they change: all rows of these kinds
+    /// are checked before and bound after.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no step has needed it yet"))]
+    Rebuild(&'static str, &'static [RowKind]),
+    /// The step that makes entries of the audit trail name rows.
+    Trail(fn(&Connection) -> Result<(), StoreError>),
+}
 
 /// Brings the schema up to date, each step in one transaction with its version number.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrate_with(connection, MIGRATIONS)
 }
 
-fn migrate_with(connection: &mut Connection, steps: &[&str]) -> Result<(), StoreError> {
+pub(super) fn migrate_with(connection: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
     loop {
         if version(connection)? as usize >= steps.len() {
             return Ok(());
@@ -48,11 +68,34 @@ fn migrate_with(connection: &mut Connection, steps: &[&str]) -> Result<(), Store
         let step = connection.transaction_with_behavior(TransactionBehavior::Immediate).checked()?;
         // Again, now that nobody else can write: another process may have been faster.
         let from = version(&step)?;
-        let Some(sql) = steps.get(from as usize) else { return Ok(()) };
-        step.execute_batch(sql).checked()?;
+        let Some((before, [next, ..])) = steps.split_at_checked(from as usize) else { return Ok(()) };
+        let names_rows = before.iter().any(|step| matches!(step, Step::Trail(_)));
+        run(&step, *next, names_rows.then_some(from))?;
         step.pragma_update(None, "user_version", from.saturating_add(1)).checked()?;
         step.commit().checked()?;
     }
+}
+
+/// Runs a step; with the version that it starts from, where entries of the audit trail name rows.
+fn run(connection: &Connection, step: Step, from: Option<u32>) -> Result<(), StoreError> {
+    let (sql, rebuilt) = match step {
+        Step::Sql(sql) => (sql, [].as_slice()),
+        Step::Rebuild(sql, kinds) => (sql, kinds),
+        Step::Trail(run) => return run(connection),
+    };
+    let Some(from) = from else { return connection.execute_batch(sql).checked() };
+    let found_changed = differing(connection, rebuilt)?;
+    watch(connection, rebuilt)?;
+    connection.execute_batch(sql).checked()?;
+    let mut trail = Trail::default();
+    let detail = serde_json::json!({ "from": from, "to": from.saturating_add(1) }).to_string();
+    // A migration has no clock.
+    let at = trail.newest(connection)?;
+    let entry = NewEntry { at, actor: THE_STORE, action: MIGRATED, subject: None, detail: &detail };
+    trail.append_if_touched(connection, &entry)?;
+    unwatch(connection)?;
+    bind_all(connection, &mut trail, rebuilt, &found_changed, &entry)?;
+    forget_gone(connection, &mut trail, rebuilt, &entry)
 }
 
 /// The version of the schema in this file.
@@ -196,7 +239,7 @@ mod tests {
     #[test]
     fn steps_run_once_each_in_order() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let steps = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"];
+        let steps = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"].map(Step::Sql);
         migrate_with(&mut connection, &steps[..2]).unwrap();
         assert_eq!(version(&connection).unwrap(), 2);
         for _ in 0..2 {
@@ -210,7 +253,7 @@ mod tests {
     #[test]
     fn a_step_that_fails_leaves_nothing() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x); CREATE TABLE a (x)"];
+        let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x); CREATE TABLE a (x)"].map(Step::Sql);
         assert!(migrate_with(&mut connection, &steps).is_err());
         assert_eq!(version(&connection).unwrap(), 1);
         assert!(connection.prepare("SELECT * FROM b").is_err());
@@ -219,7 +262,10 @@ mod tests {
     #[test]
     fn keys_of_users_that_were_suspended_before_are_suspended_now() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let before = MIGRATIONS.iter().position(|step| *step == suspensions::SUSPENDED_FOR).unwrap();
+        let before = MIGRATIONS
+            .iter()
+            .position(|step| matches!(step, Step::Sql(sql) if *sql == suspensions::SUSPENDED_FOR))
+            .unwrap();
         migrate_with(&mut connection, &MIGRATIONS[..before]).unwrap();
         connection
             .execute_batch(
@@ -247,7 +293,11 @@ mod tests {
         use sha2::{Digest as _, Sha256};
         let hashes: Vec<String> = MIGRATIONS
             .iter()
-            .map(|step| Sha256::digest(step).iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+            .map(|step| match step {
+                Step::Sql(sql) | Step::Rebuild(sql, _) => *sql,
+                Step::Trail(_) => "",
+            })
+            .map(|sql| Sha256::digest(sql).iter().take(4).map(|byte| format!("{byte:02x}")).collect())
             .collect();
         assert_eq!(hashes[..RELEASED.len()], *RELEASED);
     }

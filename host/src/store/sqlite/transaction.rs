@@ -6,13 +6,16 @@ use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 use rusqlite::Connection;
 
 use super::checked::Checked as _;
+use super::trail::{self, Trail};
 use super::{list, reader, records, writer};
-use crate::audit::{AuditEntry, AuditPage, AuditQuery};
+use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
-use crate::store::{Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction};
+use crate::store::{
+    EachRowState, Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction,
+};
 use crate::user::Email;
 
 /// What a transaction may do.
@@ -32,6 +35,8 @@ pub(super) struct Transaction<C: Deref<Target = Connection>> {
     connection: C,
     /// The generation of this write, once something has changed that a verdict depends on.
     generation: Option<Generation>,
+    /// The end of the audit trail, as of this write.
+    trail: Trail,
     /// A step has failed: committing the others would leave half a change.
     failed: bool,
 }
@@ -47,7 +52,7 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
             Behavior::Write => "BEGIN IMMEDIATE",
         };
         connection.prepare_cached(begin).and_then(|mut begin| begin.execute([])).checked()?;
-        Ok(Transaction { connection, generation: None, failed: false })
+        Ok(Transaction { connection, generation: None, trail: Trail::default(), failed: false })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -58,6 +63,16 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
     pub(super) fn move_to(&mut self, position: Position) -> Result<(), StoreError> {
         self.step(|connection, _| writer::set_position(connection, position))?;
         self.generation = Some(position.generation);
+        Ok(())
+    }
+
+    fn write_trail(
+        &mut self,
+        write: impl FnOnce(&mut Trail, &Connection) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut trail = std::mem::take(&mut self.trail);
+        self.step(|connection, _| write(&mut trail, connection))?;
+        self.trail = trail;
         Ok(())
     }
 
@@ -159,6 +174,14 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
     fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         reader::recent_audit(&self.connection, query)
     }
+
+    fn row_states(&self, each: &mut EachRowState<'_>) -> Result<(), StoreError> {
+        trail::row_states(&self.connection, each)
+    }
+
+    fn strays(&self) -> Result<Vec<DifferenceKind>, StoreError> {
+        trail::strays(&self.connection)
+    }
 }
 
 impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
@@ -197,11 +220,12 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
         })
     }
 
-    fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
-        self.step(|connection, _| writer::append_audit(connection, entry))
+    fn append_audit(&mut self, entry: &NewEntry<'_>) -> Result<(), StoreError> {
+        self.write_trail(|trail, connection| trail.append(connection, entry))
     }
 
     fn commit(mut self: Box<Self>) -> Result<Position, StoreError> {
+        self.write_trail(Trail::close)?;
         self.step(|connection, _| {
             let position = reader::position(connection)?;
             connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).checked()?;

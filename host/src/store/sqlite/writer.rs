@@ -7,7 +7,6 @@ use super::checked::Checked as _;
 use super::reader::{self, MAX_LIFETIME};
 use super::rows::{join_words, origin_name, state_name, to_integer, to_seconds};
 use super::{tokens, users};
-use crate::audit::AuditEntry;
 use crate::key::{Key, NamedFormat, Origin, SecretInfo, Settings};
 use crate::keys::{DAY, USAGE_DAYS};
 use crate::store::{Generation, Position, RotationRow, StoreError, UsageDelta};
@@ -96,6 +95,14 @@ fn add_key(connection: &Connection, generation: i64, key: &Key, import_pk: Optio
         Some(import_pk),
     )?;
     let pk = connection.last_insert_rowid();
+    // Whoever can write the store could have put them there, to be secrets of the next new key.
+    if connection
+        .prepare_cached("SELECT 1 FROM secrets WHERE key_pk = ?1")
+        .and_then(|mut it| it.exists([pk]))
+        .checked()?
+    {
+        return Err(StoreError::InvalidValue { column: "secrets.key_pk" });
+    }
     for secret in &key.secrets {
         add_secret(connection, pk, secret)?;
     }
@@ -315,23 +322,6 @@ pub(super) fn add_usage_days(connection: &Connection, usage: &[UsageDelta]) -> R
         add.execute(params![delta.digest.as_bytes(), to_integer(day), to_integer(delta.uses)]).checked()?;
         forget.execute(params![delta.digest.as_bytes(), to_integer(KEPT_DAYS)]).checked()?;
     }
-    Ok(())
-}
-
-pub(super) fn append_audit(connection: &Connection, entry: &AuditEntry) -> Result<(), StoreError> {
-    let sql = "INSERT INTO audit (sequence, at, actor, action, subject, detail, previous, hash) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let values = params![
-        to_integer(entry.sequence),
-        to_seconds(entry.at),
-        entry.actor,
-        entry.action,
-        entry.subject,
-        entry.detail,
-        entry.previous.0,
-        entry.hash.0,
-    ];
-    connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
     Ok(())
 }
 

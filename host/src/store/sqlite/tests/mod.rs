@@ -5,6 +5,7 @@ mod lists;
 mod opening;
 mod records;
 mod tokens;
+mod trail;
 mod users;
 mod writing;
 

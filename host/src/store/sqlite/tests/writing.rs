@@ -264,9 +264,9 @@ fn uses_are_counted_by_the_day() {
 fn the_audit_trail_is_read_from_both_ends() {
     let fixture = Fixture::new();
     let store = fixture.open();
-    assert_eq!(store.read().unwrap().last_audit().unwrap(), None);
+    assert_eq!(store.read().unwrap().last_audit().unwrap().unwrap().action, "store.created");
     write(&store, |transaction| {
-        for number in 1..=9_u64 {
+        for number in 2..=9_u64 {
             let subject = (!number.is_multiple_of(3)).then(|| format!("key_{}", number % 3));
             audit::append(transaction, at(number), "me", "key.tested", subject, &serde_json::json!({"n": number}))
                 .unwrap();
@@ -372,7 +372,7 @@ fn eight_writers_lose_nothing() {
     let AuditReport::Intact { entries, .. } = audit::verify(&shared, None).unwrap() else {
         panic!("the chain is broken")
     };
-    assert_eq!(entries, u64::from(8 * EACH));
+    assert_eq!(entries, u64::from(8 * EACH) + 1);
     assert_eq!(generation(&shared).0, u64::from(8 * EACH) + generation(&Fixture::new().open()).0);
 }
 
