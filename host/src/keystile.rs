@@ -7,22 +7,23 @@ use std::sync::Arc;
 use keystile_validator::{Request, Timestamp, Verdict};
 
 use crate::audit::{self, AuditEntry, AuditPage, AuditQuery, AuditReport, Checkpoint, ListAuditError};
+use crate::bell::Bell;
 use crate::clock::Clock;
-use crate::follower::{Bell, GraceQueue, Workers};
 use crate::issuers::{IssuerState, Issuers};
 use crate::keys::Keys;
 use crate::limits::RateWindows;
+use crate::mirror::{BETWEEN_STEPS, Look, Mirror, Moved, Source};
 use crate::options::{CreateStoreError, NewStore, OpenError, OpenOptions};
 use crate::password::Hasher;
 use crate::query::{MAX_PAGE, MAX_SEARCH_LEN};
-use crate::records::Records;
 use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::sealing::Sealing;
 use crate::signing_keys::SigningKeys;
 use crate::store::{Store, StoreError, WriteTransaction};
-use crate::tokens::{Tokens, TrustedIssuers};
+use crate::tokens::Tokens;
 use crate::usage::UsageBuffer;
 use crate::verify::{Counting, batch_len};
+use crate::workers::{GraceQueue, Workers};
 
 /// A turnstile over one store. Clones share everything; it can be used from many threads at once.
 ///
@@ -36,7 +37,7 @@ pub struct Keystile {
 /// What a [`Keystile`] is made of.
 pub(crate) struct Inner {
     pub(crate) store: Box<dyn Store>,
-    pub(crate) records: Option<Records>,
+    pub(crate) mirror: Mirror,
     pub(crate) sandbox: Sandbox,
     pub(crate) usage: UsageBuffer,
     pub(crate) graces: GraceQueue,
@@ -48,7 +49,6 @@ pub(crate) struct Inner {
     pub(crate) issuers: IssuerState,
     pub(crate) hasher: Hasher,
     pub(crate) clock: Box<dyn Clock>,
-    pub(crate) trusted: TrustedIssuers,
     pub(crate) sealing: Sealing,
     pub(crate) actor: String,
     pub(crate) read_only: bool,
@@ -65,7 +65,7 @@ impl Keystile {
         OpenOptions::default().create(path, new)
     }
 
-    /// Opens a store and loads its records; from then on they follow the store, whoever writes it.
+    /// Opens a store and loads its mirror, which from then on follows the store, whoever writes it.
     ///
     /// # Errors
     /// [`OpenError`] when the store or the sandbox cannot be opened.
@@ -185,7 +185,7 @@ impl Keystile {
 
     /// How many secrets are held in memory; 0 when records are looked up on demand.
     pub fn secrets_in_memory(&self) -> u64 {
-        self.inner.records.as_ref().map_or(0, Records::len)
+        self.inner.mirror.secrets()
     }
 }
 
@@ -198,10 +198,6 @@ impl fmt::Debug for Keystile {
 impl Inner {
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
-    }
-
-    pub(crate) fn records(&self) -> Option<&Records> {
-        self.records.as_ref()
     }
 
     pub(crate) fn sandbox(&self) -> &Sandbox {
@@ -217,7 +213,7 @@ impl Inner {
     }
 
     /// Makes a change in one transaction. When it returns, the change is on disk, and this process
-    /// judges by it.
+    /// judges by it. Whoever adds keys calls [`Inner::load_new_keys`] afterwards.
     pub(crate) fn change<T, E: From<StoreError>>(
         &self,
         change: impl FnOnce(&mut dyn WriteTransaction, Timestamp) -> Result<T, E>,
@@ -227,28 +223,47 @@ impl Inner {
         self.mind_the_clock(&mut *transaction, now)?;
         let result = change(&mut *transaction, now)?;
         transaction.commit()?;
-        // The change is done. If it cannot be read back, the records say that they are not healthy, and
-        // everything is denied until they have caught up.
+        // The change is done. If it cannot be read back, the mirror is not healthy, and everything is denied
+        // until it has caught up.
         let _ = self.follow();
         Ok(result)
     }
 
-    /// Catches up with the store, where anything is held in memory.
-    pub(crate) fn follow(&self) -> Result<(), StoreError> {
-        let Some(records) = &self.records else { return Ok(()) };
-        let followed = records.follow(&*self.store);
-        // One that fails keeps the other from nothing.
-        let changed = self.issuers.documents.follow(&*self.store);
-        if let Ok(true) = changed {
-            self.issuers.refresher.wake();
-        }
-        followed.and(changed.map(drop)).and_then(|()| self.tell_issuers())
+    /// What the mirror follows, as of now.
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source { store: &*self.store, sandbox: &self.sandbox, sealing: &self.sealing, now: self.now() }
     }
 
-    /// Whether whatever is held in memory is known to be what the store says.
-    pub(crate) fn has_caught_up(&self) -> bool {
-        self.issuers.documents.has_caught_up()
-            && self.records.as_ref().is_none_or(|records| records.has_caught_up() && self.has_told_issuers())
+    /// Begins a verdict; `None`: it is `unavailable`.
+    pub(crate) fn look(&self) -> Option<Look<'_>> {
+        self.mirror.look(&self.source())
+    }
+
+    /// Catches up with the store, where anything is held in memory. New keys come in bounded steps: one call
+    /// brings one step of them.
+    pub(crate) fn follow(&self) -> Result<Moved, StoreError> {
+        let moved = self.mirror.follow(&self.source())?;
+        self.announce(moved);
+        Ok(moved)
+    }
+
+    /// Brings all keys that are new to the mirror, step by step: for whoever has added some, and expects to use
+    /// them at once.
+    pub(crate) fn load_new_keys(&self) {
+        while self.mirror.has_more() && self.follow().is_ok() {
+            // Leaves the mirror to whoever waits to move it after a change of its own.
+            std::thread::sleep(BETWEEN_STEPS);
+        }
+    }
+
+    /// Wakes the threads that have work after a move of the mirror.
+    pub(crate) fn announce(&self, moved: Moved) {
+        if moved.documents_changed {
+            self.prepare_bell.ring();
+        }
+        if moved.external_changed {
+            self.issuers.refresher.wake();
+        }
     }
 
     /// Whether the clock has gone back since the last change, whoever made it: what was over by then
@@ -279,9 +294,7 @@ impl Inner {
             return Ok(());
         }
         self.windows.sweep(self.now());
-        if let Some(records) = &self.records {
-            records.revocations().sweep(self.now());
-        }
+        self.mirror.sweep(self.now());
         // One that fails keeps the other from nothing.
         let graces = self.graces.start_all(self);
         self.usage.flush(&*self.store).and(graces)

@@ -11,15 +11,15 @@ use serde_json::json;
 
 use crate::audit;
 use crate::clock::{Clock, SystemClock};
-use crate::follower::{FLUSH_INTERVAL, Workers};
 use crate::formats::{AddFormatError, is_format_name};
 use crate::key::{NamedFormat, Settings};
 use crate::keystile::{Inner, Keystile};
-use crate::records::Records;
+use crate::mirror::{Mirror, RECORDS_A_STEP};
 use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
 use crate::sealing::{KekError, KeyEncryptionKey, Sealing};
 use crate::settings::SetSettingsError;
 use crate::store::{Mode, SqliteStore, Store, StoreError};
+use crate::workers::{FLUSH_INTERVAL, Workers};
 
 /// What a new store starts with.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,8 @@ pub struct OpenOptions {
     clock: Box<dyn Clock>,
     read_only: bool,
     on_demand: bool,
+    records_a_step: usize,
+    in_background: bool,
     flush_interval: Duration,
     sandbox: SandboxChoice,
     kek: KekChoice,
@@ -69,6 +71,8 @@ impl Default for OpenOptions {
             clock: Box::new(SystemClock),
             read_only: false,
             on_demand: false,
+            records_a_step: RECORDS_A_STEP,
+            in_background: true,
             flush_interval: FLUSH_INTERVAL,
             sandbox: SandboxChoice::Embedded(SandboxOptions::default()),
             kek: KekChoice::None,
@@ -99,6 +103,13 @@ impl OpenOptions {
     /// programs that verify a few credentials and end. There are no background threads then.
     pub fn on_demand(mut self, on_demand: bool) -> OpenOptions {
         self.on_demand = on_demand;
+        self
+    }
+
+    /// Without background threads: the mirror moves when a test says so, with steps of this size.
+    #[cfg(test)]
+    pub(crate) fn in_steps(mut self, records_a_step: usize) -> OpenOptions {
+        (self.in_background, self.records_a_step) = (false, records_a_step);
         self
     }
 
@@ -181,30 +192,31 @@ impl OpenOptions {
         let sealing = self.kek.load()?;
         let store: Box<dyn Store> = Box::new(SqliteStore::open(path.as_ref(), mode)?);
         sealing.check(&*store.read()?)?;
-        let records = if self.on_demand { None } else { Some(Records::load(&*store)?) };
         let sandbox = match self.sandbox {
             SandboxChoice::Embedded(options) => Sandbox::new(options)?,
             SandboxChoice::Given(sandbox) => *sandbox,
         };
         let inner = Arc::new(Inner {
             store,
-            records,
+            mirror: Mirror::new(self.on_demand, self.records_a_step),
             sandbox,
             usage: crate::usage::UsageBuffer::new(),
-            graces: crate::follower::GraceQueue::default(),
-            writer_bell: crate::follower::Bell::default(),
-            prepare_bell: crate::follower::Bell::default(),
+            graces: crate::workers::GraceQueue::default(),
+            writer_bell: crate::bell::Bell::default(),
+            prepare_bell: crate::bell::Bell::default(),
             windows: crate::limits::RateWindows::new(),
             issuers: crate::issuers::IssuerState::default(),
             hasher: crate::password::Hasher::default(),
             clock: self.clock,
-            trusted: crate::tokens::TrustedIssuers::default(),
             sealing,
             actor: self.actor,
             read_only: self.read_only,
         });
         inner.follow()?;
-        let workers = Workers::start(&inner, self.flush_interval).map_err(OpenError::Thread)?;
+        let workers = match self.in_background {
+            true => Workers::start(&inner, self.flush_interval).map_err(OpenError::Thread)?,
+            false => Workers::none(&inner),
+        };
         Ok(Keystile { inner, _workers: Arc::new(workers) })
     }
 }

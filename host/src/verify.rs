@@ -1,14 +1,13 @@
-//! Judging: from a credential to a verdict, through the records and the sandbox.
+//! Judging: from a credential to a verdict, through the mirror and the sandbox.
 
 use keystile_validator::bounds::{MAX_BATCH, MAX_CREDENTIAL_LEN, MAX_MESSAGE_LEN};
 use keystile_validator::jwt::looks_like_jws;
-use keystile_validator::wire::{
-    Item, Message, RecordHints, decode_verdict, encode_formats, encode_record, record_hints,
-};
-use keystile_validator::{Code, Digest, FormatMatch, Request, Timestamp, Verdict};
+use keystile_validator::wire::{Item, Message, RecordHints, decode_verdict, record_hints};
+use keystile_validator::{Code, Digest, Request, Timestamp, Verdict};
 
 use crate::keystile::Inner;
 use crate::limits::Reservation;
+use crate::mirror::NO_FORMATS;
 
 /// Whether a verdict leaves a trace.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,15 +19,20 @@ pub(crate) enum Counting {
 impl Inner {
     /// Judges one credential.
     pub(crate) fn verify(&self, credential: &[u8], request: &Request, counting: Counting) -> Verdict {
+        let Some(look) = self.look() else { return Verdict::deny(Code::Unavailable) };
         let digest = digest_of(credential);
-        if looks_like_jws(credential) && self.is_no_key(credential, digest.as_ref()) {
-            return self.verify_token(credential, request);
+        if looks_like_jws(credential) {
+            match look.with_record(credential, digest.as_ref(), |record, _| record.is_none()) {
+                Some(true) => return self.verify_token(look, credential, request),
+                Some(false) => {}
+                None => return Verdict::deny(Code::Unavailable),
+            }
         }
         let mut hints: Option<RecordHints> = None;
         let mut reservation: Option<Reservation> = None;
         let result = self.sandbox.check(
             |buffer| {
-                self.with_record(credential, digest.as_ref(), |record, formats| {
+                look.with_record(credential, digest.as_ref(), |record, formats| {
                     if let Some(record) = record {
                         hints = Some(record_hints(record).ok()?);
                     }
@@ -73,11 +77,14 @@ impl Inner {
         if credentials.iter().any(|credential| looks_like_jws(credential.as_ref())) {
             return one_by_one(verdicts);
         }
+        let Some(look) = self.look() else {
+            return verdicts.extend(credentials.iter().map(|_| Verdict::deny(Code::Unavailable)));
+        };
         let mut found = Vec::with_capacity(credentials.len());
         let mut known_formats: Vec<u8> = Vec::new();
         for credential in credentials {
             let digest = digest_of(credential.as_ref());
-            let lent = self.with_record(credential.as_ref(), digest.as_ref(), |record, formats| {
+            let lent = look.with_record(credential.as_ref(), digest.as_ref(), |record, formats| {
                 if !formats.is_empty() {
                     formats.clone_into(&mut known_formats);
                 }
@@ -128,60 +135,6 @@ impl Inner {
         }
     }
 
-    /// Whether the store is known to have no key with this secret.
-    fn is_no_key(&self, credential: &[u8], digest: Option<&Digest>) -> bool {
-        self.with_record(credential, digest, |record, _| record.is_none()).unwrap_or(false)
-    }
-
-    /// The key formats in binary form. `None`: the store cannot be trusted to be up to date.
-    pub(crate) fn known_formats(&self) -> Option<Vec<u8>> {
-        self.with_record(&[], None, |_, formats| formats.to_vec())
-    }
-
-    /// Lends out the record of a credential, and the key formats, which only a credential without a
-    /// record needs. `None`: the store cannot be trusted to be up to date.
-    fn with_record<T>(
-        &self,
-        credential: &[u8],
-        digest: Option<&Digest>,
-        with: impl FnOnce(Option<&[u8]>, &[u8]) -> T,
-    ) -> Option<T> {
-        let Some(records) = &self.records else { return self.with_record_of_store(credential, digest, with) };
-        if !records.is_healthy() {
-            return None;
-        }
-        let Some(digest) = digest else { return Some(with(None, &records.formats())) };
-        records.with_record(digest, |record| match record {
-            Some(record) => Some(with(Some(record), NO_FORMATS)),
-            None => Some(with(None, &records.formats())),
-        })
-    }
-
-    fn with_record_of_store<T>(
-        &self,
-        credential: &[u8],
-        digest: Option<&Digest>,
-        with: impl FnOnce(Option<&[u8]>, &[u8]) -> T,
-    ) -> Option<T> {
-        let view = self.store.read().ok()?;
-        let formats: Vec<_> = view.formats().ok()?.into_iter().map(|named| named.format).collect();
-        // A typo is refused without a look-up, unless an imported secret could look like one.
-        let could_be_known = formats.iter().any(|format| format.read(credential) == FormatMatch::Match);
-        let key = match digest {
-            Some(digest) if could_be_known || view.has_imports().ok()? => view.key_by_digest(digest).ok()?,
-            _ => None,
-        };
-        let mut bytes = Vec::new();
-        if let (Some(key), Some(digest)) = (&key, digest)
-            && let Some(secret) = key.secrets.iter().find(|secret| secret.digest == *digest)
-        {
-            encode_record(&key.record(secret), &mut bytes).ok()?;
-            return Some(with(Some(&bytes), NO_FORMATS));
-        }
-        encode_formats(&formats, &mut bytes).ok()?;
-        Some(with(None, &bytes))
-    }
-
     /// Counts an allowed call, and starts the grace periods that waited for it.
     fn leave_trace(&self, verdict: &Verdict, digest: &Digest, hints: Option<RecordHints>, now: Timestamp) {
         if !verdict.is_allow() || self.read_only {
@@ -193,7 +146,7 @@ impl Inner {
         if hints.is_some_and(|hints| hints.starts_grace) {
             self.graces.push(*digest, now);
             self.writer_bell.ring();
-            if self.records.is_none() {
+            if self.mirror.is_on_demand() {
                 // Without background threads it is done here. If it fails it is done at the next use.
                 let _ = self.graces.start_all(self);
             }
@@ -210,8 +163,6 @@ fn only_of(verdict: Verdict, hints: Option<RecordHints>) -> Verdict {
     }
 }
 
-/// Key formats in binary form: none.
-pub(crate) const NO_FORMATS: &[u8] = &[1, 0];
 /// Room that a message leaves for items beside request and formats, and its answer for verdicts.
 const ROOM: usize = MAX_MESSAGE_LEN / 2;
 /// What an item takes beside its credential and record, in the message and in the answer.

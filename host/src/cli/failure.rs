@@ -151,9 +151,11 @@ impl Classified for StoreError {
             StoreError::ReadOnly => (Exit::CannotSay, "read_only"),
             StoreError::DiskFull => (Exit::CannotSay, "disk_full"),
             StoreError::Busy { .. } => (Exit::CannotSay, "busy"),
-            StoreError::Corrupt | StoreError::InvalidValue { .. } => (Exit::CannotSay, "corrupt"),
+            StoreError::Corrupt | StoreError::InvalidValue { .. } | StoreError::InvalidRow { .. } => {
+                (Exit::CannotSay, "corrupt")
+            }
             StoreError::DamagedBackup { .. } => (Exit::CannotSay, "damaged_backup"),
-            StoreError::Replaced { .. } => (Exit::CannotSay, "replaced"),
+            StoreError::Replaced { .. } | StoreError::WentBack { .. } => (Exit::CannotSay, "replaced"),
             StoreError::RolledBack | StoreError::EngineTooOld { .. } | StoreError::Engine { .. } => {
                 (Exit::CannotSay, "engine")
             }
@@ -242,6 +244,7 @@ impl Classified for RevokeTokenError {
             RevokeTokenError::TokenId | RevokeTokenError::Name { .. } => FIELD,
             RevokeTokenError::OwnIssuer => CONFLICT,
             RevokeTokenError::Issuer => UNKNOWN_ISSUER,
+            RevokeTokenError::Unavailable => (Exit::CannotSay, "unavailable"),
             RevokeTokenError::Sandbox(_) => (Exit::CannotSay, "sandbox"),
             RevokeTokenError::Store(error) => error.class(),
         }

@@ -17,9 +17,9 @@ use super::key_files::read_keys;
 use super::output::{GOOD, HINT, Output};
 use super::verify::{Presented, Source, exit_of, tell};
 use crate::issuers::is_hmac;
+use crate::mirror::NO_FORMATS;
 use crate::sandbox::{IssuerDocument, Sandbox, SandboxOptions};
 use crate::text::printable;
-use crate::verify::NO_FORMATS;
 use crate::{Clock as _, Code, Request, SystemClock, Timestamp, Verdict};
 
 /// Judges one token, or one after the other.

@@ -8,10 +8,8 @@
 //! | `key_set` | what is kept of a set, and whether it may take the place of another one |
 //! | `refresh` | when a set is fetched, by whom, and what becomes of the answer |
 //! | `refresher` | the background thread that does so |
-//! | `documents` | what verification needs, in memory, following the store |
 
 mod change;
-mod documents;
 mod error;
 mod fetch;
 mod issuer;
@@ -37,7 +35,6 @@ pub use problem::{FetchProblem, KeySetProblem, UnknownProblem};
 pub use refresh::{FETCH_COOLDOWN, MAX_BACKOFF, Refreshed};
 
 pub(crate) use change::keep_refused;
-pub(crate) use documents::{Documents, FollowedIssuers};
 #[cfg(feature = "cli")]
 pub(crate) use issuer::is_hmac;
 pub(crate) use refresher::{Refresher, refresh_in_background};
@@ -61,8 +58,6 @@ impl<'a> Issuers<'a> {
 /// What a turnstile holds of issuers.
 #[derive(Default)]
 pub(crate) struct IssuerState {
-    /// What verification needs of them.
-    pub(crate) documents: Documents,
     /// The background thread.
     pub(crate) refresher: Refresher,
     /// How their keys are fetched.

@@ -124,6 +124,24 @@ impl Issuers<'_> {
 }
 
 impl Inner {
+    /// Says that a token of this `iss` names a key that its issuer does not have, so that its keys are
+    /// fetched again, once in a cooldown. That happens behind; only where there are no background
+    /// threads, and the issuer has no keys at all, it is waited for: then it answers whether there are
+    /// others now, so that judging again makes sense.
+    pub(crate) fn note_unknown_kid(&self, issuer: &str) -> bool {
+        let external = self.mirror.external_issuers();
+        let Some(document) = external.iter().find(|document| document.issuer == issuer) else { return false };
+        if !self.mirror.is_on_demand() {
+            self.issuers.refresher.tell_unknown_key(&document.name, self.now());
+            return false;
+        }
+        if document.has_keys || self.read_only {
+            return false;
+        }
+        let lease = self.lease_fetch(&document.name, Reason::UnknownKey);
+        matches!(lease, Ok(Some(lease)) if matches!(self.fetch(&lease, FetchLimits::SHORT), Ok(Outcome::Changed)))
+    }
+
     /// Takes the right to fetch, when it is time and nobody else has it.
     pub(super) fn lease_fetch(&self, name: &str, reason: Reason) -> Result<Option<Lease>, StoreError> {
         // A look first: a write is worth it only when it is likely to be granted.

@@ -14,7 +14,7 @@ use keystile_validator::Timestamp;
 use super::fetch::{FetchLimits, Fetched};
 use super::problem::FetchProblem;
 use super::refresh::{FETCH_COOLDOWN, Lease, Reason};
-use crate::follower::Bell;
+use crate::bell::Bell;
 use crate::keystile::Inner;
 
 /// How often it looks whether a set is due.

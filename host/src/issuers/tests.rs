@@ -11,10 +11,10 @@ use keystile_validator::jwt::{
 };
 use tempfile::TempDir;
 
-use super::documents::FollowedIssuers;
 use super::refresh::Reason;
 use super::test_server::{Answer, Server};
 use super::*;
+use crate::mirror::FollowedIssuers;
 use crate::{Keystile, ManualClock, NewStore, Severity, Timestamp};
 
 const EC: &str = r#"{"kty":"EC","crv":"P-256","kid":"ec","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;

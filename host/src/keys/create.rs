@@ -68,7 +68,7 @@ impl Keys<'_> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(&self, new: NewKey) -> Result<CreatedKey, CreateKeyError> {
-        self.inner.change(|transaction, now| {
+        let created = self.inner.change(|transaction, now| {
             let formats = transaction.formats()?;
             let named = find_format(&formats, new.format.as_deref())
                 .map_err(|(name, known)| CreateKeyError::UnknownFormat { name, known })?;
@@ -111,7 +111,10 @@ impl Keys<'_> {
             let detail = describe(&*transaction, &key)?;
             self.inner.audit(transaction, now, "key.created", Some(key.id.to_string()), &detail)?;
             Ok(CreatedKey { key, secret })
-        })
+        });
+        // Also while a large import of somebody else is still being loaded.
+        self.inner.load_new_keys();
+        created
     }
 }
 

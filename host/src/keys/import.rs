@@ -159,7 +159,10 @@ impl Import<'_> {
         if self.id.is_none() && self.waiting.is_empty() {
             return Err(ImportKeysError::Count { given: 0 });
         }
-        self.stage(true)?;
+        let completed = self.stage(true);
+        // Also after an error: a commit may have happened whose answer was lost.
+        self.inner.load_new_keys();
+        completed?;
         match self.id.take() {
             Some(id) => Ok(Imported { id, keys: self.staged as u64 }),
             None => Err(ImportKeysError::Count { given: 0 }),

@@ -7,11 +7,12 @@ use serde_json::json;
 
 use crate::audit;
 use crate::keys::suspended;
+use crate::mirror::THIS_STORE;
 use crate::session::{EndReason, Session, SessionEnd};
 use crate::sessions::outlived;
 use crate::store::users::{SessionRow, UserRow};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
-use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, THIS_STORE, latest_issue};
+use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, latest_issue};
 use crate::user::{Email, User};
 
 /// Keeps users, sessions and locks as the current store has them; says how many users that changed.

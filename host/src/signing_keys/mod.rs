@@ -18,7 +18,7 @@ pub(crate) use material::{KeyMaterial, jws_algorithm, thumbprint};
 
 use self::lifecycle::{clear_the_way, give_up_all_but_active, promote};
 use crate::keystile::Inner;
-use crate::sealing::Place;
+use crate::sealing::{Place, Sealing};
 use crate::store::{ReadTransaction, SigningKeyRow, StoreError, WriteTransaction};
 use crate::tokens::random_id;
 
@@ -209,17 +209,7 @@ impl Inner {
         view: &(impl ReadTransaction + ?Sized),
         key: &SigningKeyRow,
     ) -> Result<KeyMaterial, SigningKeyError> {
-        let damaged = || SigningKeyError::Damaged { kid: key.kid.clone() };
-        let kek = self.sealing.key()?;
-        let sealed = key.sealed_key.as_deref().ok_or_else(damaged)?;
-        let private = kek.open(&place(view.store_id()?, &key.kid), sealed).ok_or_else(damaged)?;
-        let material = KeyMaterial::from_private(key.algorithm, private);
-        // Else somebody could have this store publish one key and sign with another.
-        match material.public_key() {
-            Ok(None) => Ok(material),
-            Ok(Some(public_key)) if thumbprint(&public_key) == key.kid => Ok(material),
-            _ => Err(damaged()),
-        }
+        open_key(&self.sealing, view, key)
     }
 
     /// Makes a key and seals it. It is not yet in the store.
@@ -252,6 +242,25 @@ impl Inner {
             retired_at: None,
             last_expiry: None,
         })
+    }
+}
+
+/// Opens the private key of a row, and makes sure that it is the one that the row names.
+pub(crate) fn open_key(
+    sealing: &Sealing,
+    view: &(impl ReadTransaction + ?Sized),
+    key: &SigningKeyRow,
+) -> Result<KeyMaterial, SigningKeyError> {
+    let damaged = || SigningKeyError::Damaged { kid: key.kid.clone() };
+    let kek = sealing.key()?;
+    let sealed = key.sealed_key.as_deref().ok_or_else(damaged)?;
+    let private = kek.open(&place(view.store_id()?, &key.kid), sealed).ok_or_else(damaged)?;
+    let material = KeyMaterial::from_private(key.algorithm, private);
+    // Else somebody could have this store publish one key and sign with another.
+    match material.public_key() {
+        Ok(None) => Ok(material),
+        Ok(Some(public_key)) if thumbprint(&public_key) == key.kid => Ok(material),
+        _ => Err(damaged()),
     }
 }
 

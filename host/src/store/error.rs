@@ -105,6 +105,20 @@ pub enum StoreError {
         /// Table and column it is in.
         column: &'static str,
     },
+    /// A row that verification needs holds what this program could not have written.
+    InvalidRow {
+        /// Table and column it is in.
+        column: &'static str,
+        /// What the row is known by: the id of a key, the name of an issuer, the number of a row.
+        row: String,
+    },
+    /// The store holds less than this process has read from it: an older file has taken its place.
+    WentBack {
+        /// The generation that was read.
+        known: u64,
+        /// The generation that is there now.
+        found: u64,
+    },
     /// The operating system gave no random bytes.
     NoRandomBytes,
     /// The SQLite that this program runs with has known defects.
@@ -200,6 +214,16 @@ impl fmt::Display for StoreError {
             StoreError::InvalidValue { column } => write!(
                 f,
                 "the store has a value in {column} that no Keystile writes · run `keystile doctor`, and restore a backup"
+            ),
+            StoreError::InvalidRow { column, row } => write!(
+                f,
+                "the store has a value in {column} that no Keystile writes, in the row {row} · run `keystile doctor`, and \
+                 restore a backup"
+            ),
+            StoreError::WentBack { known, found } => write!(
+                f,
+                "the store went back from generation {known} to {found}, so changes are missing from it · find out who \
+                 replaced the file, restore the newest backup with `keystile restore`, and start this process again"
             ),
             StoreError::NoRandomBytes => {
                 f.write_str("the operating system gave no random bytes · repeat, and look into its log if it goes on")

@@ -2,7 +2,7 @@
 
 use keystile_validator::Timestamp;
 
-use super::StoreError;
+use super::{Generation, StoreError};
 use crate::ids::{ImportId, UserId};
 use crate::key::Key;
 
@@ -23,6 +23,10 @@ pub(crate) struct ImportRow {
     pub(crate) completed_at: Option<Timestamp>,
 }
 
+/// Which import, in the order in which they began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ImportOrdinal(pub(crate) i64);
+
 /// The part of a view of a store that is about imports.
 pub(crate) trait ReadImports {
     /// An import.
@@ -30,6 +34,9 @@ pub(crate) trait ReadImports {
 
     /// The imports that are not completed, oldest first.
     fn staged_imports(&self) -> Result<Vec<ImportRow>, StoreError>;
+
+    /// The imports that were completed after this generation.
+    fn completed_imports(&self, after: Generation) -> Result<Vec<ImportOrdinal>, StoreError>;
 
     /// A suspended user that a key of this import would act for.
     fn suspended_owner_in_import(&self, id: ImportId) -> Result<Option<UserId>, StoreError>;

@@ -18,6 +18,8 @@ use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
 pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
+#[cfg(test)]
+pub(crate) use sqlite::faults;
 pub(crate) use sqlite::{Mode, SqliteStore, leftovers_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
@@ -33,12 +35,26 @@ use crate::user::Email;
 pub(crate) struct Generation(pub(crate) u64);
 
 /// Where a store stands: a restore begins a new epoch, inside which the generation grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Positions are ordered by epoch first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     /// Grows with each restore.
     pub(crate) epoch: u64,
     /// Grows with each change.
     pub(crate) generation: Generation,
+}
+
+/// Where a key lies in the order in which keys were added. 0 is before the first one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeyOrdinal(pub(crate) i64);
+
+/// How far [`ReadTransaction::records_beyond`] has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordsStep {
+    /// All records of keys up to this one were handed out.
+    pub(crate) up_to: KeyOrdinal,
+    /// Whether there are keys beyond it.
+    pub(crate) has_more: bool,
 }
 
 /// A place that keeps keys.
@@ -120,9 +136,35 @@ pub(crate) trait ReadTransaction:
     /// and the uses.
     fn usage_days(&self, id: KeyId) -> Result<Vec<(u64, u64)>, StoreError>;
 
-    /// The records of all secrets of all keys that changed after this generation, in no particular
-    /// order; [`Generation`] 0 means all of them.
-    fn records(&self, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError>;
+    /// The records of all secrets of the keys that changed after this generation, of those up to this
+    /// ordinal. Keys beyond it cost nothing, however many changed.
+    fn changed_records(
+        &self,
+        after: Generation,
+        up_to: KeyOrdinal,
+        each: &mut dyn FnMut(&KeyRecord),
+    ) -> Result<(), StoreError>;
+
+    /// The records of all secrets of all keys; says where the last key lies.
+    fn all_records(&self, each: &mut dyn FnMut(&KeyRecord)) -> Result<KeyOrdinal, StoreError>;
+
+    /// The records of all secrets of the keys beyond this ordinal that came with no import, in the order in which
+    /// the keys were added: at most `limit` records and those that complete the last key.
+    fn records_beyond(
+        &self,
+        beyond: KeyOrdinal,
+        limit: usize,
+        each: &mut dyn FnMut(&KeyRecord),
+    ) -> Result<RecordsStep, StoreError>;
+
+    /// The same for the keys of an import that was completed.
+    fn records_of_import(
+        &self,
+        import: imports::ImportOrdinal,
+        beyond: KeyOrdinal,
+        limit: usize,
+        each: &mut dyn FnMut(&KeyRecord),
+    ) -> Result<RecordsStep, StoreError>;
 
     /// Which secret a rotation with this request id made, and the grace it was asked for.
     fn rotation(&self, key: KeyId, request_id: &str) -> Result<Option<RotationRow>, StoreError>;

@@ -102,6 +102,8 @@ pub enum RevokeTokenError {
     OwnIssuer,
     /// This is not the name of an issuer.
     Issuer,
+    /// Nobody can say now which issuers the store knows.
+    Unavailable,
     /// The validator could not say whether the token is what it looks like.
     Sandbox(SandboxFailure),
     /// The store refused.
@@ -133,6 +135,10 @@ impl fmt::Display for RevokeTokenError {
             RevokeTokenError::Issuer => {
                 f.write_str("the store knows no such issuer · give its name, as `keystile issuers list` shows it")
             }
+            RevokeTokenError::Unavailable => f.write_str(
+                "the token cannot be verified now, because the store was not read completely · run `keystile doctor`, or \
+                 revoke the token by its id with --jti",
+            ),
             RevokeTokenError::Sandbox(error) => error.fmt(f),
             RevokeTokenError::Store(error) => error.fmt(f),
         }

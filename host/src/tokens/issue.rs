@@ -82,7 +82,7 @@ struct Claims<'a> {
     sid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     org_id: Option<&'a str>,
-    /// Not of RFC 9068: what [`ENVIRONMENT_CLAIM`](super::trusted::ENVIRONMENT_CLAIM) names.
+    /// Not of RFC 9068: what [`ENVIRONMENT_CLAIM`](super::ENVIRONMENT_CLAIM) names.
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,12 +4,10 @@ mod error;
 mod inspect;
 mod issue;
 mod own_issuer;
-mod revocations;
 mod revoke;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod trusted;
 mod verify;
 
 use std::fmt::Write as _;
@@ -19,7 +17,7 @@ pub use inspect::{InspectTokenError, MAX_INSPECTED_LEN, UnverifiedToken};
 pub(crate) use issue::AccessTokenClaims;
 pub use issue::{IssuedToken, MAX_CLAIM_LEN, MAX_TOKEN_LEN, NewToken};
 pub use own_issuer::OwnIssuer;
-pub(crate) use revocations::{Revocations, THIS_STORE};
+pub(crate) use own_issuer::{ENVIRONMENT_CLAIM, OwnKeyMaterial, own_keys};
 pub use revoke::{RevokedToken, RevokedTokens, TokensOf, WasToken};
 pub(crate) use revoke::{issued_so_far, latest_issue};
 pub(crate) use settings::check;
@@ -27,7 +25,6 @@ pub use settings::{
     ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_ISSUER_LEN,
     PUBLISH_LEAD_BOUNDS, TokenSettings,
 };
-pub(crate) use trusted::TrustedIssuers;
 
 use crate::keystile::Inner;
 use crate::secret::GenerateError;

@@ -4,8 +4,8 @@ use keystile_validator::Timestamp;
 use zeroize::Zeroizing;
 
 use super::Tokens;
-use crate::keystile::Inner;
-use crate::signing_keys::{SigningAlgorithm, SigningKeyError, SigningKeyState, at_time};
+use crate::sealing::{KekError, Sealing};
+use crate::signing_keys::{SigningAlgorithm, SigningKeyError, SigningKeyState, at_time, open_key};
 use crate::store::{ReadTransaction, SigningKeyRow, StoreError};
 
 /// Who the tokens of a store say has signed them, and whom they are for.
@@ -59,26 +59,28 @@ pub(crate) enum OwnKeyMaterial {
     Hmac(Zeroizing<Vec<u8>>),
 }
 
-impl Inner {
-    /// The keys whose tokens can be valid at this time.
-    pub(crate) fn own_keys(
-        &self,
-        view: &(impl ReadTransaction + ?Sized),
-        now: Timestamp,
-    ) -> Result<Vec<OwnKey>, StoreError> {
-        let keys = at_time(view.signing_keys()?, now).into_iter().filter(SigningKeyRow::is_in_use);
-        Ok(keys
-            .map(|key| {
-                let verifies_with = match &key.public_key {
-                    Some(public_key) => Ok(OwnKeyMaterial::Public(public_key.clone())),
-                    None => self
-                        .open_key(view, &key)
-                        .map(|material| OwnKeyMaterial::Hmac(Zeroizing::new(material.expose_private().to_vec()))),
-                };
-                let is_waiting = key.state == SigningKeyState::Published;
-                let changes_at = if is_waiting { Some(key.signs_from) } else { key.kept_until() };
-                OwnKey { kid: key.kid, algorithm: key.algorithm, changes_at, verifies_with }
-            })
-            .collect())
-    }
+/// The keys whose tokens can be valid at this time.
+pub(crate) fn own_keys(
+    sealing: &Sealing,
+    view: &(impl ReadTransaction + ?Sized),
+    now: Timestamp,
+) -> Result<Vec<OwnKey>, StoreError> {
+    let keys = at_time(view.signing_keys()?, now).into_iter().filter(SigningKeyRow::is_in_use);
+    keys.map(|key| {
+        let verifies_with = match &key.public_key {
+            Some(public_key) => Ok(OwnKeyMaterial::Public(public_key.clone())),
+            None => match open_key(sealing, view, &key) {
+                // That the store could not be read says nothing of the key.
+                Err(SigningKeyError::Store(error) | SigningKeyError::Kek(KekError::Store(error))) => return Err(error),
+                opened => opened.map(|key| OwnKeyMaterial::Hmac(Zeroizing::new(key.expose_private().to_vec()))),
+            },
+        };
+        let is_waiting = key.state == SigningKeyState::Published;
+        let changes_at = if is_waiting { Some(key.signs_from) } else { key.kept_until() };
+        Ok(OwnKey { kid: key.kid, algorithm: key.algorithm, changes_at, verifies_with })
+    })
+    .collect()
 }
+
+/// The claim of the store's own tokens that names the environment they belong to.
+pub(crate) const ENVIRONMENT_CLAIM: &str = "env";

@@ -1,16 +1,17 @@
 //! Revoking tokens before they expire.
 
 use keystile_validator::Timestamp;
-use keystile_validator::jwt::UnverifiedJwt;
+use keystile_validator::jwt::{TokenLookup, UnverifiedJwt};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::error::RevokeTokenError;
 use super::own_issuer::OwnIssuer;
-use super::revocations::{KEPT_AFTER_EXPIRY, THIS_STORE};
 use super::settings::ACCESS_TOKEN_LIFETIME_BOUNDS;
+use super::verify::MAX_LOOKS;
 use super::{MAX_CLAIM_LEN, Tokens};
 use crate::keystile::Inner;
+use crate::mirror::{KEPT_AFTER_EXPIRY, THIS_STORE};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
 use crate::text::{is_line, rfc3339};
 
@@ -178,17 +179,31 @@ impl Inner {
     fn verify_to_revoke(&self, token: &str) -> Result<TokenToRevoke, RevokeTokenError> {
         let jwt = UnverifiedJwt::parse(token.as_bytes()).map_err(|_| RevokeTokenError::Unknown)?;
         let claims: Claims = serde_json::from_str(jwt.dangerous_claims()).map_err(|_| RevokeTokenError::Unknown)?;
-        self.tell_issuers()?;
-        self.sandbox.check_jws(&claims.iss, token.as_bytes()).map_err(RevokeTokenError::Sandbox)?.map_err(|_| {
-            match self.has_closed_key_of(&jwt) {
-                true => RevokeTokenError::ClosedKey,
-                false => RevokeTokenError::Unknown,
-            }
-        })?;
+        self.verify_signature(&jwt, token, &claims.iss)?;
         let token_id = claims.jti.filter(|id| is_line(id, MAX_CLAIM_LEN)).ok_or(RevokeTokenError::NoTokenId)?;
         // A time may have a fraction (RFC 7519, section 2); one out of range is the last there is.
         let expires_at = Timestamp::from_unix(claims.exp.ceil() as u64).unwrap_or(Timestamp::MAX);
         Ok(TokenToRevoke { issuer: claims.iss, token_id, expires_at })
+    }
+
+    /// Verifies the signature of a token by the issuers that the store has now.
+    fn verify_signature(&self, jwt: &UnverifiedJwt<'_>, token: &str, issuer: &str) -> Result<(), RevokeTokenError> {
+        for _ in 0..MAX_LOOKS {
+            // What was enabled or rotated elsewhere a moment ago counts as well.
+            self.follow()?;
+            let look = self.look().ok_or(RevokeTokenError::Unavailable)?;
+            let Some(basis) = look.basis(None, TokenLookup::default(), &self.source())? else { continue };
+            self.announce(basis.moved);
+            let checked = self.sandbox.check_jws(issuer, token.as_bytes()).map_err(RevokeTokenError::Sandbox)?;
+            if !self.mirror.stands_at(basis.moves) {
+                continue;
+            }
+            return checked.map_err(|_| match basis.closed.has_key_of(jwt) {
+                true => RevokeTokenError::ClosedKey,
+                false => RevokeTokenError::Unknown,
+            });
+        }
+        Err(RevokeTokenError::Unavailable)
     }
 
     /// Revokes one token, whose claims are believed.

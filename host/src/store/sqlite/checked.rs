@@ -17,6 +17,10 @@ pub(super) trait Checked<T> {
 
 impl<T> Checked<T> for rusqlite::Result<T> {
     fn checked(self) -> Result<T, StoreError> {
+        #[cfg(test)]
+        if faults::next_call_fails() {
+            return Err(StoreError::Engine { code: rusqlite::ffi::SQLITE_IOERR });
+        }
         self.map_err(|error| translate(&error))
     }
 }
@@ -27,6 +31,43 @@ pub(super) fn opening<T>(path: &Path, result: rusqlite::Result<T>) -> Result<T, 
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreError::Unreadable { path: path.to_owned() },
         _ => translate(&error),
     })
+}
+
+/// Faults of the engine, for tests. Every call of the engine passes [`Checked::checked`], so each of them can be
+/// made to fail: also one in the middle of a result.
+#[cfg(test)]
+pub(crate) mod faults {
+    use std::cell::RefCell;
+
+    type Hook = Box<dyn FnMut() -> bool>;
+
+    thread_local! {
+        static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+    }
+
+    /// Calls `hook` at each call of the engine that `work` makes on this thread; the call fails when it says so.
+    pub(crate) fn with_hook<T>(hook: impl FnMut() -> bool + 'static, work: impl FnOnce() -> T) -> T {
+        HOOK.set(Some(Box::new(hook)));
+        let result = work();
+        HOOK.set(None);
+        result
+    }
+
+    /// Has the call number `at` fail, counted from 0; whether there was such a call.
+    pub(crate) fn failing_at<T>(at: usize, work: impl FnOnce() -> T) -> (T, bool) {
+        let calls = std::rc::Rc::new(std::cell::Cell::new(0));
+        let count = std::rc::Rc::clone(&calls);
+        let result = with_hook(move || count.replace(count.get() + 1) == at, work);
+        (result, calls.get() > at)
+    }
+
+    pub(super) fn next_call_fails() -> bool {
+        // Taken out meanwhile: the hook may use the engine itself.
+        let Some(mut hook) = HOOK.take() else { return false };
+        let fails = hook();
+        HOOK.set(Some(hook));
+        fails
+    }
 }
 
 #[cold]

@@ -12,8 +12,8 @@ use super::transaction::Transaction;
 use super::writer::{self, touch};
 use crate::ids::{ImportId, UserId};
 use crate::key::Key;
-use crate::store::StoreError;
-use crate::store::imports::{ImportRow, ReadImports, WriteImports};
+use crate::store::imports::{ImportOrdinal, ImportRow, ReadImports, WriteImports};
+use crate::store::{Generation, StoreError};
 
 /// The condition under which a row of `keys AS k` is no staged key.
 pub(super) const IN_FORCE: &str =
@@ -37,6 +37,13 @@ impl<C: Deref<Target = Connection>> ReadImports for Transaction<C> {
                      SELECT 1 FROM keys AS k JOIN imports AS i ON i.pk = k.import_pk WHERE k.owner IS NOT NULL \
                      AND lower(k.owner) = u.email AND k.state = 'active' AND i.id = ?1) LIMIT 1";
         first(self.connection(), query, [id.as_bytes()], |row| Column(0, "users.id").bytes(row).map(UserId::from_bytes))
+    }
+
+    fn completed_imports(&self, after: Generation) -> Result<Vec<ImportOrdinal>, StoreError> {
+        let query = "SELECT pk FROM imports WHERE generation > ?1 ORDER BY pk";
+        all(self.connection(), query, [to_integer(after.0)], |row| {
+            Column(0, "imports.pk").integer(row).map(ImportOrdinal)
+        })
     }
 }
 

@@ -7,15 +7,24 @@ use rusqlite::{Connection, Row, params};
 
 use super::checked::Checked as _;
 use super::reader::{all, first};
+use super::records::in_row;
 use super::rows::{Column, join_words, to_seconds};
 use super::transaction::Transaction;
 use super::writer::touch;
 use crate::issuers::{ExternalIssuer, KeySource};
+use crate::key::MAX_NAME_LEN;
 use crate::store::{Generation, IssuersMark, KeySetRow, ReadIssuers, StoreError, WriteIssuers};
+use crate::text::is_line;
 
 impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
     fn issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError> {
-        all(self.connection(), &format!("SELECT {COLUMNS} FROM issuers ORDER BY name"), [], read_issuer)
+        all(self.connection(), &format!("SELECT {COLUMNS} FROM issuers ORDER BY name"), [], |row| {
+            read_issuer(row).map_err(|error| {
+                // A name that cannot be read, or shown, is not said.
+                let name = Column(0, "issuers.name").text(row).ok().filter(|name| is_line(name, MAX_NAME_LEN));
+                in_row(error, || name.unwrap_or("without a name").to_owned())
+            })
+        })
     }
 
     fn issuer(&self, name: &str) -> Result<Option<ExternalIssuer>, StoreError> {

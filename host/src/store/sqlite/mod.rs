@@ -44,6 +44,8 @@ use std::sync::{Mutex, PoisonError};
 use keystile_validator::Timestamp;
 use rusqlite::Connection;
 
+#[cfg(test)]
+pub(crate) use self::checked::faults;
 use self::checked::{Checked as _, opening};
 use self::connection::{Purpose, Readers, Writer, check_engine, connect};
 pub(crate) use self::file::leftovers_of;

@@ -1,6 +1,7 @@
 //! The records of all keys, fast: this is most of the time that opening a large store takes.
 //!
-//! Both tables are read once, in the order in which they lie in the file, and merged here. One
+//! New keys: both tables are read once, in the order in which they lie in the file, and merged here. Changed
+//! keys: one query joins them. One
 //! record is filled over and over, and no text is parsed twice: there are as many different lists of
 //! scopes as there are kinds of keys, not as there are keys.
 
@@ -12,83 +13,167 @@ use rusqlite::{Connection, Row, Rows};
 
 use super::checked::Checked as _;
 use super::imports::IN_FORCE;
+use super::reader::first;
 use super::rows::{Column, read_rate, to_integer, words};
-use crate::store::{Generation, StoreError};
+use crate::store::imports::ImportOrdinal;
+use crate::store::{Generation, KeyOrdinal, RecordsStep, StoreError};
 
-/// Hands out the record of each secret of each key that changed after this generation.
-pub(super) fn records(
-    connection: &Connection,
-    after: Generation,
-    each: &mut dyn FnMut(&KeyRecord),
-) -> Result<(), StoreError> {
-    if after == Generation(0) { all(connection, each) } else { changed(connection, after, each) }
+/// Hands out the records of all keys, and says where the last one lies.
+pub(super) fn all(connection: &Connection, each: &mut dyn FnMut(&KeyRecord)) -> Result<KeyOrdinal, StoreError> {
+    let query = format!("SELECT {KEY_COLUMNS} FROM keys AS k WHERE k.pk > ?1 AND {IN_FORCE} ORDER BY k.pk");
+    step(connection, &query, None, KeyOrdinal::default(), usize::MAX, each)?;
+    last_key(connection)
 }
 
-fn all(connection: &Connection, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError> {
-    let mut keys = connection
+/// Hands out the records of keys beyond an ordinal that came with no import, in their order: at most `limit`, and
+/// those that complete the last key. A key without a secret counts as a record, so that a step is bounded.
+pub(super) fn beyond(
+    connection: &Connection,
+    beyond: KeyOrdinal,
+    limit: usize,
+    each: &mut dyn FnMut(&KeyRecord),
+) -> Result<RecordsStep, StoreError> {
+    let query = format!("SELECT {KEY_COLUMNS} FROM keys AS k WHERE k.pk > ?1 AND k.import_pk IS NULL ORDER BY k.pk");
+    let mut step = step(connection, &query, None, beyond, limit, each)?;
+    if !step.has_more {
+        // Behind the last one there may be staged keys, which are looked at once and not at every step.
+        step.up_to = step.up_to.max(last_key(connection)?);
+    }
+    Ok(step)
+}
+
+/// The same for the keys of an import that was completed.
+pub(super) fn of_import(
+    connection: &Connection,
+    import: ImportOrdinal,
+    beyond: KeyOrdinal,
+    limit: usize,
+    each: &mut dyn FnMut(&KeyRecord),
+) -> Result<RecordsStep, StoreError> {
+    let query = format!(
+        "SELECT {KEY_COLUMNS} FROM keys AS k WHERE k.import_pk = ?2 AND k.pk > ?1 AND {IN_FORCE} ORDER BY k.pk"
+    );
+    step(connection, &query, Some(import), beyond, limit, each)
+}
+
+/// Where the key lies that was added last.
+fn last_key(connection: &Connection) -> Result<KeyOrdinal, StoreError> {
+    let query = "SELECT coalesce(max(pk), 0) FROM keys";
+    let last = first(connection, query, [], |row| Column(0, "keys.pk").integer(row))?;
+    Ok(KeyOrdinal(last.unwrap_or_default()))
+}
+
+/// Walks the keys of a query and, beside them, the secrets of all keys in the same order.
+fn step(
+    connection: &Connection,
+    query: &str,
+    import: Option<ImportOrdinal>,
+    beyond: KeyOrdinal,
+    limit: usize,
+    each: &mut dyn FnMut(&KeyRecord),
+) -> Result<RecordsStep, StoreError> {
+    let mut keys = connection.prepare_cached(query).checked()?;
+    let mut secrets = connection
         .prepare_cached(
-            "SELECT pk, id, state, environment, owner, scopes, addresses, rate_limit, rate_window, not_before, \
-             expires_at FROM keys AS k WHERE IN_FORCE ORDER BY pk"
-                .replace("IN_FORCE", IN_FORCE)
-                .as_str(),
+            "SELECT number, digest, retires_at, pending_grace, key_pk FROM secrets WHERE key_pk > ?1 \
+             ORDER BY key_pk, number",
         )
         .checked()?;
-    let mut secrets = connection
-        .prepare_cached("SELECT number, digest, retires_at, pending_grace, key_pk FROM secrets ORDER BY key_pk, number")
-        .checked()?;
-    let mut keys = keys.query([]).checked()?;
-    let mut secrets = secrets.query([]).checked()?;
+    let mut keys = match import {
+        Some(ImportOrdinal(import)) => keys.query([beyond.0, import]).checked()?,
+        None => keys.query([beyond.0]).checked()?,
+    };
+    let mut secrets = secrets.query([beyond.0]).checked()?;
     let mut buffer = Buffer::default();
+    let mut step = RecordsStep { up_to: beyond, has_more: false };
+    let mut handed_out = 0_usize;
     let mut secret = next_of_any(&mut secrets)?;
     while let Some(key) = keys.next().checked()? {
+        if handed_out >= limit {
+            step.has_more = true;
+            break;
+        }
         let pk = Column(0, "keys.pk").integer(key)?;
+        let before = handed_out;
         buffer.read_key(key)?;
         while let Some((key_pk, row)) = secret
             && key_pk <= pk
         {
-            // A smaller one would be of a key that is gone, which no transaction leaves behind.
+            // A smaller one is of a key that the query leaves out.
             if key_pk == pk {
                 buffer.hand_out(row, each);
+                handed_out += 1;
             }
             secret = next_of_any(&mut secrets)?;
         }
+        handed_out = handed_out.max(before + 1);
+        step.up_to = KeyOrdinal(pk);
     }
-    Ok(())
+    Ok(step)
 }
 
 fn next_of_any(rows: &mut Rows<'_>) -> Result<Option<(i64, SecretRow)>, StoreError> {
     let Some(row) = rows.next().checked()? else { return Ok(None) };
-    Ok(Some((Column(4, "secrets.key_pk").integer(row)?, SecretRow::read(row)?)))
+    let key_pk = Column(4, "secrets.key_pk").integer(row)?;
+    let secret = SecretRow::read(row, 0).map_err(|error| in_row(error, || format!("of key number {key_pk}")))?;
+    Ok(Some((key_pk, secret)))
 }
 
-fn changed(connection: &Connection, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError> {
-    let mut keys = connection
-        .prepare_cached(
-            "SELECT pk, id, state, environment, owner, scopes, addresses, rate_limit, rate_window, not_before, \
-             expires_at FROM keys AS k \
-             WHERE pk IN (SELECT pk FROM keys WHERE generation > ?1 \
-                          UNION SELECT k.pk FROM imports AS i JOIN keys AS k ON k.import_pk = i.pk WHERE i.generation > ?1) \
-             AND IN_FORCE"
-                .replace("IN_FORCE", IN_FORCE)
-                .as_str(),
-        )
-        .checked()?;
-    let mut secrets = connection
-        .prepare_cached(
-            "SELECT number, digest, retires_at, pending_grace FROM secrets WHERE key_pk = ?1 ORDER BY number",
-        )
-        .checked()?;
-    let mut keys = keys.query([to_integer(after.0)]).checked()?;
+/// Hands out the records of keys that changed after a generation, of those up to an ordinal.
+pub(super) fn changed(
+    connection: &Connection,
+    after: Generation,
+    up_to: KeyOrdinal,
+    each: &mut dyn FnMut(&KeyRecord),
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(&changed_query()).checked()?;
+    let mut rows = statement.query([to_integer(after.0), up_to.0]).checked()?;
     let mut buffer = Buffer::default();
-    while let Some(key) = keys.next().checked()? {
-        let pk = Column(0, "keys.pk").integer(key)?;
-        buffer.read_key(key)?;
-        let mut secrets = secrets.query([pk]).checked()?;
-        while let Some(row) = secrets.next().checked()? {
-            buffer.hand_out(SecretRow::read(row)?, each);
+    let mut current = None;
+    while let Some(row) = rows.next().checked()? {
+        let pk = Column(0, "keys.pk").integer(row)?;
+        if current.replace(pk) != Some(pk) {
+            buffer.read_key(row)?;
+        }
+        // A key without a secret has no record.
+        if Column(KEY_COLUMN_COUNT, "secrets.number").optional_integer(row)?.is_some() {
+            let secret = SecretRow::read(row, KEY_COLUMN_COUNT);
+            buffer.hand_out(secret.map_err(|error| in_row(error, || format!("of key number {pk}")))?, each);
         }
     }
     Ok(())
+}
+
+/// One look-up for each generation after the first parameter, and in it one for the keys up to the second.
+/// A range of generations would visit every key of a large import, also those beyond the ordinal.
+pub(super) fn changed_query() -> String {
+    format!(
+        "WITH RECURSIVE changes (generation) AS (
+           SELECT min(generation) FROM keys WHERE generation > ?1
+           UNION ALL
+           SELECT (SELECT min(k.generation) FROM keys AS k WHERE k.generation > changes.generation)
+           FROM changes WHERE changes.generation IS NOT NULL
+         )
+         SELECT {KEY_COLUMNS}, s.number, s.digest, s.retires_at, s.pending_grace
+         FROM changes
+         CROSS JOIN keys AS k ON k.generation = changes.generation AND k.pk <= ?2 AND {IN_FORCE}
+         LEFT JOIN secrets AS s ON s.key_pk = k.pk
+         ORDER BY k.pk, s.number"
+    )
+}
+
+/// What a record needs of a key.
+const KEY_COLUMNS: &str = "k.pk, k.id, k.state, k.environment, k.owner, k.scopes, k.addresses, k.rate_limit, \
+     k.rate_window, k.not_before, k.expires_at";
+/// How many [`KEY_COLUMNS`] are.
+const KEY_COLUMN_COUNT: usize = 11;
+
+/// Says in which row a value is that cannot be read.
+pub(super) fn in_row(error: StoreError, row: impl FnOnce() -> String) -> StoreError {
+    match error {
+        StoreError::InvalidValue { column } => StoreError::InvalidRow { column, row: row() },
+        error => error,
+    }
 }
 
 /// The one record, and what its fields were parsed from.
@@ -105,6 +190,13 @@ struct Buffer {
 impl Buffer {
     /// Fills in all that comes from the key.
     fn read_key(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
+        self.fill_in(row).map_err(|error| {
+            let id = Column(1, "keys.id").bytes(row).map(|id| KeyId::from_bytes(id).to_string());
+            in_row(error, || id.unwrap_or_else(|_| "of a key without an id".to_owned()))
+        })
+    }
+
+    fn fill_in(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
         self.grace_pending = false;
         let environment = Column(3, "keys.environment");
         let id = KeyId::from_bytes(Column(1, "keys.id").bytes(row)?);
@@ -197,11 +289,12 @@ struct SecretRow {
 }
 
 impl SecretRow {
-    fn read(row: &Row<'_>) -> Result<SecretRow, StoreError> {
+    /// Reads `number, digest, retires_at, pending_grace`, the first of which is in this column.
+    fn read(row: &Row<'_>, first: usize) -> Result<SecretRow, StoreError> {
         Ok(SecretRow {
-            digest: Digest::from_bytes(Column(1, "secrets.digest").bytes(row)?),
-            retires_at: Column(2, "secrets.retires_at").optional_time(row)?,
-            grace_pending: Column(3, "secrets.pending_grace").optional_integer(row)?.is_some(),
+            digest: Digest::from_bytes(Column(first + 1, "secrets.digest").bytes(row)?),
+            retires_at: Column(first + 2, "secrets.retires_at").optional_time(row)?,
+            grace_pending: Column(first + 3, "secrets.pending_grace").optional_integer(row)?.is_some(),
         })
     }
 }

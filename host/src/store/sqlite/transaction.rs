@@ -13,8 +13,10 @@ use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
 use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
+use crate::store::imports::ImportOrdinal;
 use crate::store::{
-    EachRowState, Generation, Position, ReadTransaction, RotationRow, StoreError, UsageDelta, WriteTransaction,
+    EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError, UsageDelta,
+    WriteTransaction,
 };
 use crate::user::Email;
 
@@ -150,8 +152,36 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         reader::usage_days(&self.connection, id)
     }
 
-    fn records(&self, after: Generation, each: &mut dyn FnMut(&KeyRecord)) -> Result<(), StoreError> {
-        records::records(&self.connection, after, each)
+    fn changed_records(
+        &self,
+        after: Generation,
+        up_to: KeyOrdinal,
+        each: &mut dyn FnMut(&KeyRecord),
+    ) -> Result<(), StoreError> {
+        records::changed(&self.connection, after, up_to, each)
+    }
+
+    fn all_records(&self, each: &mut dyn FnMut(&KeyRecord)) -> Result<KeyOrdinal, StoreError> {
+        records::all(&self.connection, each)
+    }
+
+    fn records_of_import(
+        &self,
+        import: ImportOrdinal,
+        beyond: KeyOrdinal,
+        limit: usize,
+        each: &mut dyn FnMut(&KeyRecord),
+    ) -> Result<RecordsStep, StoreError> {
+        records::of_import(&self.connection, import, beyond, limit, each)
+    }
+
+    fn records_beyond(
+        &self,
+        beyond: KeyOrdinal,
+        limit: usize,
+        each: &mut dyn FnMut(&KeyRecord),
+    ) -> Result<RecordsStep, StoreError> {
+        records::beyond(&self.connection, beyond, limit, each)
     }
 
     fn rotation(&self, key: KeyId, request_id: &str) -> Result<Option<RotationRow>, StoreError> {

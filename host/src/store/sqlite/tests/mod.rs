@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{Mode, SqliteStore};
 use crate::key::{Key, NamedFormat, Origin, SecretInfo, Settings};
-use crate::store::{Generation, ReadTransaction, Store as _, StoreError, WriteTransaction};
+use crate::store::{Generation, KeyOrdinal, ReadTransaction, Store as _, StoreError, WriteTransaction};
 
 /// A directory with a store in it.
 struct Fixture {
@@ -136,7 +136,7 @@ fn generation(store: &SqliteStore) -> Generation {
 
 fn records(view: &dyn ReadTransaction, after: Generation) -> Vec<KeyRecord> {
     let mut records = Vec::new();
-    view.records(after, &mut |record| records.push(record.clone())).unwrap();
+    view.changed_records(after, KeyOrdinal(i64::MAX), &mut |record| records.push(record.clone())).unwrap();
     records
 }
 

@@ -45,6 +45,75 @@ fn records_agree_with_keys() {
     assert!(records(&*view, Generation(u64::MAX)).is_empty());
 }
 
+/// In steps, each of which ends behind a whole key.
+#[test]
+fn records_beyond_a_key_come_in_steps() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    // Of 0, 1, 2, 3, 0, … secrets.
+    let secrets = |number: u32| (1..=number % 4).map(|secret_number| secret(number, secret_number)).collect();
+    let keys: Vec<Key> = (0..10).map(|number| Key { secrets: secrets(number), ..key(number) }).collect();
+    insert(&store, keys.clone());
+    let view = store.read().unwrap();
+    let step = |beyond: i64, limit| {
+        let mut count = 0;
+        let step = view.records_beyond(KeyOrdinal(beyond), limit, &mut |_| count += 1).unwrap();
+        (step.up_to.0, step.has_more, count)
+    };
+    assert_eq!(step(0, usize::MAX), (10, false, 13));
+    // A key without a secret counts too, and the last key is whole.
+    assert_eq!(
+        [step(0, 1), step(1, 1), step(2, 1), step(3, 2)],
+        [(1, true, 0), (2, true, 1), (3, true, 2), (4, true, 3)]
+    );
+    assert_eq!(
+        [step(0, 3), step(8, 1), step(9, 1), step(10, 1)],
+        [(3, true, 3), (9, true, 0), (10, false, 1), (10, false, 0)]
+    );
+    let mut records = Vec::new();
+    let mut beyond = KeyOrdinal(0);
+    loop {
+        let step = view.records_beyond(beyond, 2, &mut |record| records.push(record.clone())).unwrap();
+        beyond = step.up_to;
+        if !step.has_more {
+            break;
+        }
+    }
+    let expected = keys.iter().flat_map(|key| key.secrets.iter().map(|secret| key.record(secret))).collect();
+    assert_eq!(sorted(records), sorted(expected));
+}
+
+#[test]
+fn changed_records_end_at_a_key() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    insert(&store, (0..4).map(key));
+    let view = store.read().unwrap();
+    for up_to in 0..6_u32 {
+        let mut records = Vec::new();
+        view.changed_records(Generation(0), KeyOrdinal(up_to.into()), &mut |record| records.push(record.clone()))
+            .unwrap();
+        let expected = (0..up_to.min(4)).map(|number| key(number).record(&key(number).secrets[0])).collect();
+        assert_eq!(sorted(records), sorted(expected), "{up_to}");
+    }
+}
+
+/// However many keys a generation has, those beyond the ordinal are not visited.
+#[test]
+fn changed_records_visit_only_what_they_hand_out() {
+    let fixture = Fixture::new();
+    drop(fixture.open());
+    let raw = fixture.raw();
+    let query = format!("EXPLAIN QUERY PLAN {}", crate::store::sqlite::records::changed_query());
+    let mut statement = raw.prepare(&query).unwrap();
+    let plan = statement.query_map([1, 1], |row| row.get::<_, String>(3)).unwrap();
+    let plan: Vec<String> = plan.map(Result::unwrap).collect();
+    let has = |step: &str| plan.iter().any(|line| line.contains(step));
+    assert!(has("SEARCH k USING INDEX keys_by_generation (generation=? AND rowid<?)"), "{plan:#?}");
+    assert!(has("SEARCH s USING PRIMARY KEY (key_pk=?)"), "{plan:#?}");
+    assert!(!has("SCAN k") && !has("SCAN s"), "{plan:#?}");
+}
+
 fn sorted(mut records: Vec<KeyRecord>) -> Vec<KeyRecord> {
     records.sort_by_key(|record| *record.digest.as_bytes());
     records

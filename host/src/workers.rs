@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use keystile_validator::{Digest, Timestamp};
 
+use crate::bell::Bell;
 use crate::issuers::refresh_in_background;
 use crate::keys::start_grace;
 use crate::keystile::Inner;
+use crate::mirror::{Abandon, follow_store};
 use crate::store::StoreError;
 
-/// How often the follower asks whether anybody wrote: five times within the 100 ms in which a revoke
-/// of another process must be known.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a thread waits that has nothing to do by itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// How often uses are written when nobody says otherwise.
@@ -29,10 +28,10 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads, when there are records to be kept up to date.
+    /// Starts the threads, when there is a mirror to be kept up to date.
     pub(crate) fn start(inner: &Arc<Inner>, flush_interval: Duration) -> io::Result<Workers> {
-        let mut workers = Workers { inner: Arc::clone(inner), stop: Arc::default(), handles: Vec::new() };
-        if inner.records().is_some() {
+        let mut workers = Workers::none(inner);
+        if !inner.mirror.is_on_demand() {
             workers.spawn("keystile-follow", follow)?;
             workers.spawn("keystile-prepare", prepare_issuers)?;
             workers.spawn("keystile-write", move |inner, stop| write_behind(inner, stop, flush_interval))?;
@@ -41,6 +40,11 @@ impl Workers {
             }
         }
         Ok(workers)
+    }
+
+    /// No threads.
+    pub(crate) fn none(inner: &Arc<Inner>) -> Workers {
+        Workers { inner: Arc::clone(inner), stop: Arc::default(), handles: Vec::new() }
     }
 
     fn spawn(&mut self, name: &str, work: impl FnOnce(&Inner, &Bell) + Send + 'static) -> io::Result<()> {
@@ -65,27 +69,11 @@ impl Drop for Workers {
     }
 }
 
-/// Keeps the records up to date with whatever other processes write.
+/// Keeps the mirror up to date with whatever other processes write.
 fn follow(inner: &Inner, stop: &Bell) {
-    let Some(records) = inner.records() else { return };
-    /// However this ends, nobody follows any more.
-    struct Abandon<'a>(&'a crate::records::Records);
-    impl Drop for Abandon<'_> {
-        fn drop(&mut self) {
-            self.0.abandon();
-        }
-    }
-    let _abandon = Abandon(records);
-    let mut behind = false;
-    while !stop.wait(FOLLOW_INTERVAL) {
-        // Also when an earlier attempt, of this thread or another, has failed.
-        behind |= !inner.has_caught_up();
-        match inner.store().has_changed() {
-            Ok(changed) if !(changed || behind) => records.seen(),
-            // `follow` fails for the same reason, and says so to whoever asks for a verdict.
-            _ => behind = inner.follow().is_err(),
-        }
-    }
+    // However this ends, nobody follows any more.
+    let _abandon = Abandon(&inner.mirror);
+    follow_store(&inner.mirror, inner.store(), stop, || inner.now(), || inner.follow());
 }
 
 /// Has the keys of issuers prepared when there are others. Not where the store is followed: a large key
@@ -150,34 +138,5 @@ impl GraceQueue {
             }
         }
         result
-    }
-}
-
-/// A bell that threads wait for.
-#[derive(Default)]
-pub(crate) struct Bell {
-    rang: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Bell {
-    pub(crate) fn ring(&self) {
-        *self.rang.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    fn reset(&self) {
-        *self.rang.lock().unwrap_or_else(PoisonError::into_inner) = false;
-    }
-
-    pub(crate) fn has_rung(&self) -> bool {
-        *self.rang.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the bell rings, or so long; whether it rang.
-    fn wait(&self, longest: Duration) -> bool {
-        let rang = self.rang.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = self.changed.wait_timeout_while(rang, longest, |rang| !*rang);
-        *result.unwrap_or_else(PoisonError::into_inner).0
     }
 }
