@@ -11,7 +11,7 @@ endif
 
 TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: demo test check advisories bench crash screenshots fuzz fuzz-corpus artifacts install vectors wasm-target
+.PHONY: demo test check advisories bench crash screenshots mutants fuzz fuzz-corpus artifacts install vectors wasm-target
 
 ## The main job, told step by step, in a temporary store.
 demo: wasm-target
@@ -52,6 +52,13 @@ crash: wasm-target
 ## Records docs/walk.cast and draws docs/*.svg, with the real terminal UI over a store that is thrown away.
 screenshots: wasm-target
 	cargo test --package keystile-tui --test main -- walk::a_walk_for_the_documents --exact --ignored
+
+## Changes the rules and parsers of the validator one at a time: a test of that crate must notice each change.
+## Settings: .cargo/mutants.toml. It takes hours.
+mutants:
+	@cargo mutants --version >/dev/null 2>&1 \
+		|| { echo "cargo-mutants is not installed · run: cargo install cargo-mutants --locked"; exit 1; }
+	CARGO_PROFILE_DEV_DEBUG=0 PROPTEST_CASES=32 cargo mutants
 
 ## Every parser of the validator, FUZZ_SECONDS each, one after the other; FUZZ_TARGETS=token for one.
 FUZZ_SECONDS ?= 300

@@ -98,9 +98,20 @@ assertEqual("one of 64 taken again", full.putIssuer({ ...issuer, issuer: "https:
 for (const plain of [{}, Object.create(null), JSON.parse('{"revoked":false}'), null, undefined]) {
   assertEqual("an empty token record", validator.check("a.b.c", plain, now).code, "malformed");
 }
-// What reading an argument runs may call the validator again.
-const request = { get now() { return validator.check("a.b.c", null, { now: 7 }).verdict === "deny" ? 0 : NaN; } };
-assertEqual("a call within a call", validator.check("a.b.c", null, request).code, "malformed");
+// What reading an argument runs may call the validator again; the outer call refuses the proxy.
+let inner;
+const request = new Proxy(now, { ownKeys: (target) => {
+  inner = validator.check("a.b.c", null, now).code;
+  return Reflect.ownKeys(target);
+} });
+try {
+  validator.check("a.b.c", null, request);
+  throw new Error("a proxy was accepted");
+} catch (error) {
+  if (!(error instanceof TypeError)) throw error;
+}
+assertEqual("a call within a call", inner, "malformed");
+assertEqual("a call after it", validator.check("a.b.c", null, now).code, "malformed");
 validator.free();
 full.free();
 

@@ -33,7 +33,22 @@ fn through_javascript_in_node() {
 
 #[test]
 fn javascript_refuses_what_is_not_of_the_documented_type() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("javascript/misuse.mjs");
+    assert_script("misuse.mjs", "49 refused");
+}
+
+#[test]
+fn javascript_leaves_out_no_member_and_heeds_no_changed_prototype() {
+    assert_script("attacks.mjs", "524 attacks, none of them allowed");
+}
+
+#[test]
+fn javascript_withstands_any_number_of_abnormal_exits() {
+    assert_script("exits.mjs", "13 kinds of exits, 100000 times each");
+}
+
+/// Runs a script over the package, and compares what it writes.
+fn assert_script(script: &str, expected: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("javascript").join(script);
     let output = match Command::new("node").arg(script).arg(artifacts().join("javascript")).output() {
         Ok(output) => output,
         Err(error) => {
@@ -43,5 +58,5 @@ fn javascript_refuses_what_is_not_of_the_documented_type() {
         }
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.stdout, b"49 refused");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }

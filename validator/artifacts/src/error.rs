@@ -45,12 +45,6 @@ pub enum BuildError {
         /// What `wit-component` said.
         reason: String,
     },
-    /// The JavaScript bindings could not be generated.
-    #[cfg(feature = "javascript")]
-    JavaScript {
-        /// What wasm-bindgen said.
-        reason: String,
-    },
 }
 
 impl fmt::Display for BuildError {
@@ -91,12 +85,6 @@ impl fmt::Display for BuildError {
                 f,
                 "the module could not be made a component: {reason} · compare the crate with \
                  validator/component/wit"
-            ),
-            #[cfg(feature = "javascript")]
-            Self::JavaScript { reason } => write!(
-                f,
-                "the JavaScript bindings could not be generated: {reason} · keep the versions of \
-                 wasm-bindgen and wasm-bindgen-cli-support equal"
             ),
         }
     }

@@ -1,39 +1,47 @@
-//! The JavaScript package: the module of `validator/javascript`, its bindings and `package.json`.
+//! The JavaScript package: the scripts of `validator/javascript/package` and the module they run.
 
 use std::fs;
 use std::path::Path;
 
-use wasm_bindgen_cli_support::Bindgen;
-
 use crate::cargo::Cargo;
 use crate::error::BuildError;
+use crate::wasm;
 
-/// Builds the module and generates an ES module around it that runs everywhere: it can fetch its
-/// wasm itself, or be given a `WebAssembly.Module` where compiling is forbidden.
+/// Writes the package: an ES module that runs everywhere. It can fetch its wasm itself, or be given a
+/// `WebAssembly.Module` where compiling is forbidden.
 pub(crate) fn build(cargo: &Cargo, out_dir: &Path) -> Result<(), BuildError> {
-    // wasm-bindgen reads a section that `strip = true` removes, and strips the rest itself.
-    let strip = ["--config", "profile.wasm.strip=\"debuginfo\""];
-    let module = cargo.build_with("keystile-validator-javascript", "keystile_validator_javascript.wasm", &strip)?;
-    let file_error = |source| BuildError::File { path: out_dir.to_owned(), source };
-    fs::create_dir_all(out_dir).map_err(file_error)?;
-    generate(module, out_dir).map_err(|reason| BuildError::JavaScript { reason })?;
-    fs::write(out_dir.join("package.json"), PACKAGE).map_err(file_error)
+    let linked = cargo.build("keystile-validator-javascript", "keystile_validator_javascript.wasm")?;
+    // Without imports nothing of JavaScript can run while the validator works.
+    let module = wasm::with_exports_only(&linked, EXPORTS)?;
+    fs::create_dir_all(out_dir.join("internal"))
+        .map_err(|source| BuildError::File { path: out_dir.to_owned(), source })?;
+    let files = SCRIPTS.iter().map(|(name, text)| (*name, text.as_bytes()));
+    for (name, bytes) in files.chain([("keystile_validator_bg.wasm", &*module), ("package.json", PACKAGE.as_bytes())]) {
+        let path = out_dir.join(name);
+        fs::write(&path, bytes).map_err(|source| BuildError::File { path, source })?;
+    }
+    Ok(())
 }
 
-fn generate(module: Vec<u8>, out_dir: &Path) -> Result<(), String> {
-    let mut bindgen = Bindgen::new();
-    // The library's error type is that of a crate which is not worth a dependency.
-    let bindgen = bindgen.input_bytes(NAME, module).web(true).map_err(|error| format!("{error:#}"))?;
-    bindgen
-        .typescript(true)
-        .remove_name_section(true)
-        .remove_producers_section(true)
-        .generate(out_dir)
-        .map_err(|error| format!("{error:#}"))
-}
+/// The exports of `validator/javascript/src/lib.rs`.
+const EXPORTS: &[&str] = &[
+    "memory",
+    "keystile_input",
+    "keystile_output",
+    "keystile_output_length",
+    "keystile_set_formats",
+    "keystile_put_issuer",
+    "keystile_remove_issuer",
+    "keystile_check",
+];
 
-/// The stem of the files.
-const NAME: &str = "keystile_validator";
+const SCRIPTS: &[(&str, &str)] = &[
+    ("keystile_validator.js", include_str!("../../javascript/package/keystile_validator.js")),
+    ("keystile_validator.d.ts", include_str!("../../javascript/package/keystile_validator.d.ts")),
+    ("internal/guest.js", include_str!("../../javascript/package/internal/guest.js")),
+    ("internal/intrinsics.js", include_str!("../../javascript/package/internal/intrinsics.js")),
+    ("internal/values.js", include_str!("../../javascript/package/internal/values.js")),
+];
 
 const PACKAGE: &str = concat!(
     r#"{
@@ -58,7 +66,7 @@ const PACKAGE: &str = concat!(
     "keystile_validator.js",
     "keystile_validator.d.ts",
     "keystile_validator_bg.wasm",
-    "keystile_validator_bg.wasm.d.ts"
+    "internal/"
   ],
   "sideEffects": false
 }

@@ -1,124 +1,118 @@
-//! The Keystile validator for JavaScript: a function for keys, and a class for keys and tokens, over
-//! plain objects.
+//! The wasm module of the JavaScript package: one validator behind a few exports, without imports.
 //!
-//! Objects cross the border as JSON, so that the same types that read JSON elsewhere read them here,
-//! and refuse members that nobody knows.
+//! Nothing here calls JavaScript. The scripts in `package/` read the caller's objects, write them as
+//! JSON into the input of this module, and read the answer from its output. So no exception passes
+//! through wasm, and no code of the caller runs while the validator works.
 
-// `wasm_bindgen` generates the code that crosses the border.
+// The exports of a module are unmangled symbols.
 #![allow(unsafe_code)]
 
-use std::cell::{RefCell, RefMut};
+use std::cell::RefCell;
 
-use js_sys::JSON;
-use keystile_validator::jwt::{Issuer, TokenState};
-use keystile_validator::{Code, KeyFormat, KeyRecord, Record, Request, Verdict, check_batch};
-use wasm_bindgen::prelude::*;
+use keystile_validator::bounds::{MAX_CREDENTIAL_LEN, MAX_ISSUER_LEN};
+use zeroize::Zeroizing;
 
-use read::{CredentialRecord, Settings};
+use face::{Face, RecordKind, Refusal};
 
-mod read;
+mod face;
 
-/// Judges one key; the types are in `types.d.ts`.
+/// Makes room for `length` bytes of input, all 0, and returns the address; 0 when that is more than
+/// [`MAX_INPUT_LEN`]. The export that reads the input wipes it.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_input(length: u32) -> u32 {
+    let length = length as usize;
+    if length > MAX_INPUT_LEN {
+        return 0;
+    }
+    // At least one byte, so that there is an address.
+    let mut input = Zeroizing::new(vec![0; length.max(1)]);
+    // An address of wasm has 32 bits.
+    let address = input.as_mut_ptr() as usize as u32;
+    INPUT.set(input);
+    address
+}
+
+/// The address of the output.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_output() -> u32 {
+    OUTPUT.with_borrow(|output| output.as_ptr() as usize as u32)
+}
+
+/// The length of the output, in bytes.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_output_length() -> u32 {
+    OUTPUT.with_borrow(|output| u32::try_from(output.len()).unwrap_or(0))
+}
+
+/// Takes the key formats in the input, a JSON array.
 ///
-/// # Errors
-/// A JavaScript `TypeError` when an argument is not of its type.
-#[wasm_bindgen(skip_typescript)]
-pub fn check(credential: &JsValue, record: &JsValue, request: &JsValue, formats: &JsValue) -> Result<JsValue, JsValue> {
-    let record: Option<KeyRecord> = read::object(record, "record")?;
-    let request = read_request(request)?;
-    let formats: Vec<KeyFormat> = read::object(formats, "formats")?.unwrap_or_default();
-    let credential = read::credential(credential)?;
-    write_verdict(&keystile_validator::check(&credential, record.as_ref(), &request, &formats))
+/// 0, or [`REFUSED`] with the reason in the output; then nothing has changed.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_set_formats(length: u32) -> i32 {
+    with_input(|face, input| face.set_formats(part(input, 0, length)?).map(|()| 0))
 }
 
-/// Judges keys and tokens by formats and issuers that are prepared once; the types are in
-/// `types.d.ts`.
-#[wasm_bindgen(skip_typescript)]
-pub struct Validator {
-    formats: Vec<KeyFormat>,
-    /// Borrowed only after every argument was read: reading runs JavaScript of the caller's, which
-    /// may come back here.
-    state: RefCell<TokenState>,
+/// Takes the issuer in the input, a JSON document, in place of the one of the same name.
+///
+/// How many of its keys can be used, or [`REFUSED`] with the reason in the output; then nothing has
+/// changed.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_put_issuer(length: u32) -> i32 {
+    with_input(|face, input| face.put_issuer(part(input, 0, length)?))
 }
 
-#[wasm_bindgen]
-impl Validator {
-    /// A validator with these formats and issuers, none where the settings name none.
-    ///
-    /// # Errors
-    /// A JavaScript `TypeError` when they are not of their types.
-    #[wasm_bindgen(constructor, skip_typescript)]
-    pub fn new(settings: &JsValue) -> Result<Validator, JsValue> {
-        let Settings { formats, issuers } = Settings::read(settings)?;
-        let mut state = TokenState::default();
-        for issuer in issuers {
-            put(issuer, &mut state)?;
-        }
-        Ok(Validator { formats, state: RefCell::new(state) })
-    }
-
-    /// Takes an issuer in place of the one of the same name; says how many of its keys can be used.
-    ///
-    /// # Errors
-    /// A JavaScript `TypeError` when it is no issuer, or there are too many; then nothing has changed.
-    #[wasm_bindgen(js_name = putIssuer, skip_typescript)]
-    pub fn put_issuer(&self, document: &JsValue) -> Result<u32, JsValue> {
-        let issuer = read::issuer(document, "issuer")?;
-        put(issuer, &mut *self.state()?)
-    }
-
-    /// Forgets the issuer of exactly this name; says whether there was one.
-    ///
-    /// # Errors
-    /// A JavaScript `TypeError` when the name is not a string.
-    #[wasm_bindgen(js_name = removeIssuer, skip_typescript)]
-    pub fn remove_issuer(&self, name: &JsValue) -> Result<bool, JsValue> {
-        let name = name.as_string();
-        let name = name.ok_or_else(|| type_error("name: not a string · give what the issuer has as `issuer`"))?;
-        Ok(self.state()?.issuers.remove(&name).is_some())
-    }
-
-    /// Judges one credential, a key or a token.
-    ///
-    /// # Errors
-    /// A JavaScript `TypeError` when an argument is not of its type.
-    #[wasm_bindgen(skip_typescript)]
-    pub fn check(&self, credential: &JsValue, record: &JsValue, request: &JsValue) -> Result<JsValue, JsValue> {
-        let record = CredentialRecord::read(record)?;
-        let record = record.as_ref().map(|record| match record {
-            CredentialRecord::Key(record) => Record::Key(record),
-            CredentialRecord::Token(record) => Record::Token(record),
-        });
-        let request = read_request(request)?;
-        let credential = read::credential(credential)?;
-        let verdict = check_batch(&[(&credential, record)], &request, &self.formats, &mut *self.state()?).pop();
-        write_verdict(&verdict.unwrap_or(Verdict::deny(Code::Unavailable)))
-    }
-
-    fn state(&self) -> Result<RefMut<'_, TokenState>, JsValue> {
-        self.state.try_borrow_mut().map_err(|_| type_error("the validator is in use · call it again afterwards"))
-    }
+/// Forgets the issuer whose name is in the input, as UTF-8.
+///
+/// 1 when there was one, else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_remove_issuer(length: u32) -> i32 {
+    with_input(|face, input| face.remove_issuer(part(input, 0, length)?).map(i32::from))
 }
 
-fn put(issuer: Issuer, state: &mut TokenState) -> Result<u32, JsValue> {
-    let keys = u32::try_from(issuer.keys().len()).unwrap_or(u32::MAX);
-    state.issuers.put(issuer).map_err(|error| type_error(&error.to_string()))?;
-    Ok(keys)
+/// Judges a credential. The input is the credential, the record and the request, one after the other,
+/// each of the given length.
+///
+/// A credential longer than [`MAX_CREDENTIAL_LEN`] is `malformed`; it is not in the input. `kind` is
+/// 0 without a record, 1 for the record of a key, 2 for that of a token. 0 with the verdict in the
+/// output, or [`REFUSED`] with the reason there.
+#[unsafe(no_mangle)]
+pub extern "C" fn keystile_check(credential: u32, kind: u32, record: u32, request: u32) -> i32 {
+    with_input(|face, input| {
+        let given = if credential as usize > MAX_CREDENTIAL_LEN { 0 } else { credential };
+        let credential = if given == credential { part(input, 0, given)? } else { TOO_LONG };
+        let record_json = part(input, given, record)?;
+        let request = part(input, given.saturating_add(record), request)?;
+        let verdict = face.check(credential, RecordKind::of(kind, record_json)?, request)?;
+        OUTPUT.set(verdict);
+        Ok(0)
+    })
 }
 
-fn read_request(request: &JsValue) -> Result<Request, JsValue> {
-    let request = read::object(request, "request")?;
-    request.ok_or_else(|| type_error("request: missing · give an object with at least `now`"))
+/// Answers what is in the input, and wipes it.
+fn with_input(answer: impl FnOnce(&mut Face, &[u8]) -> Result<i32, Refusal>) -> i32 {
+    let input = INPUT.take();
+    FACE.with_borrow_mut(|face| answer(face, &input)).unwrap_or_else(|Refusal(reason)| {
+        OUTPUT.set(reason.into_bytes());
+        REFUSED
+    })
 }
 
-fn write_verdict(verdict: &Verdict) -> Result<JsValue, JsValue> {
-    let json = serde_json::to_string(verdict).map_err(|error| type_error(&error.to_string()))?;
-    JSON::parse(&json)
+fn part(input: &[u8], start: u32, length: u32) -> Result<&[u8], Refusal> {
+    let rest = input.get(start as usize..).and_then(|rest| rest.get(..length as usize));
+    rest.ok_or_else(|| Refusal("the input is shorter than it says · use the scripts of the same version".to_owned()))
 }
 
-fn type_error(message: &str) -> JsValue {
-    js_sys::TypeError::new(message).into()
+thread_local! {
+    static FACE: RefCell<Face> = RefCell::default();
+    static INPUT: RefCell<Zeroizing<Vec<u8>>> = RefCell::default();
+    static OUTPUT: RefCell<Vec<u8>> = RefCell::default();
 }
 
-#[wasm_bindgen(typescript_custom_section)]
-const TYPES: &'static str = include_str!("types.d.ts");
+/// An argument is not of its type; the reason is in the output.
+const REFUSED: i32 = -1;
+/// Longest JSON of one argument, in bytes; `package/internal/values.js` has the same bound.
+const MAX_ARGUMENT_LEN: usize = MAX_ISSUER_LEN;
+/// Longest input: a credential, a record and a request.
+const MAX_INPUT_LEN: usize = MAX_CREDENTIAL_LEN + 2 * MAX_ARGUMENT_LEN;
+/// Stands for every credential that is too long: nothing in it is looked at.
+const TOO_LONG: &[u8] = &[0; MAX_CREDENTIAL_LEN + 1];

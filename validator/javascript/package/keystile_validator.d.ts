@@ -304,7 +304,7 @@ export interface Deny {
   retry_after?: number;
 }
 
-/** The validator's answer. */
+/** The validator's answer: an object without a prototype, so that a member it lacks is found nowhere. */
 export type Verdict = Allow | Deny;
 
 /** What a {@link Validator} is made with. */
@@ -321,6 +321,14 @@ export interface ValidatorSettings {
  *
  * It has no clock, no randomness, and no network: keys of issuers come in with `putIssuer`, also when
  * they change. Whatever it throws, treat the credential as denied.
+ *
+ * Every argument must be plain data: own, enumerable members of plain objects, and arrays without
+ * holes. Functions, `undefined`, symbols, getters, objects of classes, proxies and members that are not
+ * listed here throw a `TypeError`. An argument may have 262,144 characters and 16 levels.
+ *
+ * A validator has a WebAssembly instance of its own, of at most 64 MiB. If the instance fails, the
+ * verdict is `unavailable`, and the next call makes a fresh one with the same formats and issuers; for
+ * that, the documents of the issuers are kept, with their secrets, until `free`.
  *
  * @example
  * const issuer = { issuer: "https://id.example", algorithms: ["ES256"], audiences: ["https://api.example"], jwks };
@@ -393,3 +401,27 @@ export function check(
   request: Request,
   formats?: KeyFormat[],
 ): Verdict;
+
+/** What the module can be loaded from. */
+export type ModuleSource = BufferSource | WebAssembly.Module;
+
+/**
+ * Loads the module, once; later calls do nothing. Loading compiles: where that is forbidden, give a
+ * `WebAssembly.Module`.
+ *
+ * Import and load the package before code that you do not trust: what other code changes in prototypes
+ * and built-in functions afterwards changes no verdict.
+ */
+export function initSync(source: ModuleSource | { module: ModuleSource }): void;
+
+/** The same, from wherever the module is. Default: `keystile_validator_bg.wasm` beside this file. */
+export default function init(
+  source?:
+    | ModuleSource
+    | string
+    | URL
+    | globalThis.Request
+    | globalThis.Response
+    | Promise<ModuleSource | globalThis.Response>
+    | { module_or_path: ModuleSource | string | URL | Promise<ModuleSource | globalThis.Response> },
+): Promise<void>;
