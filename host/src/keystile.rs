@@ -20,6 +20,7 @@ use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::sealing::Sealing;
 use crate::signing_keys::SigningKeys;
 use crate::store::{Store, StoreError, WriteTransaction};
+use crate::timekeeping::Timekeeper;
 use crate::tokens::Tokens;
 use crate::usage::UsageBuffer;
 use crate::verify::{Counting, batch_len};
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) issuers: IssuerState,
     pub(crate) hasher: Hasher,
     pub(crate) clock: Box<dyn Clock>,
+    pub(crate) time: Timekeeper,
     pub(crate) sealing: Sealing,
     pub(crate) actor: String,
     pub(crate) read_only: bool,
@@ -204,10 +206,6 @@ impl Inner {
         &self.sandbox
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
     pub(crate) fn actor(&self) -> &str {
         &self.actor
     }
@@ -220,7 +218,7 @@ impl Inner {
     ) -> Result<T, E> {
         let mut transaction = self.store.write()?;
         let now = self.now();
-        self.mind_the_clock(&mut *transaction, now)?;
+        self.note_time(&mut *transaction, now)?;
         let result = change(&mut *transaction, now)?;
         transaction.commit()?;
         // The change is done. If it cannot be read back, the mirror is not healthy, and everything is denied
@@ -231,7 +229,8 @@ impl Inner {
 
     /// What the mirror follows, as of now.
     pub(crate) fn source(&self) -> Source<'_> {
-        Source { store: &*self.store, sandbox: &self.sandbox, sealing: &self.sealing, now: self.now() }
+        let now = self.now();
+        Source { store: &*self.store, sandbox: &self.sandbox, sealing: &self.sealing, time: &self.time, now }
     }
 
     /// Begins a verdict; `None`: it is `unavailable`.
@@ -266,18 +265,6 @@ impl Inner {
         }
     }
 
-    /// Whether the clock has gone back since the last change, whoever made it: what was over by then
-    /// stays over.
-    fn mind_the_clock(&self, transaction: &mut dyn WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
-        let Some(since) = transaction.last_audit()?.map(|last| last.at).filter(|at| *at > now) else { return Ok(()) };
-        let sessions = transaction.clock_went_back(since, now)?;
-        if sessions > 0 {
-            let detail = serde_json::json!({ "seconds": since.seconds_since(now), "sessions": sessions });
-            self.audit(transaction, now, "clock.went_back", None, &detail)?;
-        }
-        Ok(())
-    }
-
     pub(crate) fn audit(
         &self,
         transaction: &mut dyn WriteTransaction,
@@ -295,8 +282,9 @@ impl Inner {
         }
         self.windows.sweep(self.now());
         self.mirror.sweep(self.now());
-        // One that fails keeps the other from nothing.
+        // One that fails keeps the others from nothing.
         let graces = self.graces.start_all(self);
-        self.usage.flush(&*self.store).and(graces)
+        let noted = self.note_time_if_due();
+        self.usage.flush(&*self.store).and(graces).and(noted)
     }
 }

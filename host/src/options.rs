@@ -19,6 +19,7 @@ use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
 use crate::sealing::{KekError, KeyEncryptionKey, Sealing};
 use crate::settings::SetSettingsError;
 use crate::store::{Mode, SqliteStore, Store, StoreError};
+use crate::timekeeping::Timekeeper;
 use crate::workers::{FLUSH_INTERVAL, Workers};
 
 /// What a new store starts with.
@@ -191,7 +192,12 @@ impl OpenOptions {
         let mode = if self.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
         let sealing = self.kek.load()?;
         let store: Box<dyn Store> = Box::new(SqliteStore::open(path.as_ref(), mode)?);
-        sealing.check(&*store.read()?)?;
+        let time = Timekeeper::default();
+        {
+            let view = store.read()?;
+            sealing.check(&*view)?;
+            time.follow(view.clock()?);
+        }
         let sandbox = match self.sandbox {
             SandboxChoice::Embedded(options) => Sandbox::new(options)?,
             SandboxChoice::Given(sandbox) => *sandbox,
@@ -208,10 +214,13 @@ impl OpenOptions {
             issuers: crate::issuers::IssuerState::default(),
             hasher: crate::password::Hasher::default(),
             clock: self.clock,
+            time,
             sealing,
             actor: self.actor,
             read_only: self.read_only,
         });
+        // From here on the clock counts too.
+        inner.now();
         inner.follow()?;
         let workers = match self.in_background {
             true => Workers::start(&inner, self.flush_interval).map_err(OpenError::Thread)?,

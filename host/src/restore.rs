@@ -65,12 +65,15 @@ impl Keystile {
                 "sessions_ended": restored.sessions_ended,
                 "replaced_head": replaced,
             });
-            audit::append(transaction, now, actor, "store.restored", None, &detail)
+            audit::append(transaction, now, actor, RESTORED, None, &detail)
         })
         .map_err(RestoreError::Store)?;
         Ok(restored)
     }
 }
+
+/// The action of the last entry of a restore.
+pub(crate) const RESTORED: &str = "store.restored";
 
 /// An import that was in progress when the backup was made is not part of it.
 fn discard_staged(restored: &mut dyn WriteTransaction) -> Result<(), StoreError> {
@@ -138,11 +141,13 @@ fn keep_limits(
         Key { secrets: old.secrets.clone(), name: old.name.clone(), metadata: old.metadata.clone(), ..current.clone() };
     let mut changed = false;
     for secret in &mut key.secrets {
-        // A secret that the current store does not know was refused by it, and retires.
+        // A secret that the current store does not know was refused by it, and ends.
         let known = current.secrets.iter().find(|known| known.digest == secret.digest);
-        let times = known.map_or((Some(now), None), |known| (known.retires_at, known.pending_grace));
-        if (secret.retires_at, secret.pending_grace) != times {
-            (secret.retires_at, secret.pending_grace) = times;
+        let times =
+            known.map_or((Some(now), None, Some(now)), |known| (known.retires_at, known.pending_grace, known.ended_at));
+        let times = (times.0, times.1, secret.ended_at.or(times.2));
+        if (secret.retires_at, secret.pending_grace, secret.ended_at) != times {
+            (secret.retires_at, secret.pending_grace, secret.ended_at) = times;
             restored.update_secret(key.id, secret)?;
             changed = true;
         }

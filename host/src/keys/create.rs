@@ -142,6 +142,7 @@ pub(super) fn secret_info(number: u32, secret: &Secret, named: &NamedFormat, now
         created_at: now,
         retires_at: None,
         pending_grace: None,
+        ended_at: None,
         uses: 0,
         first_used_at: None,
         last_used_at: None,

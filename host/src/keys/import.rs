@@ -338,6 +338,7 @@ fn new_key(imported: ImportedKey, now: Timestamp, max_lifetime: Option<u64>, act
             created_at: now,
             retires_at: None,
             pending_grace: None,
+            ended_at: None,
             uses: 0,
             first_used_at: None,
             last_used_at: None,

@@ -111,3 +111,19 @@ pub(crate) fn end_sessions(
     }
     Ok(ended)
 }
+
+/// Ends the sessions that were begun after this time, while the clock was ahead of it; says how many.
+pub(crate) fn end_sessions_from_the_future(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut ended = 0_u64;
+    for id in transaction.open_sessions(None)? {
+        if let Some(row) = transaction.session(id)?.filter(|row| row.session.created_at > now) {
+            end_session(inner, transaction, now, &row.session, EndReason::Expired)?;
+            ended = ended.saturating_add(1);
+        }
+    }
+    Ok(ended)
+}

@@ -62,11 +62,12 @@ impl Sessions<'_> {
         number: TokenNumber,
         refresh: &Refresh<'_>,
     ) -> Result<Outcome, RefreshError> {
-        // Whatever the clock says, it is at least as late as when the session was last used; and the window
-        // is closed when the clock is before its beginning.
+        // Whatever the clock says, it is at least as late as the store knows and as when the session was last used;
+        // and the window is closed when the clock is before its beginning.
         let clock = now;
         let now = now.max(row.session.last_used_at);
-        match row.session.status(now) {
+        let latest = now.max(transaction.clock()?.newest);
+        match row.session.status(latest) {
             SessionStatus::Active => {}
             SessionStatus::Ended => return Ok(Outcome::Refused(RefreshError::Ended)),
             SessionStatus::Expired => {
@@ -78,7 +79,7 @@ impl Sessions<'_> {
         if row.session.client_id.is_some() && row.session.client_id.as_deref() != refresh.client_id {
             return Ok(Outcome::Refused(RefreshError::OtherClient));
         }
-        let Some(user) = self.standing(transaction, now, &row)? else {
+        let Some(user) = self.standing(transaction, latest, &row)? else {
             end_session(self.inner, transaction, now, &row.session, EndReason::Key)?;
             return Ok(Outcome::Refused(RefreshError::Ended));
         };

@@ -16,6 +16,7 @@ use crate::session::{EndReason, MAX_SESSIONS, Session};
 use crate::store::users::{RefreshKey, SessionRow};
 use crate::store::{StoreError, WriteTransaction};
 use crate::text::rfc3339;
+use crate::timekeeping::may_forget;
 use crate::tokens::{AccessTokenClaims, IssueTokenError};
 use crate::user::User;
 
@@ -47,8 +48,10 @@ pub(crate) fn start(
 ) -> Result<LoggedIn, IssueTokenError> {
     let lifetime = transaction.settings()?.logins.session_lifetime;
     make_room(inner, transaction, now, user)?;
-    let forget = Timestamp::from_unix(now.unix().saturating_sub(KEPT_SECONDS)).unwrap_or(now);
-    transaction.forget_sessions(forget)?;
+    if may_forget(&*transaction, now)? {
+        let forget = Timestamp::from_unix(now.unix().saturating_sub(KEPT_SECONDS)).unwrap_or(now);
+        transaction.forget_sessions(forget)?;
+    }
     let mut key = Zeroizing::new([0; 32]);
     getrandom::fill(key.as_mut()).map_err(|_| StoreError::NoRandomBytes)?;
     let mut row = SessionRow {

@@ -164,7 +164,7 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 fn worth(secret: &SecretInfo, active: bool, now: Timestamp) -> (String, Role) {
     match (active, secret.retires_at, secret.pending_grace) {
         (true, ..) => ("active".to_owned(), Role::Text),
-        (false, Some(at), _) if at <= now => ("refused as rotated".to_owned(), Role::Faint),
+        (false, ..) if secret.has_ended(now) => ("refused as rotated".to_owned(), Role::Faint),
         (false, Some(at), _) => (format!("old, valid for {}", text::countdown(now, at)), Role::Warning),
         (false, None, Some(grace)) => {
             let grace = text::format_duration(grace);

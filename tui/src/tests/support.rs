@@ -62,6 +62,7 @@ fn secret(number: u32, letter: u8) -> SecretInfo {
         created_at: at(NOW - 40 * 86_400),
         retires_at: None,
         pending_grace: None,
+        ended_at: None,
         uses: 0,
         first_used_at: None,
         last_used_at: None,

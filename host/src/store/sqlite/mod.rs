@@ -9,6 +9,7 @@
 //! | `reader`, `list`, `records`, `writer` | what is done inside one |
 //! | `tokens` | signing keys and revocations, read and written |
 //! | `issuers` | external issuers and their key sets, read and written |
+//! | `clock` | what the store knows of the time, and what ends by it |
 //! | `imports` | imports of keys, staged and completed |
 //! | `users` | users, sessions and attempts to log in, read and written |
 //! | `trail` | how the audit trail binds the rows that are written |
@@ -17,6 +18,7 @@
 
 mod backup;
 mod checked;
+mod clock;
 mod connection;
 mod file;
 mod imports;
@@ -52,7 +54,7 @@ pub(crate) use self::file::leftovers_of;
 use self::file::{Claim, TemporaryFile, absolute};
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};
-use super::{Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
+use super::{ClockRow, Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
 use crate::key::{NamedFormat, Settings};
 
 /// What a store is opened for.
@@ -125,6 +127,7 @@ impl SqliteStore {
         trail::watch(&connection, &[])?;
         writer::insert_position(&connection, new_store_id(&path)?, now)?;
         let mut transaction = Transaction::begin(&connection, Behavior::Write)?;
+        transaction.set_clock(ClockRow { newest: now, clock: now, steady_since: now, accepted: 0 })?;
         transaction.set_settings(settings)?;
         for format in formats {
             transaction.insert_format(format)?;

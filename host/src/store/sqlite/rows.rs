@@ -221,7 +221,7 @@ pub(super) fn read_secrets(connection: &Connection, pk: i64) -> Result<Vec<Secre
     let mut statement = connection
         .prepare_cached(
             "SELECT s.number, s.digest, s.display, s.origin, s.created_at, s.retires_at, s.pending_grace, \
-                    coalesce(u.uses, 0), u.first_used_at, u.last_used_at \
+                    coalesce(u.uses, 0), u.first_used_at, u.last_used_at, s.ended_at \
              FROM secrets AS s LEFT JOIN usage AS u ON u.key_pk = s.key_pk AND u.number = s.number \
              WHERE s.key_pk = ?1 ORDER BY s.number",
         )
@@ -242,6 +242,7 @@ pub(super) fn read_secrets(connection: &Connection, pk: i64) -> Result<Vec<Secre
             created_at: Column(4, "secrets.created_at").time(row)?,
             retires_at: Column(5, "secrets.retires_at").optional_time(row)?,
             pending_grace: Column(6, "secrets.pending_grace").optional_number(row)?,
+            ended_at: Column(10, "secrets.ended_at").optional_time(row)?,
             uses: Column(7, "usage.uses").number(row)?,
             first_used_at: Column(8, "usage.first_used_at").optional_time(row)?,
             last_used_at: Column(9, "usage.last_used_at").optional_time(row)?,

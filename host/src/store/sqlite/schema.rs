@@ -1,6 +1,7 @@
 //! The schema, as a list of steps that is only ever added to.
 
 mod audiences;
+mod clock;
 mod environments;
 mod imports;
 mod issuers;
@@ -41,6 +42,8 @@ pub(super) const MIGRATIONS: &[Step] = &[
     Step::Sql(security_events::SECURITY_EVENTS),
     Step::Trail(trail::bind_the_rows),
     Step::Sql(audiences::ISSUER_AUDIENCES),
+    Step::Sql(clock::NEWEST_TIME),
+    Step::Sql(clock::ENDED_SECRETS),
 ];
 
 /// A step of the schema.
@@ -287,6 +290,42 @@ mod tests {
         let keys: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let ada = "0".repeat(32);
         assert_eq!(keys, [format!("suspended 8 5 {ada}"), "active 1 - ".to_owned(), "revoked 1 - ".to_owned()]);
+    }
+
+    /// What was over by the newest entry has ended; the trail binds it, and knows how late it is.
+    #[test]
+    fn secrets_that_were_over_before_have_ended_now() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before =
+            MIGRATIONS.iter().position(|step| matches!(step, Step::Sql(sql) if *sql == clock::NEWEST_TIME)).unwrap();
+        migrate_with(&mut connection, &MIGRATIONS[..before]).unwrap();
+        watch(&connection, &[]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO position (one, store_id, created_at, epoch, generation) VALUES (1, zeroblob(16), 0, 1, 7);
+                 INSERT INTO keys (id, generation, state, environment, scopes, addresses, name, metadata, created_at, created_by, updated_at)
+                 VALUES (zeroblob(16), 1, 'active', 'live', '', '', 'k', '{}', 0, '', 0);
+                 INSERT INTO secrets (key_pk, number, digest, retires_at, display, origin, created_at)
+                 VALUES (1, 1, zeroblob(32), 100, 'a', 'generated', 0), (1, 2, randomblob(32), 101, 'b', 'generated', 0),
+                        (1, 3, randomblob(32), NULL, 'c', 'generated', 0);",
+            )
+            .unwrap();
+        let at = keystile_validator::Timestamp::from_unix(100).unwrap();
+        let entry = NewEntry { at, actor: THE_STORE, action: "tests", subject: None, detail: "{}" };
+        Trail::default().append(&connection, &entry).unwrap();
+        unwatch(&connection).unwrap();
+        migrate_with(&mut connection, MIGRATIONS).unwrap();
+        let query = "SELECT group_concat(coalesce(ended_at, '-'), ' ' ORDER BY number) FROM secrets";
+        let ended: String = connection.query_row(query, [], |row| row.get(0)).unwrap();
+        assert_eq!(ended, "100 - -");
+        let newest: i64 = connection.query_row("SELECT newest_at FROM position", [], |row| row.get(0)).unwrap();
+        assert_eq!(newest, 100);
+        let bring_back = connection.execute("UPDATE secrets SET ended_at = NULL", []);
+        assert!(bring_back.unwrap_err().to_string().contains("a secret that has ended stays so"));
+        let view =
+            super::super::transaction::Transaction::begin(&connection, super::super::transaction::Behavior::Read);
+        let report = crate::audit::verify_view(&view.unwrap(), None).unwrap();
+        assert!(matches!(report, crate::audit::AuditReport::Intact { .. }), "{report:?}");
     }
 
     /// A step that was released never changes: stores that took it would differ from new ones.

@@ -204,10 +204,14 @@ pub(super) fn update_secret(
     let pk = existing_pk(connection, key)?;
     touch_key(connection, generation, pk)?;
     let mut update = connection
-        .prepare_cached("UPDATE secrets SET retires_at = ?3, pending_grace = ?4 WHERE key_pk = ?1 AND number = ?2")
+        .prepare_cached(
+            "UPDATE secrets SET retires_at = ?3, pending_grace = ?4, ended_at = coalesce(ended_at, ?5) \
+             WHERE key_pk = ?1 AND number = ?2",
+        )
         .checked()?;
     let times = (secret.retires_at.map(to_seconds), secret.pending_grace.map(to_integer));
-    let updated = update.execute(params![pk, secret.number, times.0, times.1]).checked()?;
+    let ended_at = secret.ended_at.map(to_seconds);
+    let updated = update.execute(params![pk, secret.number, times.0, times.1, ended_at]).checked()?;
     if updated == 0 { Err(StoreError::NoSuchKey { id: key }) } else { Ok(()) }
 }
 
@@ -344,8 +348,8 @@ fn touch_key(connection: &Connection, generation: &mut Option<Generation>, pk: i
 fn add_secret(connection: &Connection, pk: i64, secret: &SecretInfo) -> Result<(), StoreError> {
     let mut insert = connection
         .prepare_cached(
-            "INSERT INTO secrets (key_pk, number, digest, retires_at, pending_grace, display, origin, created_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO secrets (key_pk, number, digest, retires_at, pending_grace, display, origin, created_at, \
+             ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )
         .checked()?;
     insert
@@ -358,6 +362,7 @@ fn add_secret(connection: &Connection, pk: i64, secret: &SecretInfo) -> Result<(
             secret.display,
             origin_name(secret.origin),
             to_seconds(secret.created_at),
+            secret.ended_at.map(to_seconds),
         ])
         .checked()?;
     if let (Some(first), Some(last)) = (secret.first_used_at, secret.last_used_at) {

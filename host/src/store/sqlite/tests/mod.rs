@@ -1,5 +1,6 @@
 //! Tests of the store, on real files.
 
+mod clock;
 mod copies;
 mod lists;
 mod opening;
@@ -84,6 +85,7 @@ fn secret(key: u32, number: u32) -> SecretInfo {
         created_at: at(0),
         retires_at: None,
         pending_grace: None,
+        ended_at: None,
         uses: 0,
         first_used_at: None,
         last_used_at: None,
