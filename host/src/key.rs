@@ -65,6 +65,9 @@ pub struct Key {
     /// The user whose suspension it shares: it acts for that user, and is resumed with the user. `None` while it is
     /// suspended: an operator has suspended the key itself.
     pub suspended_for: Option<UserId>,
+    /// Whether a restore has suspended it: one of the two stores did not know it. An operator decides when it is
+    /// resumed.
+    pub suspended_by_restore: bool,
     /// When and why it was revoked.
     pub revocation: Option<Revocation>,
     /// Its secrets, oldest first; the last one is the active one.

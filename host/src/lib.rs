@@ -91,7 +91,7 @@ pub use audit::{
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};
 pub use formats::AddFormatError;
-pub use restore::{RestoreError, Restored};
+pub use restore::{RestoreError, RestoreSuspension, Restored, SuspendedKey};
 pub use security_events::{
     AccountHash, ListSecurityEventsError, SecurityEvent, SecurityEventKind, SecurityEventPage, SecurityEventQuery,
 };
@@ -119,6 +119,7 @@ pub mod bounds {
     pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
     pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};
     pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
+    pub use crate::restore::MAX_LISTED_SUSPENDED;
     pub use crate::security_events::{MAX_EVENTS_OF_A_KIND, SECURITY_EVENT_DAYS};
     pub use crate::session::{MAX_CLIENT_ID_LEN, MAX_CLIENT_LEN, MAX_SESSION_SCOPES, MAX_SESSIONS};
     pub use crate::timekeeping::CLOCK_TOLERANCE;

@@ -217,7 +217,11 @@ fn fields(key: &Key, now: Timestamp, context: &mut Context<'_>) -> Result<(), Fa
         ("expires", time(key.expires_at, "never")),
     ];
     if let Some(at) = key.suspended_at {
-        let with = key.suspended_for.map_or_else(String::new, |user| format!(" with its owner, {user}"));
+        let with = match key.suspended_for {
+            Some(user) => format!(" with its owner, {user}"),
+            None if key.suspended_by_restore => " by a restore".to_owned(),
+            None => String::new(),
+        };
         fields.push(("suspended", format!("{}{with}", exact(now, at))));
     }
     if let Some(revocation) = &key.revocation {

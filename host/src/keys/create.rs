@@ -97,6 +97,7 @@ impl Keys<'_> {
                 state: KeyState::Active,
                 suspended_at: None,
                 suspended_for: None,
+                suspended_by_restore: false,
                 revocation: None,
                 secrets: vec![secret_info(1, &secret, named, now)],
             };

@@ -329,6 +329,7 @@ fn new_key(imported: ImportedKey, now: Timestamp, max_lifetime: Option<u64>, act
         state: KeyState::Active,
         suspended_at: None,
         suspended_for: None,
+        suspended_by_restore: false,
         revocation: None,
         secrets: vec![SecretInfo {
             number: 1,

@@ -51,8 +51,12 @@ impl Sessions<'_> {
     /// Ends the session of this refresh token, whichever of the session's tokens it is.
     pub(crate) fn logout(&self, refresh_token: &str) -> Result<SessionId, LogoutError> {
         let token = UnverifiedRefreshToken::parse(refresh_token).ok_or(LogoutError::Invalid)?;
-        let row = self.inner.store().read()?.session(token.session)?.ok_or(LogoutError::Invalid)?;
-        token.verify(&row.key).ok_or(LogoutError::Invalid)?;
+        let view = self.inner.store().read()?;
+        let row = view.session(token.session)?.ok_or(LogoutError::Invalid)?;
+        // One without a key has ended already.
+        let key = self.inner.refresh_key(&*view, &row)?.ok_or(LogoutError::Invalid)?;
+        drop(view);
+        token.verify(&key).ok_or(LogoutError::Invalid)?;
         self.inner.change(|transaction, now| {
             // A session is never forgotten in between: that takes a month after its expiry.
             if let Some(row) = transaction.session(token.session)? {

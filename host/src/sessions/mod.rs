@@ -5,6 +5,7 @@ mod error;
 mod list;
 mod outlived;
 mod refresh;
+mod refresh_key;
 mod start;
 #[cfg(test)]
 mod tests;

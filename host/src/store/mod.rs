@@ -267,6 +267,10 @@ pub(crate) trait WriteTransaction:
     /// Adds a format. `Ok(false)`: the name is taken.
     fn insert_format(&mut self, format: &NamedFormat) -> Result<bool, StoreError>;
 
+    /// Puts these formats in the place of all that are there, in this order. A key of another format has none from
+    /// then on, as an imported one.
+    fn replace_formats(&mut self, formats: &[NamedFormat]) -> Result<(), StoreError>;
+
     /// Writes the settings.
     fn set_settings(&mut self, settings: &Settings) -> Result<(), StoreError>;
 

@@ -115,6 +115,15 @@ fn backup_and_restore() {
             &place.run(&["restore", "copy.db", "--json"]),
         ],
     );
+    let (young, _) = place.key(&["--name", "young", "--owner", "team"]);
+    golden(
+        "restore_lists_the_keys_that_it_suspends",
+        &[&place.run(&["restore", "copy.db"]), &place.run(&["keys", "show", &young])],
+    );
+    place.run(&["keys", "resume", &young]);
+    place.run(&["backup", "later.db"]);
+    place.key(&["--name", "younger"]);
+    golden("restore_lists_the_keys_that_it_suspends_in_json", &[&place.run(&["restore", "later.db", "--json"])]);
     place.write("text.txt", "not a database, whatever it is called");
     golden(
         "restore_refuses_what_is_no_backup",

@@ -106,7 +106,11 @@ impl Listed for Key {
         }
         fields.push(plain("expires", time_or(now, self.expires_at, "never")));
         if let Some(at) = self.suspended_at {
-            let with = self.suspended_for.map_or_else(String::new, |user| format!(" with its owner, {user}"));
+            let with = match self.suspended_for {
+                Some(user) => format!(" with its owner, {user}"),
+                None if self.suspended_by_restore => " by a restore".to_owned(),
+                None => String::new(),
+            };
             fields.push(("suspended", format!("{}{with}", time(now, at)), Role::Warning));
         }
         if let Some(revocation) = &self.revocation {

@@ -48,6 +48,7 @@ pub(super) fn key(number: u8, name: &str) -> Key {
         state: KeyState::Active,
         suspended_at: None,
         suspended_for: None,
+        suspended_by_restore: false,
         revocation: None,
         secrets: vec![secret(1, number)],
     }

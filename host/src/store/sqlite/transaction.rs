@@ -243,6 +243,10 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
         self.step(|connection, generation| writer::insert_format(connection, generation, format))
     }
 
+    fn replace_formats(&mut self, formats: &[NamedFormat]) -> Result<(), StoreError> {
+        self.step(|connection, generation| writer::replace_formats(connection, generation, formats))
+    }
+
     fn set_settings(&mut self, settings: &Settings) -> Result<(), StoreError> {
         self.step(|connection, generation| writer::set_settings(connection, generation, settings))
     }

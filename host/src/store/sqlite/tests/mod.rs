@@ -111,6 +111,7 @@ fn key(number: u32) -> Key {
         state: KeyState::Active,
         suspended_at: None,
         suspended_for: None,
+        suspended_by_restore: false,
         revocation: None,
         secrets: vec![secret(number, 1)],
     }
