@@ -200,8 +200,8 @@ pub(super) fn backup(args: &BackupArgs, context: &mut Context<'_>) -> Result<Exi
     } else {
         context.output.line(format_args!("backed up to {}", printable(&path)))?;
         context.output.hint(
-            "it holds names, digests, hashes of passwords, what refresh tokens are made with, and sealed keys; keep it \
-             where only you can read it, and its key elsewhere",
+            "it holds names, digests, hashes of passwords, and sealed keys; keep it where only you can read it, and its \
+             key elsewhere",
         );
     }
     Ok(Exit::Done)

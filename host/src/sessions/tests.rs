@@ -280,6 +280,8 @@ fn whoever_has_a_backup_but_not_its_key_cannot_refresh() {
 #[test]
 fn a_backup_that_is_restored_under_another_key_is_refused_with_a_reason() {
     let world = world();
+    // A restore asks the clock of the system.
+    world.clock.set(crate::Clock::now(&crate::SystemClock));
     let given = world.login();
     let backup = world.path.with_file_name("backup.db");
     world.keystile.backup(&backup).unwrap();

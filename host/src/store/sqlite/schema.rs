@@ -343,7 +343,7 @@ mod tests {
         let before = MIGRATIONS.iter().position(|step| matches!(step, Step::Rebuild(..))).unwrap();
         migrate_with(&mut connection, &MIGRATIONS[..before]).unwrap();
         watch(&connection, &[]).unwrap();
-        let clear = |number: usize| format!("a clear refresh key, number {number:05}");
+        let clear = |number: usize| format!("a clear refresh key, number {number:04}");
         let (open, ended) = (0..200, 200..250);
         connection
             .execute_batch(
