@@ -212,7 +212,7 @@ fn a_clock_that_is_behind_the_store_is_shown() {
     let keystile = Keystile::options().clock(ahead).on_demand(true).open(&db).unwrap();
     keystile.keys().create(NewKey { name: "of the future".into(), ..NewKey::default() }).unwrap();
     pty.wait_for("CLOCK BEHIND");
-    pty.send("9");
+    pty.send("8");
     pty.wait_for("whatever expires before");
     open(&db).accept_clock().unwrap();
     pty.wait_until("the warning to go", |pty| !pty.screen().contains("CLOCK BEHIND"));

@@ -254,7 +254,7 @@ fn secrets_table(key: &Key, now: Timestamp) -> Table {
     for secret in &key.secrets {
         let retires = match (secret.retires_at, secret.pending_grace) {
             _ if secret.has_ended(now) => {
-                let ended = secret.ended_at.or(secret.retires_at).map(|at| relative(now, at));
+                let ended = secret.ended_at.or(secret.retires_at).map(rfc3339);
                 format!("ended {}", ended.unwrap_or_default())
             }
             (Some(at), _) => relative(now, at),
