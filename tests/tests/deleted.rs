@@ -81,7 +81,7 @@ fn live(world: &World, keystile: &Keystile, number: u8) -> Person {
     let text = |what: &str| format!("{what}-{number}-of-somebody");
     let first = format!("{}@example.org", text("first"));
     // Of one of them the name needs pages of its own.
-    let name = if number % 4 == 0 { format!("{}{}", text("Name"), "ñ".repeat(60)) } else { text("Name") };
+    let name = if number % 4 == 0 { format!("{}{}", text("Name"), "ñ".repeat(50)) } else { text("Name") };
     let new = NewUser {
         password: Some(password(&text("old-password"))),
         name: Some(name.clone()),
