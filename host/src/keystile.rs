@@ -205,6 +205,7 @@ impl Keystile {
     /// let user = keystile.users().create(NewUser::new("ada@example.com".parse()?))?;
     /// keystile.users().delete(user.id)?;
     /// assert!(keystile.erase_deleted(Duration::from_secs(10))?);
+    /// drop(keystile);
     /// assert!(!std::fs::read(&path)?.windows(15).any(|window| window == b"ada@example.com"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -35,13 +35,14 @@ impl World {
         Keystile::options().key_encryption_key_file(self.folder.join("keystile.db.kek")).open(&self.path).unwrap()
     }
 
-    /// The bytes of all files whose name begins so, and their names.
+    /// The bytes of all files whose name begins so, and their names. Another process reads them: closing a file
+    /// here would drop the locks that this process has on the store.
     fn files(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let files = std::fs::read_dir(&self.folder).unwrap().map(|file| file.unwrap());
         let named = files.map(|file| (file.file_name().into_string().unwrap(), file.path()));
         named
             .filter(|(name, _)| name.starts_with(prefix) && !name.ends_with(".kek"))
-            .map(|(name, path)| (name, std::fs::read(path).unwrap()))
+            .map(|(name, path)| (name, std::process::Command::new("cat").arg(path).output().unwrap().stdout))
             .collect()
     }
 
@@ -71,7 +72,7 @@ fn password(text: &str) -> Password {
 fn client(number: u8) -> Client {
     Client {
         description: Some(format!("Device-{number}-of-somebody {}", "long".repeat(30))),
-        address: Some(IpAddr::from([203, 0, 113, number])),
+        address: Some(IpAddr::from([203, 0, 113, 100 + number])),
         ..Client::default()
     }
 }
@@ -81,7 +82,7 @@ fn live(world: &World, keystile: &Keystile, number: u8) -> Person {
     let text = |what: &str| format!("{what}-{number}-of-somebody");
     let first = format!("{}@example.org", text("first"));
     // Of one of them the name needs pages of its own.
-    let name = if number % 4 == 0 { format!("{}{}", text("Name"), "ñ".repeat(50)) } else { text("Name") };
+    let name = if number.is_multiple_of(4) { format!("{}{}", text("Name"), "ñ".repeat(50)) } else { text("Name") };
     let new = NewUser {
         password: Some(password(&text("old-password"))),
         name: Some(name.clone()),
