@@ -3,6 +3,7 @@
 mod audiences;
 mod clock;
 mod environments;
+mod erasure;
 mod imports;
 mod issuers;
 mod restores;
@@ -44,6 +45,8 @@ pub(super) const MIGRATIONS: &[Step] = &[
     Step::Sql(security_events::SECURITY_EVENTS),
     Step::Trail(trail::bind_the_rows),
     Step::Sql(audiences::ISSUER_AUDIENCES),
+    Step::Sql(erasure::ERASURE),
+    Step::Trail(erasure::leave_people_out),
     Step::Sql(clock::NEWEST_TIME),
     Step::Sql(clock::ENDED_SECRETS),
     Step::Rebuild(sealed_sessions::SEALED_SESSIONS, &[RowKind::Session]),
@@ -59,8 +62,16 @@ pub(super) enum Step {
     /// Statements that make tables anew, where no trigger sees which rows they change: all rows of these kinds
     /// are checked before and bound after.
     Rebuild(&'static str, &'static [RowKind]),
-    /// The step that makes entries of the audit trail name rows.
+    /// A step that writes the audit trail anew. The first one makes its entries name rows.
     Trail(fn(&Connection) -> Result<(), StoreError>),
+}
+
+#[cfg(test)]
+impl Step {
+    /// Whether it brings the table `erasure`.
+    pub(super) fn makes_erasure(&self) -> bool {
+        matches!(self, Step::Sql(sql) if *sql == erasure::ERASURE)
+    }
 }
 
 /// Brings the schema up to date, each step in one transaction with its version number.

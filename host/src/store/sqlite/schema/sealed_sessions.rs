@@ -1,10 +1,11 @@
 //! The step that seals what refresh tokens are made with.
 
 // Whoever has a backup from before can make refresh tokens of the sessions in it: they end, with their access tokens,
-// and the clear keys go. A sealed key is one version byte, a nonce of 12 bytes, 32 bytes and a tag of 16. Deleted
-// content is overwritten, also in pages that become free.
+// and the clear keys go. A sealed key is one version byte, a nonce of 12 bytes, 32 bytes and a tag of 16. The
+// file is written anew afterwards.
 pub(super) const SEALED_SESSIONS: &str = "
 UPDATE position SET generation = generation + 1;
+UPDATE erasure SET erased = erased + 1, rewrite_asked = rewrite_asked + 1;
 INSERT INTO revocations (issuer, kind, value, generation, revoked_at, issued_before, expires_at)
 SELECT 'urn:keystile:this-store', 'session', 'ses_' || lower(hex(id)), (SELECT generation FROM position),
     (SELECT newest_at FROM position), NULL, coalesce(tokens_until, last_used_at + 86400)
