@@ -5,7 +5,7 @@
 // file is written anew afterwards.
 pub(super) const SEALED_SESSIONS: &str = "
 UPDATE position SET generation = generation + 1;
-UPDATE erasure SET erased = erased + 1, rewrite_asked = rewrite_asked + 1;
+UPDATE erasure SET erased = erased + 1, rewrite_asked = rewrite_asked + 1 WHERE EXISTS (SELECT 1 FROM sessions);
 INSERT INTO revocations (issuer, kind, value, generation, revoked_at, issued_before, expires_at)
 SELECT 'urn:keystile:this-store', 'session', 'ses_' || lower(hex(id)), (SELECT generation FROM position),
     (SELECT newest_at FROM position), NULL, coalesce(tokens_until, last_used_at + 86400)
