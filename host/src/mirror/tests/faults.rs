@@ -38,7 +38,6 @@ fn with_every_fault<T>(world: &World, prepare: impl Fn() -> (T, Case), end: impl
             assert_eq!(world.code(credential), None, "after read {at} has failed");
         }
         if !failed {
-            println!("{at} reads");
             assert!(at > 20, "a follow reads more than that");
             return;
         }

@@ -33,6 +33,25 @@ pub(super) fn opening<T>(path: &Path, result: rusqlite::Result<T>) -> Result<T, 
     })
 }
 
+#[cold]
+fn translate(error: &rusqlite::Error) -> StoreError {
+    // First of all, before anything else can fail and overwrite it.
+    let system = io::Error::last_os_error();
+    let Some(engine) = error.sqlite_error() else {
+        return StoreError::Engine { code: 0 };
+    };
+    match engine.code {
+        ErrorCode::DiskFull => StoreError::DiskFull,
+        // SQLite calls only ENOSPC of a write `full`; a quota, a limit on the size of files, or a
+        // full disk while the shared-memory file grows, are an I/O error with the cause in errno.
+        ErrorCode::SystemIoFailure if is_full(&system) => StoreError::DiskFull,
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy { waited: BUSY_LIMIT },
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt,
+        ErrorCode::ReadOnly => StoreError::ReadOnly,
+        _ => StoreError::Engine { code: engine.extended_code },
+    }
+}
+
 /// Faults of the engine, for tests. Every call of the engine passes [`Checked::checked`], so each of them can be
 /// made to fail: also one in the middle of a result.
 #[cfg(test)]
@@ -67,24 +86,5 @@ pub(crate) mod faults {
         let fails = hook();
         HOOK.set(Some(hook));
         fails
-    }
-}
-
-#[cold]
-fn translate(error: &rusqlite::Error) -> StoreError {
-    // First of all, before anything else can fail and overwrite it.
-    let system = io::Error::last_os_error();
-    let Some(engine) = error.sqlite_error() else {
-        return StoreError::Engine { code: 0 };
-    };
-    match engine.code {
-        ErrorCode::DiskFull => StoreError::DiskFull,
-        // SQLite calls only ENOSPC of a write `full`; a quota, a limit on the size of files, or a
-        // full disk while the shared-memory file grows, are an I/O error with the cause in errno.
-        ErrorCode::SystemIoFailure if is_full(&system) => StoreError::DiskFull,
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy { waited: BUSY_LIMIT },
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt,
-        ErrorCode::ReadOnly => StoreError::ReadOnly,
-        _ => StoreError::Engine { code: engine.extended_code },
     }
 }
