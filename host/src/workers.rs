@@ -60,7 +60,7 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        if !self.inner.opener.is_here() {
+        if self.inner.opener.check().is_err() {
             // In a child of a fork there are no threads to end, the bells may be locked for ever, and what was
             // counted is the parent's to write. All of it is leaked: to close a connection of the parent here would
             // be to work on its files without its locks.

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use keystile::sandbox::{Sandbox, SandboxFailure, SandboxOptions};
 use keystile::{
-    AuditReport, ChangeStateError, Code, CreateKeyError, KeyQuery, Keystile, ListKeysError, LoginError, NewKey,
-    NewStore, NewUser, OpenError, Password, RestoreError, RevokeReason, StoreError,
+    AuditReport, ChangeStateError, Code, CreateKeyError, ExplainError, KeyQuery, Keystile, ListKeysError, LoginError,
+    NewKey, NewStore, NewUser, OpenError, Password, RestoreError, RevokeReason, StoreError,
 };
 use keystile_tests::keystile;
 
@@ -102,7 +102,7 @@ fn assert_of_no_use(keystile: &Keystile, path: &Path, (id, secret): &(keystile::
     }
     forked!(keystile.ready(), StoreError::Forked);
     forked!(keystile.flush(), StoreError::Forked);
-    forked!(keystile.explain(secret, &request), StoreError::Forked);
+    forked!(keystile.explain(secret, &request), ExplainError::Store(StoreError::Forked));
     forked!(keystile.audit(None, 0, 1), StoreError::Forked);
     forked!(keystile.doctor(path), StoreError::Forked);
     forked!(keystile.backup(path.with_extension("copy")), StoreError::Forked);

@@ -55,8 +55,12 @@ struct Stream {
 impl Stream {
     fn start(path: &Path) -> Stream {
         let mut command = keystile(path);
-        command.args(["verify", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.args(["verify", "-"]);
+        Stream::of(command)
+    }
+
+    fn of(mut command: Command) -> Stream {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Stream { child, stdin, stdout }
     }
@@ -89,6 +93,22 @@ fn a_signal_has_uses_written_before_it_ends_a_stream() {
         assert_eq!(key.uses(), 3, "{name}");
         assert!(key.last_used_at().is_some());
     }
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_ends_no_stream() {
+    let place = Place::new();
+    let program = keystile(&place.path);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" verify -"]).arg(program.get_program());
+    command.env("KEYSTILE_DB", &place.path);
+    let mut stream = Stream::of(command);
+    assert_eq!(stream.judge(&place.secret)["verdict"], "allow");
+    stream.send("-HUP");
+    assert_eq!(stream.judge(&place.secret)["verdict"], "allow");
+    stream.send("-TERM");
+    assert_eq!(stream.child.wait().unwrap().signal(), Some(15));
+    assert_eq!(place.key().uses(), 2);
 }
 
 /// What the second signal is for: nobody waits a minute for a store that another process has locked.

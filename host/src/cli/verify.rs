@@ -197,14 +197,15 @@ fn write_uses_at_signals(keystile: &Arc<Mutex<Keystile>>) -> io::Result<()> {
     use signal_hook::iterator::Signals;
     use signal_hook::{flag, low_level};
 
-    const ENDING: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
+    let ignored = ignored_signals();
+    let signals: Vec<i32> = [SIGTERM, SIGINT, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal)).collect();
     let ending = Arc::new(AtomicBool::new(false));
-    for signal in ENDING {
+    for signal in signals.iter().copied() {
         // In this order: the first signal finds the flag not set, and sets it.
         flag::register_conditional_default(signal, Arc::clone(&ending))?;
         flag::register(signal, Arc::clone(&ending))?;
     }
-    let mut signals = Signals::new(ENDING)?;
+    let mut signals = Signals::new(signals)?;
     let keystile = Arc::downgrade(keystile);
     thread::Builder::new().name("keystile-signals".to_owned()).spawn(move || {
         let Some(signal) = signals.forever().next() else { return };
@@ -220,6 +221,16 @@ fn write_uses_at_signals(keystile: &Arc<Mutex<Keystile>>) -> io::Result<()> {
         let _ = low_level::emulate_default_handler(signal);
     })?;
     Ok(())
+}
+
+/// The signals that whoever started this process has had ignored, as `nohup` does: they must not end it.
+#[cfg(unix)]
+fn ignored_signals() -> Vec<i32> {
+    // Other systems than Linux do not say, without `unsafe`.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect()
 }
 
 #[cfg(not(unix))]

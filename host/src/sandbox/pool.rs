@@ -303,7 +303,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        if !self.opener.is_here() {
+        if self.opener.check().is_err() {
             // In a child of a fork there is no clock to end, and nobody to give a lock back.
             mem::forget(self.clock.take());
             return;
