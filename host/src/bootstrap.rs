@@ -212,6 +212,12 @@ mod tests {
         std::fs::remove_file(folder.path().join("keystile.db-wal")).unwrap();
         let made = options(&kek).bootstrap(&path, NewStore::default()).unwrap();
         assert_eq!(made.kek_file, None);
-        options(&kek).open(&path).unwrap().signing_keys().rotate(Default::default()).unwrap();
+        let keystile = options(&kek).open(&path).unwrap();
+        keystile.signing_keys().rotate(Default::default()).unwrap();
+        // A first start that was killed can leave a second name of the key behind.
+        let leftover = folder.path().join(".kek.0123456789abcdef.tmp");
+        std::fs::hard_link(&kek, &leftover).unwrap();
+        let found = keystile.doctor(&path).unwrap().findings;
+        assert!(found.iter().any(|finding| finding.message.contains(leftover.to_str().unwrap())), "{found:?}");
     }
 }
