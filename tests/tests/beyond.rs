@@ -107,7 +107,6 @@ fn nothing_looks_at_a_credential_beyond_its_bound() {
             let formats = [KeyFormat::with_defaults("ks").unwrap()];
             let at = Request::at(Timestamp::from_unix(0).unwrap());
             assert_eq!(check(bytes, None, &at, &formats).code(), Some(Code::Malformed), "{shown}");
-            let _ = formats[0].read(bytes);
         }
     }
 }
