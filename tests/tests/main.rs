@@ -6,6 +6,7 @@ mod beyond;
 mod cli;
 mod conformance;
 mod crash;
+mod deleted;
 mod dumps;
 mod first_start;
 mod fork;

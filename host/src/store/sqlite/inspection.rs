@@ -78,6 +78,7 @@ fn deviations(connection: &Connection) -> Result<Vec<String>, StoreError> {
         ("foreign_keys", "1"),
         ("trusted_schema", "0"),
         ("cell_size_check", "1"),
+        ("secure_delete", "1"),
         ("recursive_triggers", "1"),
         ("encoding", "UTF-8"),
     ] {

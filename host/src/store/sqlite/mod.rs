@@ -11,6 +11,7 @@
 //! | `issuers` | external issuers and their key sets, read and written |
 //! | `imports` | imports of keys, staged and completed |
 //! | `users` | users, sessions and attempts to log in, read and written |
+//! | `erasure` | getting what was deleted out of the file |
 //! | `trail` | how the audit trail binds the rows that are written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
@@ -18,6 +19,7 @@
 mod backup;
 mod checked;
 mod connection;
+mod erasure;
 mod file;
 mod imports;
 mod inspection;
@@ -40,6 +42,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use keystile_validator::Timestamp;
 use rusqlite::Connection;
@@ -52,7 +55,7 @@ pub(crate) use self::file::leftovers_of;
 use self::file::{Claim, TemporaryFile, absolute};
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};
-use super::{Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
+use super::{Erasure, Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
 use crate::fork::Opener;
 use crate::key::{NamedFormat, Settings};
 
@@ -141,7 +144,7 @@ impl SqliteStore {
         // The journal comes last: until then everything is in the file itself.
         connection.pragma_update(None, "application_id", APPLICATION_ID.cast_signed()).checked()?;
         migrate(&mut connection)?;
-        trail::watch(&connection, &[])?;
+        watch_writes(&connection)?;
         writer::insert_position(&connection, new_store_id(&path)?, now)?;
         let mut transaction = Transaction::begin(&connection, Behavior::Write)?;
         transaction.set_settings(settings)?;
@@ -174,7 +177,7 @@ impl SqliteStore {
                 }
                 set_journal(&connection)?;
                 migrate(&mut connection)?;
-                trail::watch(&connection, &[])?;
+                watch_writes(&connection)?;
                 Some(connection)
             }
             Mode::ReadOnly => None,
@@ -190,7 +193,7 @@ impl SqliteStore {
             return Err(StoreError::Older { path, found, needed: SCHEMA_VERSION });
         }
         let watch = Mutex::new(Watch { seen: data_version(&connection)?, connection });
-        Ok(SqliteStore {
+        let store = SqliteStore {
             writer: writer.map(Writer::new),
             readers: Readers::default(),
             watch,
@@ -198,7 +201,12 @@ impl SqliteStore {
             purpose,
             opener: Opener::here(),
             _claim: claim,
-        })
+        };
+        if store.writer.is_some() {
+            // What an older process could not get out of the file. It stays noted, if this one cannot either.
+            let _ = store.erase_for(Duration::ZERO);
+        }
+        Ok(store)
     }
 
     /// Whoever replaces the file under us would have us verify against the old one for ever.
@@ -253,8 +261,18 @@ impl Store for SqliteStore {
 
     fn backup(&self, to: &Path) -> Result<(), StoreError> {
         self.opener.check()?;
-        let reader = self.readers.take(&self.path, self.purpose)?;
-        backup::back_up(&reader, to)
+        backup::back_up(&self.path, self.purpose, to)
+    }
+
+    fn erase(&self, patience: Duration) -> Result<Erasure, StoreError> {
+        self.opener.check()?;
+        self.erase_for(patience)
+    }
+
+    fn erasure(&self) -> Result<Erasure, StoreError> {
+        self.opener.check()?;
+        let due = erasure::due(&*self.readers.take(&self.path, self.purpose)?)?;
+        Ok(if due.is_anything() { Erasure::Waiting } else { Erasure::Done })
     }
 
     fn inspect(&self) -> Result<Inspection, StoreError> {
@@ -262,6 +280,12 @@ impl Store for SqliteStore {
         let reader = self.readers.take(&self.path, self.purpose)?;
         inspection::inspect(&reader, &self.path)
     }
+}
+
+/// Has a connection that writes note what it changes and what it deletes. The schema must be up to date.
+fn watch_writes(connection: &Connection) -> Result<(), StoreError> {
+    trail::watch(connection, &[])?;
+    erasure::watch(connection)
 }
 
 /// Looks once more, through the engine, at what the header has told: now with the journal.

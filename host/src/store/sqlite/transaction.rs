@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::checked::Checked as _;
 use super::trail::{self, Trail};
-use super::{list, reader, records, writer};
+use super::{erasure, list, reader, records, writer};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
@@ -15,8 +15,8 @@ use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
 use crate::store::imports::ImportOrdinal;
 use crate::store::{
-    EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError, UsageDelta,
-    WriteTransaction,
+    EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError, Urgency,
+    UsageDelta, WriteTransaction,
 };
 use crate::user::Email;
 
@@ -134,6 +134,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
 
     fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
         reader::active_keys_of(&self.connection, owner)
+    }
+
+    fn keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
+        reader::keys_of(&self.connection, owner)
     }
 
     fn keys_suspended_for(&self, user: UserId) -> Result<Vec<KeyId>, StoreError> {
@@ -254,9 +258,14 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
         self.write_trail(|trail, connection| trail.append(connection, entry))
     }
 
+    fn erases(&self) -> Result<Option<Urgency>, StoreError> {
+        erasure::urgency(&self.connection)
+    }
+
     fn commit(mut self: Box<Self>) -> Result<Position, StoreError> {
         self.write_trail(Trail::close)?;
         self.step(|connection, _| {
+            erasure::note(connection)?;
             let position = reader::position(connection)?;
             connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).checked()?;
             Ok(position)

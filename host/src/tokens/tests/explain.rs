@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
-use crate::{Check, Outcome};
+use crate::{Check, ExplainError, Outcome, RequestError};
 
 /// The check that failed; those in front of it have passed, those behind it were not reached.
 fn failed(keystile: &Keystile, token: &str) -> Option<Check> {
@@ -71,5 +71,9 @@ fn a_request_that_breaks_a_bound_is_an_error_of_its_own() {
     assert_eq!(keystile.try_verify("hello", &request), Err(refused));
     assert_eq!(keystile.try_preview("hello", &request), Err(refused));
     assert_eq!(keystile.try_verify_batch(&["hello"], &request), Err(refused));
-    assert_eq!(keystile.verify("hello", &request).code(), Some(crate::Code::Unavailable), "who does not ask hears this");
+    assert_eq!(
+        keystile.verify("hello", &request).code(),
+        Some(crate::Code::Unavailable),
+        "who does not ask hears this"
+    );
 }
