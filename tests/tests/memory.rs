@@ -154,7 +154,7 @@ fn an_hmac_secret_is_given_back_to_no_allocator() {
     keystile.tokens().issue(new()).unwrap();
     drop(keystile);
     let secret = secret_of(&store);
-    let needles = vec![secret[..20].to_vec(), URL_SAFE_NO_PAD.encode(&secret)[..30].as_bytes().to_vec()];
+    let needles = vec![secret[..20].to_vec(), URL_SAFE_NO_PAD.encode(&secret).as_bytes()[..30].to_vec()];
     let (found, last) = given_back(needles, || {
         for on_demand in [false, true] {
             let keystile = options(&store).on_demand(on_demand).open(&store).unwrap();
