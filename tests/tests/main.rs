@@ -10,6 +10,7 @@ mod deleted;
 mod dumps;
 mod first_start;
 mod fork;
+mod freed;
 mod kinds;
 mod memory;
 mod model;

@@ -14,6 +14,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keystile::{Keystile, NewStore, NewToken, NewUser, OpenOptions, Settings, SigningAlgorithm, SigningKeyRotation};
 
+use crate::freed::given_back;
+use crate::own_process::in_own_process;
+
 /// Names the store in the process whose memory is looked through.
 const STORE: &str = "KEYSTILE_TEST_MEMORY_STORE";
 const TOKEN: &str = "KEYSTILE_TEST_MEMORY_TOKEN";
@@ -113,8 +116,8 @@ fn an_hmac_secret_is_in_no_memory_of_a_closed_store() {
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut stage = Stage { child, lines };
-    // Parts from the middle of both, so that one byte more or less beside them hides nothing.
-    let needles = [&secret[6..26], &encoded.as_bytes()[8..34]];
+    // Their ends: the allocator writes over the first 16 bytes of what is given back.
+    let needles = [&secret[16..], &encoded.as_bytes()[18..42]];
     stage.wait_for("open");
     let open = needles.map(|needle| places(stage.child.id(), needle));
     if open.iter().any(Result::is_err) {
@@ -131,6 +134,40 @@ fn an_hmac_secret_is_in_no_memory_of_a_closed_store() {
     }
     stage.child.kill().unwrap();
     stage.child.wait().unwrap();
+}
+
+/// The same while the store is open, and exactly: no block of memory that held the secret is given back with it.
+#[test]
+fn an_hmac_secret_is_given_back_to_no_allocator() {
+    if let Some(status) = in_own_process("memory::an_hmac_secret_is_given_back_to_no_allocator") {
+        assert!(status.success(), "{status}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("keystile.db");
+    let mut settings = Settings::default();
+    settings.tokens.signing_algorithm = SigningAlgorithm::Hs256;
+    options(&store).bootstrap(&store, NewStore { settings, ..NewStore::default() }).unwrap();
+    let keystile = options(&store).open(&store).unwrap();
+    keystile.users().create(NewUser::new("ada@example.com".parse().unwrap())).unwrap();
+    let new = || NewToken { user: "ada@example.com".to_owned(), scopes: Vec::new(), environment: None, ttl: None };
+    keystile.tokens().issue(new()).unwrap();
+    drop(keystile);
+    let secret = secret_of(&store);
+    let needles = vec![secret[..20].to_vec(), URL_SAFE_NO_PAD.encode(&secret).as_bytes()[..30].to_vec()];
+    let (found, last) = given_back(needles, || {
+        for on_demand in [false, true] {
+            let keystile = options(&store).on_demand(on_demand).open(&store).unwrap();
+            let issued = keystile.tokens().issue(new()).unwrap();
+            assert!(keystile.verify(issued.token.expose_secret(), &keystile.request()).is_allow());
+            // Whatever makes the issuers anew.
+            keystile.change_settings(|settings| settings.tokens.audience = Some(format!("a{on_demand}"))).unwrap();
+            let _ = keystile.signing_keys().rotate(SigningKeyRotation::default());
+            keystile.tokens().revoke(issued.token.expose_secret()).unwrap();
+            keystile.flush().unwrap();
+        }
+    });
+    assert_eq!(found, 0, "the last of them had {last} bytes");
 }
 
 #[test]
