@@ -229,6 +229,22 @@ impl Inner {
         Ok(result)
     }
 
+    /// [`Inner::change`] for what can only take away, such as a revoke: when no space is left on the disk, it takes
+    /// the room that is kept for this. `change` is called again then.
+    pub(crate) fn contain<T, E: From<StoreError>>(
+        &self,
+        change: impl Fn(&mut dyn WriteTransaction, Timestamp) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self.change(&change) {
+            Err(_) if self.store.spend_reserve() => {
+                let result = self.change(&change);
+                self.store.fill_reserve();
+                result
+            }
+            result => result,
+        }
+    }
+
     /// What the mirror follows, as of now.
     pub(crate) fn source(&self) -> Source<'_> {
         Source { store: &*self.store, sandbox: &self.sandbox, sealing: &self.sealing, now: self.now() }
@@ -295,6 +311,9 @@ impl Inner {
         }
         self.windows.sweep(self.now());
         self.mirror.sweep(self.now());
+        if !self.mirror.is_on_demand() {
+            self.store.fill_reserve();
+        }
         // One that fails keeps the other from nothing.
         let graces = self.graces.start_all(self);
         self.usage.flush(&*self.store).and(graces)

@@ -5,6 +5,8 @@
 mod cli;
 mod conformance;
 mod crash;
+mod disk;
+mod files;
 mod kinds;
 mod model;
 mod modules;
