@@ -38,11 +38,12 @@ check: wasm-target
 advisories:
 	cargo deny --log-level error check advisories
 
-## Speed, as ratios: keys to native SHA-256, tokens to native `jsonwebtoken`, each in the same run; then the
-## terminal UI over 100,000 keys, in milliseconds.
+## Speed, as ratios: keys to native SHA-256, tokens to native `jsonwebtoken`, each in the same run; then, in
+## milliseconds, revokes while another process imports 1,000,000 keys, and the terminal UI over 100,000 keys.
 bench: wasm-target
 	cargo bench --package keystile-tests --bench verify
 	cargo bench --package keystile-tests --bench tokens
+	cargo bench --package keystile-tests --bench import
 	cargo bench --package keystile-tui --bench keys
 
 ## kill -9 at a random moment, 1,000 times.

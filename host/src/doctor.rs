@@ -108,6 +108,7 @@ impl Keystile {
                 health.add(Severity::Ok, "audit", format!("{entries} entries, head {head}"));
             }
         }
+        check_erasure(self, &mut health)?;
         check_imports(self, &mut health)?;
         check_issuers(self, &mut health)?;
         check_sandbox(self, &mut health);
@@ -139,6 +140,18 @@ fn add_differences(health: &mut Health, differences: &[Difference], more: u64) {
 
 /// Differences between store and trail that are findings of their own.
 const LISTED_DIFFERENCES: usize = 10;
+
+/// What was deleted may be in the file for a while: as long as somebody reads an older state.
+fn check_erasure(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
+    if keystile.is_erased()? {
+        health.add(Severity::Ok, "erasure", "what was deleted is out of the file and its journal");
+    } else {
+        let message = "bytes of what was deleted are still in the file or its journal · it goes when nobody reads an \
+                       older state: end processes that hang, free some disk space, and run this again";
+        health.add(Severity::Warning, "erasure", message);
+    }
+    Ok(())
+}
 
 /// An import that was killed leaves staged keys, which take up room and are never in force.
 fn check_imports(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {

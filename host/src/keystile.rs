@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use keystile_validator::{Request, Timestamp, Verdict};
 
@@ -19,7 +21,7 @@ use crate::query::{MAX_PAGE, MAX_SEARCH_LEN};
 use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::sealing::Sealing;
 use crate::signing_keys::SigningKeys;
-use crate::store::{Store, StoreError, WriteTransaction};
+use crate::store::{Erasure, Store, StoreError, Urgency, WriteTransaction};
 use crate::tokens::Tokens;
 use crate::usage::UsageBuffer;
 use crate::verify::{Counting, batch_len};
@@ -52,6 +54,10 @@ pub(crate) struct Inner {
     pub(crate) sealing: Sealing,
     pub(crate) actor: String,
     pub(crate) read_only: bool,
+    /// How long a change waits for readers that keep what it has deleted in the journal.
+    pub(crate) erase_patience: Duration,
+    /// Whether the thread that writes behind is to try again soon.
+    pub(crate) erasure_waits: AtomicBool,
 }
 
 impl Keystile {
@@ -178,6 +184,44 @@ impl Keystile {
         self.inner.store.backup(to.as_ref())
     }
 
+    /// Gets what was deleted out of the file of the store and its journal, as whatever deletes does by itself: users
+    /// with their sessions, replaced passwords, signing keys that are gone, discarded imports. It waits at most this
+    /// long for whoever reads an older state. Says whether nothing is left.
+    ///
+    /// What is left over stays noted in the store: the background threads try again, and so does whoever opens the
+    /// store next.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store refuses, or the disk has no room for a second copy of a store that is to be
+    /// written anew.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("keystile.db");
+    /// use std::time::Duration;
+    /// use keystile::{Keystile, NewStore, NewUser};
+    /// Keystile::create(&path, NewStore::default())?;
+    /// let keystile = Keystile::open(&path)?;
+    /// let user = keystile.users().create(NewUser::new("ada@example.com".parse()?))?;
+    /// keystile.users().delete(user.id)?;
+    /// assert!(keystile.erase_deleted(Duration::from_secs(10))?);
+    /// drop(keystile);
+    /// assert!(!std::fs::read(&path)?.windows(15).any(|window| window == b"ada@example.com"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn erase_deleted(&self, patience: Duration) -> Result<bool, StoreError> {
+        Ok(self.inner.store.erase(patience)? == Erasure::Done)
+    }
+
+    /// Whether everything that was deleted is out of the file and its journal; see
+    /// [`erase_deleted`](Keystile::erase_deleted).
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store refuses.
+    pub fn is_erased(&self) -> Result<bool, StoreError> {
+        Ok(self.inner.store.erasure()? == Erasure::Done)
+    }
+
     /// What the sandbox counted.
     pub fn sandbox_counters(&self) -> SandboxCounters {
         self.inner.sandbox.counters()
@@ -222,10 +266,14 @@ impl Inner {
         let now = self.now();
         self.mind_the_clock(&mut *transaction, now)?;
         let result = change(&mut *transaction, now)?;
+        let urgency = transaction.erases()?;
         transaction.commit()?;
         // The change is done. If it cannot be read back, the mirror is not healthy, and everything is denied
         // until it has caught up.
         let _ = self.follow();
+        if urgency.is_some_and(|urgency| urgency >= Urgency::Soon) {
+            self.erase_soon();
+        }
         Ok(result)
     }
 
@@ -242,6 +290,16 @@ impl Inner {
                 result
             }
             result => result,
+        }
+    }
+
+    /// Gets what was just deleted out of the file: now if nobody is in the way, else as soon as nobody is.
+    fn erase_soon(&self) {
+        // The change is done, and noted. What fails here is done later.
+        let waits = !matches!(self.store.erase(self.erase_patience), Ok(Erasure::Done));
+        if waits {
+            self.erasure_waits.store(true, Ordering::Relaxed);
+            self.writer_bell.ring();
         }
     }
 
@@ -316,6 +374,8 @@ impl Inner {
         }
         // One that fails keeps the other from nothing.
         let graces = self.graces.start_all(self);
+        // What this process or another one could not get out of the file.
+        let _ = self.store.erase(Duration::ZERO);
         self.usage.flush(&*self.store).and(graces)
     }
 }

@@ -19,7 +19,7 @@ use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
 use crate::sealing::{KekError, KeyEncryptionKey, Sealing};
 use crate::settings::SetSettingsError;
 use crate::store::{Mode, SqliteStore, Store, StoreError};
-use crate::workers::{FLUSH_INTERVAL, Workers};
+use crate::workers::{ERASE_PATIENCE, FLUSH_INTERVAL, Workers};
 
 /// What a new store starts with.
 #[derive(Clone, Debug, Default)]
@@ -225,6 +225,9 @@ impl OpenOptions {
             sealing,
             actor: self.actor,
             read_only: self.read_only,
+            // Where a thread tries again, the caller need not wait.
+            erase_patience: if self.on_demand { ERASE_PATIENCE } else { Duration::ZERO },
+            erasure_waits: std::sync::atomic::AtomicBool::new(false),
         });
         inner.follow()?;
         let workers = match self.in_background {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,12 +14,18 @@ use crate::issuers::refresh_in_background;
 use crate::keys::start_grace;
 use crate::keystile::Inner;
 use crate::mirror::{Abandon, follow_store};
-use crate::store::StoreError;
+use crate::store::{Erasure, StoreError};
 
 /// How long a thread waits that has nothing to do by itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// How often uses are written when nobody says otherwise.
 pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a change waits, where there are no background threads, for readers that keep what it has deleted in
+/// the journal.
+pub(crate) const ERASE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the thread that writes behind waits before it tries again to get out of the file what was deleted.
+const ERASE_RETRY: Duration = Duration::from_secs(1);
 
 /// The background threads of a turnstile. Dropping it ends them and writes what was counted.
 pub(crate) struct Workers {
@@ -93,10 +100,16 @@ fn prepare_issuers(inner: &Inner, stop: &Bell) {
 fn write_behind(inner: &Inner, stop: &Bell, interval: Duration) {
     let mut flushed = Instant::now();
     while !stop.has_rung() {
-        inner.writer_bell.wait(interval.saturating_sub(flushed.elapsed()));
+        let erasure_waits = inner.erasure_waits.load(Ordering::Relaxed);
+        let until_flush = interval.saturating_sub(flushed.elapsed());
+        inner.writer_bell.wait(if erasure_waits { until_flush.min(ERASE_RETRY) } else { until_flush });
         inner.writer_bell.reset();
         if stop.has_rung() {
             return;
+        }
+        if erasure_waits {
+            let is_done = matches!(inner.store().erase(Duration::ZERO), Ok(Erasure::Done));
+            inner.erasure_waits.store(!is_done, Ordering::Relaxed);
         }
         // What fails is kept and tried again at the next turn.
         if flushed.elapsed() >= interval {

@@ -5,6 +5,7 @@
 mod cli;
 mod conformance;
 mod crash;
+mod deleted;
 mod disk;
 mod files;
 mod kinds;

@@ -28,6 +28,9 @@ pub(crate) const AN_ADDRESS: &str = "an e-mail address";
 /// What stands for an address or a name of a user that was changed.
 pub(crate) const CHANGED: &str = "changed";
 
+/// The entries that said at which address somebody was, and on which device.
+const WITH_ADDRESS: [&str; 2] = ["session.started", "login.locked"];
+
 /// Leaves people out of the details of old entries, which come in order. It learns from them which
 /// address was whose, also of users that are deleted by now.
 #[derive(Debug, Default)]
@@ -52,6 +55,9 @@ impl Redaction {
                     None => {}
                 }
             }
+        }
+        if let (true, Some(fields)) = (WITH_ADDRESS.contains(&action), value.as_object_mut()) {
+            fields.retain(|name, _| name != "address" && name != "client");
         }
         self.walk(&mut value, false);
         (value != before).then(|| value.to_string())
@@ -99,6 +105,10 @@ mod tests {
         assert_eq!(redact("user.updated", "usr_1", updated), r#"{"email":"changed","name":"changed"}"#);
         let owners = r#"{"owner":{"new":"ada@example.org","old":"eve@example.com"}}"#;
         assert_eq!(redact("key.updated", "key_1", owners), r#"{"owner":{"new":"usr_1","old":"an e-mail address"}}"#);
+        let started = r#"{"address":"192.0.2.1","client":"Firefox","client_id":"web","user":"usr_1"}"#;
+        assert_eq!(redact("session.started", "ses_1", started), r#"{"client_id":"web","user":"usr_1"}"#);
+        let locked = r#"{"address":"192.0.2.1","what":"account"}"#;
+        assert_eq!(redact("login.locked", "usr_1", locked), r#"{"what":"account"}"#);
         for untouched in [r#"{"owner":"billing","name":"ci"}"#, "not json", "{}"] {
             assert_eq!(redact("key.created", "key_2", untouched), untouched);
         }

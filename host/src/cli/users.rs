@@ -192,7 +192,16 @@ fn delete(args: &UserArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
     let id = keystile.users().find(&args.user)?.id;
     let changed = keystile.users().delete(id)?;
-    done_with_keys(context, "deleted", &changed, &changed.user.email)
+    let exit = done_with_keys(context, "deleted", &changed, &changed.user.email)?;
+    if !keystile.is_erased()? {
+        let message = format!(
+            "the user is deleted, but bytes of it are still in the file or its journal, because another process is in \
+             the way · wait, they go by themselves: `{}` says when they are gone",
+            context.command("doctor")
+        );
+        context.output.warn(&Failure::new(Exit::Done, "not_erased_yet", message));
+    }
+    Ok(exit)
 }
 
 fn reset_password(args: &ResetPasswordArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -281,13 +290,14 @@ fn done_with_keys(
     }
     context.output.line(describe(what, &changed.user))?;
     for key in &changed.keys_suspended {
-        context.output.line(format_args!("suspended {key}, whose owner is {}", printable(address.as_str())))?;
+        context.output.line(format_args!("suspended {key}, whose owner was {}", printable(address.as_str())))?;
     }
     if !changed.keys_suspended.is_empty() {
         let (update, resume) = (context.command("keys update KEY --owner OWNER"), context.command("keys resume KEY"));
         context.output.hint(format_args!(
-            "such a key would log in to whoever has that address next; give it another owner with `{update}`, then \
-             `{resume}`"
+            "such a key would log in to whoever has that address next, so its owner is {} now; give it another owner \
+             with `{update}`, then `{resume}`",
+            changed.user.id
         ));
     }
     Ok(Exit::Done)

@@ -27,7 +27,7 @@ pub use error::{
 pub use field::KeyFieldError;
 pub use import::{Import, Imported, ImportedKey, MAX_IMPORT};
 pub(crate) use import::{MAX_STAGED_AT_ONCE, is_alive};
-pub(crate) use owner::{resume_with_user, suspend_keys_of, suspend_with_user, suspended};
+pub(crate) use owner::{disown_keys_of, disowned, resume_with_user, suspend_with_user, suspended};
 pub use report::{KeyReport, MAX_REPORT_KEYS, ReportSection};
 pub(crate) use rotate::start_grace;
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};

@@ -61,9 +61,10 @@ pub(crate) fn resume_with_user(
     Ok(resumed)
 }
 
-/// Suspends the keys that act for a user under an address that the user gives up, because somebody else may have it
-/// next; says which. Those that share the user's suspension no longer do: an operator decides when they are resumed.
-pub(crate) fn suspend_keys_of(
+/// Takes the keys away from an address that a user gives up, because somebody else may have it next: they have the
+/// user's id as their owner, and those that are active are suspended. Says which. Those that share the user's
+/// suspension no longer do: an operator decides when they are resumed.
+pub(crate) fn disown_keys_of(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
@@ -72,8 +73,26 @@ pub(crate) fn suspend_keys_of(
 ) -> Result<Vec<KeyId>, StoreError> {
     let mut keys = transaction.active_keys_of(&user.email)?;
     keys.extend(transaction.keys_suspended_for(user.id)?);
-    suspend(inner, transaction, now, &keys, None, detail)?;
+    let mut all = keys.clone();
+    all.extend(transaction.keys_of(&user.email)?.into_iter().filter(|id| !keys.contains(id)));
+    for id in &all {
+        let Some(old) = transaction.key(*id)? else { continue };
+        let new = disowned(old.clone(), now, user);
+        let action = if keys.contains(id) { "key.suspended" } else { "key.updated" };
+        write_key(inner, transaction, now, &old, &new, KeyEntry { action, detail })?;
+    }
     Ok(keys)
+}
+
+/// A key that no longer acts for a user who gives up an address, or is deleted.
+pub(crate) fn disowned(key: Key, now: Timestamp, user: &User) -> Key {
+    let is_theirs = key.owner.as_deref().and_then(|owner| owner.parse::<Email>().ok()).as_ref() == Some(&user.email);
+    let owner = if is_theirs { Some(user.id.to_string()) } else { key.owner.clone() };
+    let key = Key { owner, updated_at: now, ..key };
+    match key.state {
+        KeyState::Active | KeyState::Suspended => suspended(key, now, None),
+        KeyState::Revoked => key,
+    }
 }
 
 fn suspend(

@@ -14,6 +14,7 @@ use aws_lc_rs::hmac;
 use keystile_validator::Timestamp;
 use serde_json::json;
 
+use crate::ids::UserId;
 use crate::keystile::Inner;
 use crate::security_events::{AccountHash, NewSecurityEvent, SecurityEventKind, kept_since};
 use crate::store::security_events::CountedEvent;
@@ -296,8 +297,8 @@ fn tell_lock(
         (BucketKind::Account | BucketKind::Device, None) => "unknown account",
         (BucketKind::Address, _) => "address",
     };
-    let address = attempt.address.map(|address| address.to_string());
-    let detail = json!({ "what": what, "attempts": failures, "seconds": LOCK_SECONDS, "address": address });
+    // Where it was tried from is in the security event, which can be forgotten.
+    let detail = json!({ "what": what, "attempts": failures, "seconds": LOCK_SECONDS });
     inner.audit(transaction, now, "login.locked", subject, &detail)
 }
 
@@ -367,6 +368,13 @@ pub(crate) fn unlock(
         transaction.empty_buckets(&account_bucket(&key, account))?;
     }
     Ok(was_locked)
+}
+
+/// Forgets all about an account that is a user's no longer: its attempts, its devices, its security events.
+pub(crate) fn forget(transaction: &mut dyn WriteTransaction, user: UserId, account: &str) -> Result<(), StoreError> {
+    let bucket = transaction.bucket_key()?.map(|key| account_bucket(&key, account));
+    transaction.forget_security_events_of(user, bucket.map(|bucket| AccountHash(bucket.subject)))?;
+    bucket.map_or(Ok(()), |bucket| transaction.delete_buckets_of(&bucket))
 }
 
 fn account_bucket(key: &[u8; 32], account: &str) -> BucketId {

@@ -6,7 +6,7 @@ use keystile_validator::Timestamp;
 use serde_json::json;
 
 use crate::audit;
-use crate::keys::suspended;
+use crate::keys::{disowned, suspended};
 use crate::mirror::THIS_STORE;
 use crate::session::{EndReason, Session, SessionEnd};
 use crate::sessions::outlived;
@@ -31,6 +31,11 @@ pub(super) fn keep(
         let Some((what, row)) = kept_user(old.clone(), current, now) else { return Ok(()) };
         kept = kept.saturating_add(1);
         restored.carry_user(&row)?;
+        if let Some(UserRow::Live { user, .. }) = &old
+            && address(&row) != Some(&user.email)
+        {
+            disown_keys(restored, view, user, now, actor)?;
+        }
         addresses.extend([old.as_ref(), Some(&row)].into_iter().flatten().filter_map(address).cloned());
         if matches!(&row, UserRow::Live { user, .. } if user.suspended_at == Some(now)) {
             let latest = latest_issue(view, &id.to_string(), now)?;
@@ -47,6 +52,24 @@ pub(super) fn keep(
     keep_locks(restored, current)?;
     keep_security_events(restored, current)?;
     Ok(kept)
+}
+
+/// Takes the keys that the current store does not know away from an address that this user no longer has there.
+fn disown_keys(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    user: &User,
+    now: Timestamp,
+    actor: &str,
+) -> Result<(), StoreError> {
+    for id in restored.keys_of(&user.email)? {
+        if let (Some(key), None) = (restored.key(id)?, current.key(id)?) {
+            restored.update_key(&disowned(key, now, user))?;
+            let detail = json!({ "kept": "suspended, its owner is another in the replaced store" });
+            audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
+        }
+    }
+    Ok(())
 }
 
 /// Suspends the keys that act for whoever has one of these addresses and that the current store does not

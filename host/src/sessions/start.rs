@@ -78,11 +78,10 @@ pub(crate) fn start(
     // Nobody else can have taken the address in this transaction.
     transaction.update_user(user)?;
     let session = &row.session;
+    // Device and address are in the session, which can be forgotten.
     let detail = json!({
         "user": user.id.to_string(),
         "client_id": session.client_id,
-        "client": session.client,
-        "address": session.address.map(|address| address.to_string()),
         "key": session.key.map(|key| key.to_string()),
         "env": session.environment,
         "scopes": session.scopes,

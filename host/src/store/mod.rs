@@ -13,6 +13,7 @@ mod tokens;
 pub(crate) mod users;
 
 use std::path::Path;
+use std::time::Duration;
 
 use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
@@ -79,8 +80,40 @@ pub(crate) trait Store: Send + Sync {
     /// Keeps room again, as far as there is space.
     fn fill_reserve(&self);
 
+    /// Gets what was deleted out of the file and its journal; waits this long for readers that are in the way. What
+    /// is left over stays noted in the store.
+    fn erase(&self, patience: Duration) -> Result<Erasure, StoreError>;
+
+    /// Whether all that was deleted is out of the file and its journal.
+    fn erasure(&self) -> Result<Erasure, StoreError>;
+
     /// What an operator should know of the health of the store.
     fn inspect(&self) -> Result<Inspection, StoreError>;
+}
+
+/// Whether what was deleted is out of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Erasure {
+    /// It is.
+    Done,
+    /// Some of it is left, because somebody reads or writes, or because the store cannot be written here.
+    Waiting,
+}
+
+/// How urgent it is to get out of the file what a write deletes. Ordered: the last one is the most urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// At the next occasion: it is done often.
+    Later = 1,
+    /// At once.
+    Soon = 2,
+    /// At once, and a store that is small enough is written anew.
+    Person = 3,
+}
+
+impl Urgency {
+    /// All of them.
+    pub(crate) const ALL: [Urgency; 3] = [Urgency::Later, Urgency::Soon, Urgency::Person];
 }
 
 /// The facts that `doctor` reports of a store.
@@ -129,6 +162,9 @@ pub(crate) trait ReadTransaction:
 
     /// The active keys whose owner is this address, in whatever letter case it was written.
     fn active_keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError>;
+
+    /// All keys whose owner is this address, also staged ones.
+    fn keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError>;
 
     /// The suspended keys that share the suspension of this user.
     fn keys_suspended_for(&self, user: UserId) -> Result<Vec<KeyId>, StoreError>;
@@ -262,6 +298,9 @@ pub(crate) trait WriteTransaction:
 
     /// Appends an entry to the audit trail. It names the rows that were changed since the entry before.
     fn append_audit(&mut self, entry: &NewEntry<'_>) -> Result<(), StoreError>;
+
+    /// How urgent it is to get out of the file what this write deletes; `None`: it deletes nothing.
+    fn erases(&self) -> Result<Option<Urgency>, StoreError>;
 
     /// Makes all of it durable and visible, and says where the store stands now.
     fn commit(self: Box<Self>) -> Result<Position, StoreError>;

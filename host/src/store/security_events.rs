@@ -3,7 +3,8 @@
 use keystile_validator::Timestamp;
 
 use super::StoreError;
-use crate::security_events::{NewSecurityEvent, SecurityEvent, SecurityEventPage, SecurityEventQuery};
+use crate::ids::UserId;
+use crate::security_events::{AccountHash, NewSecurityEvent, SecurityEvent, SecurityEventPage, SecurityEventQuery};
 
 /// A security event that was counted, and what must be known to take it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,9 @@ pub(crate) trait WriteSecurityEvents: ReadSecurityEvents {
 
     /// Forgets the events that began before this time.
     fn forget_security_events(&mut self, before: Timestamp) -> Result<(), StoreError>;
+
+    /// Forgets the events of a user, and those of its account from when it was none.
+    fn forget_security_events_of(&mut self, user: UserId, account: Option<AccountHash>) -> Result<(), StoreError>;
 
     /// Writes these events, oldest first, in place of all that are there.
     fn replace_security_events(&mut self, events: &[SecurityEvent]) -> Result<(), StoreError>;

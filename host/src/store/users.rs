@@ -186,6 +186,9 @@ pub(crate) trait WriteUsers: ReadUsers {
     /// Says how many sessions that has changed.
     fn clock_went_back(&mut self, since: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
 
+    /// Forgets all sessions of a user, also those that have ended.
+    fn delete_sessions_of(&mut self, user: UserId) -> Result<(), StoreError>;
+
     /// Forgets all sessions.
     fn delete_sessions(&mut self) -> Result<(), StoreError>;
 
@@ -200,6 +203,9 @@ pub(crate) trait WriteUsers: ReadUsers {
 
     /// Empties the bucket of an account, and those of its devices: they stay known.
     fn empty_buckets(&mut self, account: &BucketId) -> Result<(), StoreError>;
+
+    /// Forgets the bucket of an account, and those of its devices.
+    fn delete_buckets_of(&mut self, account: &BucketId) -> Result<(), StoreError>;
 
     /// Forgets all buckets.
     fn delete_buckets(&mut self) -> Result<(), StoreError>;

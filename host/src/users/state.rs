@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{ChangeUserStateError, ChangedUser, Users, live_user_in};
 use crate::ids::UserId;
-use crate::keys::{resume_with_user, suspend_keys_of, suspend_with_user};
+use crate::keys::{disown_keys_of, resume_with_user, suspend_with_user};
 use crate::login::attempts;
 use crate::session::EndReason;
 use crate::sessions::end_sessions;
@@ -64,9 +64,13 @@ impl Users<'_> {
         })
     }
 
-    /// Deletes a user: its sessions end, its tokens are refused, and all that is known of it is forgotten
-    /// but its id, which the audit trail names. Its address is free for another; so the keys that have the
-    /// address as their owner are suspended, or they would log in to whoever has it next.
+    /// Deletes a user: its tokens are refused, and all that is known of it is forgotten but its id, which the audit
+    /// trail names: its sessions, its security events, its password. Its address is free for another; so the keys
+    /// that have the address as their owner are suspended, or they would log in to whoever has it next, and have the
+    /// id of the user as their owner from then on.
+    ///
+    /// What was deleted is taken out of the file, too, before this returns, unless somebody reads an older state of
+    /// it: see [`Keystile::erase_deleted`](crate::Keystile::erase_deleted).
     ///
     /// # Errors
     /// [`ChangeUserStateError`] when there is no such user, or the store refuses.
@@ -74,12 +78,13 @@ impl Users<'_> {
         self.inner.contain(|transaction, now| {
             let (user, _) = live_user_in(&*transaction, id)?.ok_or(ChangeUserStateError::NotFound { id })?;
             let sessions = self.shut_out(transaction, now, id, EndReason::Deleted)?;
-            attempts::unlock(transaction, user.email.as_str(), now)?;
+            transaction.delete_sessions_of(id)?;
+            attempts::forget(transaction, id, user.email.as_str())?;
             transaction.delete_user(id, now)?;
             let detail = json!({ "sessions_ended": sessions });
             self.inner.audit(transaction, now, "user.deleted", Some(id.to_string()), &detail)?;
             let detail = json!({ "owner_deleted": id.to_string() });
-            let keys_suspended = suspend_keys_of(self.inner, transaction, now, &user, &detail)?;
+            let keys_suspended = disown_keys_of(self.inner, transaction, now, &user, &detail)?;
             Ok(ChangedUser { user, keys_suspended, keys_resumed: Vec::new() })
         })
     }

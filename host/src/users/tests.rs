@@ -3,8 +3,8 @@
 use super::*;
 use crate::login::tests::{EMAIL, PASSWORD, World, at, password, world};
 use crate::{
-    Client, Email, EndReason, Login, LoginError, LoginSettings, Password, PasswordError, Refresh, RefreshError,
-    Settings, UserQuery, UserRef, UserStatus,
+    Client, Email, Login, LoginError, LoginSettings, Password, PasswordError, Refresh, RefreshError, Settings,
+    UserQuery, UserRef, UserStatus,
 };
 
 fn email(text: &str) -> Email {
@@ -171,9 +171,13 @@ fn a_deleted_user_leaves_its_id_and_nothing_else() {
     assert!(users.list(&UserQuery::default()).unwrap().users.is_empty());
     assert!(!world.can_log_in(&password(PASSWORD)));
     let refused = world.keystile.refresh(before.refresh_token.expose_secret(), &Refresh::default());
-    assert!(matches!(refused, Err(RefreshError::Ended)));
-    let end = world.keystile.sessions().show(before.session_id).unwrap().end.unwrap();
-    assert_eq!(end.reason, EndReason::Deleted);
+    assert!(matches!(refused, Err(RefreshError::Invalid)));
+    let request = world.keystile.request();
+    let verdict = world.keystile.verify(before.access_token.expose_secret(), &request);
+    assert_eq!(verdict.code(), Some(crate::Code::Revoked));
+    assert!(world.keystile.sessions().show(before.session_id).is_err(), "its sessions are forgotten");
+    let ended: Vec<_> = world.audited("session.ended");
+    assert!(ended.len() == 1 && ended[0].contains(r#""reason":"deleted""#), "{ended:?}");
     let trail = world.keystile.audit(Some(&world.user.id.to_string()), 0, 100).unwrap();
     assert_eq!(trail.last().unwrap().action, "user.deleted");
     let again = users.create(NewUser::new(email(EMAIL))).unwrap();

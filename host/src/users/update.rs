@@ -7,13 +7,13 @@ use super::field::check_fields;
 use super::{UpdateUserError, Users, live_user_in};
 use crate::audit::CHANGED;
 use crate::ids::UserId;
-use crate::keys::{suspend_keys_of, suspend_with_user};
+use crate::keys::{disown_keys_of, suspend_with_user};
 use crate::user::{Email, User};
 
 /// What to change of a user; `None` leaves a field as it is, `Some(None)` clears it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserChange {
-    /// A new address. Keys that have the old one as their owner are suspended.
+    /// A new address. Keys that have the old one as their owner are suspended, and lose it.
     pub email: Option<Email>,
     /// A new name.
     pub name: Option<Option<String>>,
@@ -38,8 +38,8 @@ pub struct ChangedUser {
 }
 
 impl Users<'_> {
-    /// Changes a user. When its address changes, the keys that have the old one as their owner are
-    /// suspended: give them another owner, then resume them.
+    /// Changes a user. When its address changes, the keys that have the old one as their owner are suspended, and
+    /// have the id of the user as their owner from then on: give them another owner, then resume them.
     ///
     /// # Errors
     /// [`UpdateUserError`]; nothing was changed then.
@@ -66,7 +66,7 @@ impl Users<'_> {
             let mut keys_suspended = Vec::new();
             if user.email != old.email {
                 let detail = json!({ "owner_renamed": id.to_string() });
-                keys_suspended = suspend_keys_of(self.inner, transaction, now, &old, &detail)?;
+                keys_suspended = disown_keys_of(self.inner, transaction, now, &old, &detail)?;
                 if user.suspended_at.is_some() {
                     // From now on they act for a user who is suspended.
                     keys_suspended.extend(suspend_with_user(self.inner, transaction, now, &user)?);

@@ -92,7 +92,9 @@ fn encode_token(principal: &Principal, out: &mut Vec<u8>) {
         principal.client_id(),
     ]
     .map(Option::unwrap_or_default);
-    let flags = 1 | if principal.issued_at().is_some() { 2 } else { 0 };
+    let issued_at = if principal.issued_at().is_some() { 2 } else { 0 };
+    let wildcard_scopes = if principal.has_wildcard_scopes() { 4 } else { 0 };
+    let flags = 1 | issued_at | wildcard_scopes;
     out.extend([2, flags, environment.len() as u8, 0]);
     out.extend((principal.scopes().count() as u16).to_le_bytes());
     out.extend((principal.roles().count() as u16).to_le_bytes());

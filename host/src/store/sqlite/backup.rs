@@ -7,20 +7,25 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::checked::{Checked as _, opening};
 use super::connection::{BUSY_LIMIT, Purpose, connect};
+use super::erasure::copy_rows;
 use super::file::{TemporaryFile, absolute};
 use super::inspection::problems;
 use crate::store::StoreError;
 
 /// Writes a consistent copy into a new file: a single one, without a journal beside it.
-pub(super) fn back_up(source: &Connection, to: &Path) -> Result<(), StoreError> {
+///
+/// The rows are copied, not the pages: what lies unused between rows may be left over from deleted ones.
+pub(super) fn back_up(path: &Path, purpose: Purpose, to: &Path) -> Result<(), StoreError> {
     let to = absolute(to)?;
     if to.symlink_metadata().is_ok() {
         return Err(StoreError::AlreadyExists { path: to });
     }
     let temporary = TemporaryFile::beside(&to)?;
-    let mut copy = connect(temporary.path(), Purpose::Write)?;
-    copy_all(source, &mut copy)?;
-    without_journal(&copy)?;
+    let source = connect(path, purpose)?;
+    // It writes the copy through this connection.
+    source.execute_batch("PRAGMA query_only = OFF").checked()?;
+    copy_rows(&source, temporary.path())?;
+    let copy = connect(temporary.path(), Purpose::Write)?;
     // A copy is as damaged as what it was made of, and now is the time to learn of it.
     if !problems(&copy)?.is_empty() {
         return Err(StoreError::Corrupt);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
@@ -120,12 +120,14 @@ fn as_it_is(path: &Path) -> String {
     uri + "?immutable=1"
 }
 
+/// `secure_delete`: what is deleted is overwritten with zeros.
 /// `recursive_triggers`: without it, `REPLACE` deletes without asking the triggers.
 /// `journal_size_limit`: a journal that a restore has made large shrinks again.
 const PRAGMAS: &str = "
 PRAGMA mmap_size = 0;
 PRAGMA cell_size_check = ON;
 PRAGMA synchronous = FULL;
+PRAGMA secure_delete = ON;
 PRAGMA recursive_triggers = ON;
 PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -16384;
@@ -138,7 +140,7 @@ const CACHED_STATEMENTS: usize = 64;
 
 /// Sleeps a little while the store is locked: a random time, so that those who wait do not all come
 /// back at once, and short, so that none of them is late when it is free.
-fn patience() -> impl FnMut(i32) -> bool + Send {
+pub(super) fn patience() -> impl FnMut(i32) -> bool + Send {
     let mut started = Instant::now();
     let mut random = RandomState::new().build_hasher().finish() | 1;
     move |tries| {
@@ -212,6 +214,12 @@ impl Deref for Turn<'_> {
 
     fn deref(&self) -> &Connection {
         &self.connection
+    }
+}
+
+impl DerefMut for Turn<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 }
 

@@ -81,6 +81,7 @@ fn deviations(connection: &Connection, purpose: Purpose) -> Result<Vec<String>, 
         ("foreign_keys", "1"),
         ("trusted_schema", "0"),
         ("cell_size_check", "1"),
+        ("secure_delete", "1"),
         ("recursive_triggers", "1"),
         ("encoding", "UTF-8"),
     ]

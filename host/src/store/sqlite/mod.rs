@@ -12,6 +12,7 @@
 //! | `issuers` | external issuers and their key sets, read and written |
 //! | `imports` | imports of keys, staged and completed |
 //! | `users` | users, sessions and attempts to log in, read and written |
+//! | `erasure` | getting what was deleted out of the file |
 //! | `trail` | how the audit trail binds the rows that are written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
@@ -20,6 +21,7 @@
 mod backup;
 mod checked;
 mod connection;
+mod erasure;
 mod file;
 mod guard;
 mod imports;
@@ -44,6 +46,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use keystile_validator::Timestamp;
 use rusqlite::Connection;
@@ -59,7 +62,7 @@ use self::reserve::Reserve;
 pub(crate) use self::reserve::{RESERVE, reserve_of};
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};
-use super::{Generation, Inspection, Position, ReadTransaction, Store, StoreError, WriteTransaction};
+use super::{Erasure, Generation, Inspection, Position, ReadTransaction, Store, StoreError, WriteTransaction};
 use crate::key::{NamedFormat, Settings};
 
 /// What a store is opened for.
@@ -134,7 +137,7 @@ impl SqliteStore {
         // The journal comes last: until then everything is in the file itself.
         connection.pragma_update(None, "application_id", APPLICATION_ID.cast_signed()).checked()?;
         migrate(&mut connection)?;
-        trail::watch(&connection, &[])?;
+        watch_writes(&connection)?;
         writer::insert_position(&connection, new_store_id(&path)?, now)?;
         let mut transaction = Transaction::begin(&connection, Behavior::Write)?;
         transaction.set_settings(settings)?;
@@ -186,7 +189,7 @@ impl SqliteStore {
                 }
                 set_journal(&connection)?;
                 migrate(&mut connection)?;
-                trail::watch(&connection, &[])?;
+                watch_writes(&connection)?;
                 Some(connection)
             }
             Mode::ReadOnly => None,
@@ -223,6 +226,10 @@ impl SqliteStore {
             store.claim.attach(|| ask(&store.watch.lock().unwrap_or_else(PoisonError::into_inner).connection))?;
         }
         store.reserve.fill();
+        if store.writer.is_some() {
+            // What an older process could not get out of the file. It stays noted, if this one cannot either.
+            let _ = store.erase_for(Duration::ZERO);
+        }
         Ok(store)
     }
 
@@ -279,7 +286,8 @@ impl Store for SqliteStore {
     }
 
     fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        backup::back_up(&*self.reader()?, to)?;
+        check_files(&self.claim)?;
+        backup::back_up(&self.path, self.purpose, to)?;
         // A copy of other files than everybody uses would be one of nothing that was promised.
         check_files(&self.claim)
     }
@@ -294,6 +302,15 @@ impl Store for SqliteStore {
             let _ = writer.turn().execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
         }
         self.reserve.fill();
+    }
+
+    fn erase(&self, patience: Duration) -> Result<Erasure, StoreError> {
+        self.erase_for(patience)
+    }
+
+    fn erasure(&self) -> Result<Erasure, StoreError> {
+        let due = erasure::due(&*self.reader()?)?;
+        Ok(if due.is_anything() { Erasure::Waiting } else { Erasure::Done })
     }
 
     fn inspect(&self) -> Result<Inspection, StoreError> {
@@ -333,6 +350,12 @@ fn ask(connection: &Connection) -> Result<Logical, StoreError> {
 /// closing such a connection drops the locks of the others.
 fn may_be_read_as_it_is(claim: &Claim) -> Result<bool, StoreError> {
     Ok(claim.is_alone() && !claim.is_held_elsewhere()?)
+}
+
+/// Has a connection that writes note what it changes and what it deletes. The schema must be up to date.
+fn watch_writes(connection: &Connection) -> Result<(), StoreError> {
+    trail::watch(connection, &[])?;
+    erasure::watch(connection)
 }
 
 /// Looks once more, through the engine, at what the header has told: now with the journal.

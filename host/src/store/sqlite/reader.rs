@@ -86,6 +86,11 @@ pub(super) fn active_keys_of(connection: &Connection, owner: &Email) -> Result<V
     all(connection, query, [owner.as_str()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
 }
 
+pub(super) fn keys_of(connection: &Connection, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
+    let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 ORDER BY pk";
+    all(connection, query, [owner.as_str()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
+}
+
 pub(super) fn keys_suspended_for(connection: &Connection, user: UserId) -> Result<Vec<KeyId>, StoreError> {
     let query = "SELECT id FROM keys WHERE suspended_for = ?1 AND state = 'suspended' ORDER BY pk";
     all(connection, query, [user.as_bytes()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
@@ -14,8 +15,11 @@ use super::guard::Claim;
 use super::inspection::problems;
 use super::schema::migrate;
 use super::transaction::{Behavior, Transaction};
-use super::{Mode, SqliteStore, check_files, check_identity, reader, set_journal, trail};
+use super::{Mode, SqliteStore, check_files, check_identity, erasure, reader, set_journal, watch_writes};
 use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction};
+
+/// How long a restore waits for readers that keep the replaced rows in the journal.
+const ERASE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often a restore begins again when somebody writes to the store meanwhile.
 const ATTEMPTS: usize = 10;
@@ -80,6 +84,9 @@ impl SqliteStore {
             check_files(&current.claim).map_err(|_| StoreError::Unacknowledged { path: to })?;
             // The journal now holds the whole store. If readers are in the way, it shrinks later.
             let _ = live.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+            drop(live);
+            // The journal holds both stores. What cannot be done now is noted, and done later.
+            let _ = current.erase_for(ERASE_PATIENCE);
             return Ok(position);
         }
         Err(StoreError::Busy { waited: BUSY_LIMIT }.into())
@@ -106,7 +113,7 @@ impl PrivateCopy {
             return Err(StoreError::DamagedBackup { path: from.to_owned(), problem });
         }
         migrate(&mut connection)?;
-        trail::watch(&connection, &[])?;
+        watch_writes(&connection)?;
         Ok(PrivateCopy { connection, file })
     }
 }
@@ -146,6 +153,8 @@ fn fill<C: Deref<Target = Connection>, E: From<StoreError>>(
         }
     }
     let generation = Generation(last.generation.0.saturating_add(1));
+    // The file will have pages of the replaced store, and of what the backup has and the store refuses.
+    transaction.step(|connection, _| erasure::ask(connection, true))?;
     transaction.move_to(Position { epoch: last.epoch.saturating_add(1), generation })?;
     prepare(&mut transaction, original)?;
     Ok(Box::new(transaction).commit()?)

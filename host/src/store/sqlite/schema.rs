@@ -2,6 +2,7 @@
 
 mod audiences;
 mod environments;
+mod erasure;
 mod imports;
 mod issuers;
 mod security_events;
@@ -41,6 +42,8 @@ pub(super) const MIGRATIONS: &[Step] = &[
     Step::Sql(security_events::SECURITY_EVENTS),
     Step::Trail(trail::bind_the_rows),
     Step::Sql(audiences::ISSUER_AUDIENCES),
+    Step::Sql(erasure::ERASURE),
+    Step::Trail(erasure::leave_people_out),
 ];
 
 /// A step of the schema.
@@ -53,8 +56,16 @@ pub(super) enum Step {
     /// are checked before and bound after.
     #[cfg_attr(not(test), expect(dead_code, reason = "no step has needed it yet"))]
     Rebuild(&'static str, &'static [RowKind]),
-    /// The step that makes entries of the audit trail name rows.
+    /// A step that writes the audit trail anew. The first one makes its entries name rows.
     Trail(fn(&Connection) -> Result<(), StoreError>),
+}
+
+#[cfg(test)]
+impl Step {
+    /// Whether it brings the table `erasure`.
+    pub(super) fn makes_erasure(&self) -> bool {
+        matches!(self, Step::Sql(sql) if *sql == erasure::ERASURE)
+    }
 }
 
 /// Brings the schema up to date, each step in one transaction with its version number.

@@ -96,6 +96,13 @@ impl<C: std::ops::Deref<Target = Connection>> WriteSecurityEvents for Transactio
         })
     }
 
+    fn forget_security_events_of(&mut self, user: UserId, account: Option<AccountHash>) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "DELETE FROM security_events WHERE user_id = ?1 OR account = ?2";
+            execute(connection, sql, params![user.as_bytes(), account.map(|account| account.0)])
+        })
+    }
+
     fn replace_security_events(&mut self, events: &[SecurityEvent]) -> Result<(), StoreError> {
         self.step(|connection, _| {
             execute(connection, "DELETE FROM security_events", [])?;

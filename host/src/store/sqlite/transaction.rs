@@ -10,7 +10,7 @@ use super::checked::Checked as _;
 use super::connection::checkpoint;
 use super::guard::Claim;
 use super::trail::{self, Trail};
-use super::{check_files, list, reader, records, writer};
+use super::{check_files, erasure, list, reader, records, writer};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
@@ -18,8 +18,8 @@ use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
 use crate::store::imports::ImportOrdinal;
 use crate::store::{
-    EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError, UsageDelta,
-    WriteTransaction,
+    EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError, Urgency,
+    UsageDelta, WriteTransaction,
 };
 use crate::user::Email;
 
@@ -156,6 +156,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         reader::active_keys_of(&self.connection, owner)
     }
 
+    fn keys_of(&self, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
+        reader::keys_of(&self.connection, owner)
+    }
+
     fn keys_suspended_for(&self, user: UserId) -> Result<Vec<KeyId>, StoreError> {
         reader::keys_suspended_for(&self.connection, user)
     }
@@ -274,12 +278,17 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
         self.write_trail(|trail, connection| trail.append(connection, entry))
     }
 
+    fn erases(&self) -> Result<Option<Urgency>, StoreError> {
+        erasure::urgency(&self.connection)
+    }
+
     fn commit(mut self: Box<Self>) -> Result<Position, StoreError> {
         self.write_trail(Trail::close)?;
         if let Some(claim) = &self.claim {
             check_files(claim)?;
         }
         let position = self.step(|connection, _| {
+            erasure::note(connection)?;
             let position = reader::position(connection)?;
             connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).checked()?;
             Ok(position)

@@ -248,6 +248,13 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
         })
     }
 
+    fn delete_sessions_of(&mut self, user: UserId) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "DELETE FROM sessions WHERE user_pk = (SELECT pk FROM users WHERE id = ?1)";
+            execute(connection, sql, [user.as_bytes()]).map(drop)
+        })
+    }
+
     fn delete_sessions(&mut self) -> Result<(), StoreError> {
         self.step(|connection, _| execute(connection, "DELETE FROM sessions", []).map(drop))
     }
@@ -288,6 +295,13 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
         self.step(|connection, _| {
             let sql = "UPDATE attempts SET failures = 0, blocked_until = 0 \
                        WHERE (kind = 'account' AND subject = ?1) OR account = ?1";
+            execute(connection, sql, [account.subject]).map(drop)
+        })
+    }
+
+    fn delete_buckets_of(&mut self, account: &BucketId) -> Result<(), StoreError> {
+        self.step(|connection, _| {
+            let sql = "DELETE FROM attempts WHERE (kind = 'account' AND subject = ?1) OR account = ?1";
             execute(connection, sql, [account.subject]).map(drop)
         })
     }

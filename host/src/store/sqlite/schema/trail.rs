@@ -12,21 +12,17 @@ use keystile_validator::Timestamp;
 
 /// Chains the old entries anew, without the addresses and names of people, and binds all rows as they are.
 pub(super) fn bind_the_rows(connection: &Connection) -> Result<(), StoreError> {
-    connection.execute_batch(BEGIN).checked()?;
-    let old = chain_anew(connection)?;
-    connection.execute_batch(END).checked()?;
+    connection.execute_batch(NONCES).checked()?;
+    let old = chain_anew(connection, "NULL", AuditEntry::expected_hash_before_rows)?;
     let Some(old) = old else { return Ok(()) };
     let mut trail = Trail::default();
-    // A migration has no clock: these entries are of the time of the newest old one.
-    let detail = json!({ "old_head": old.head, "broken_at": old.broken_at }).to_string();
-    let entry = NewEntry { at: old.at, actor: THE_STORE, action: RECHAINED, subject: None, detail: &detail };
-    trail.put(connection, &entry, BoundRows::default())?;
-    let entry = NewEntry { action: BOUND, detail: "{}", ..entry };
+    old.note_end(connection, &mut trail)?;
+    let entry = NewEntry { at: old.at, actor: THE_STORE, action: BOUND, subject: None, detail: "{}" };
     trail::bind_all(connection, &mut trail, &RowKind::ALL, &Default::default(), &entry)
 }
 
 /// The end of the old chain.
-struct OldChain {
+pub(super) struct OldChain {
     /// `sequence:hash` of its last entry.
     head: String,
     at: Timestamp,
@@ -34,10 +30,38 @@ struct OldChain {
     broken_at: Option<u64>,
 }
 
-/// Copies the entries, each with a new hash. `None`: there are none.
-fn chain_anew(connection: &Connection) -> Result<Option<OldChain>, StoreError> {
-    let sql = "SELECT sequence, at, actor, action, subject, detail, previous, hash FROM audit_before ORDER BY sequence";
-    let mut statement = connection.prepare(sql).checked()?;
+impl OldChain {
+    /// Notes in the new chain how the old one ended.
+    pub(super) fn note_end(&self, connection: &Connection, trail: &mut Trail) -> Result<(), StoreError> {
+        // A migration has no clock: this entry is of the time of the newest old one.
+        let detail = json!({ "old_head": self.head, "broken_at": self.broken_at }).to_string();
+        let entry = NewEntry { at: self.at, actor: THE_STORE, action: RECHAINED, subject: None, detail: &detail };
+        trail.put(connection, &entry, BoundRows::default())
+    }
+}
+
+/// Copies the entries into a table made anew, each without people and with a new hash. `rows` is where their rows
+/// are, in SQL; `expected` the hash that they had. `None`: there are none.
+pub(super) fn chain_anew(
+    connection: &Connection,
+    rows: &str,
+    expected: fn(&AuditEntry) -> AuditHash,
+) -> Result<Option<OldChain>, StoreError> {
+    connection.execute_batch(BEGIN).checked()?;
+    let old = copy_entries(connection, rows, expected)?;
+    connection.execute_batch(END).checked()?;
+    Ok(old)
+}
+
+fn copy_entries(
+    connection: &Connection,
+    rows: &str,
+    expected: fn(&AuditEntry) -> AuditHash,
+) -> Result<Option<OldChain>, StoreError> {
+    let sql = format!(
+        "SELECT sequence, at, actor, action, subject, detail, previous, hash, {rows} FROM audit_before ORDER BY sequence"
+    );
+    let mut statement = connection.prepare(&sql).checked()?;
     let mut rows = statement.query([]).checked()?;
     let mut redaction = Redaction::default();
     let mut before: Option<(u64, AuditHash)> = None;
@@ -53,14 +77,13 @@ fn chain_anew(connection: &Connection) -> Result<Option<OldChain>, StoreError> {
             action: text(3)?.unwrap_or_default(),
             subject: text(4)?,
             detail: text(5)?.unwrap_or_default(),
-            rows: BoundRows::default(),
+            rows: BoundRows::from_bytes(Column(8, "audit.rows").optional_blob(row).ok().flatten().unwrap_or_default()),
             previous: AuditHash(Column(6, "audit.previous").bytes(row).unwrap_or_default()),
             hash: AuditHash(Column(7, "audit.hash").bytes(row).unwrap_or_default()),
         };
         let (last, hash) = before.unwrap_or((0, AuditHash([0; 32])));
-        let follows = entry.sequence == last.saturating_add(1)
-            && entry.previous == hash
-            && entry.hash == entry.expected_hash_before_rows();
+        let follows =
+            entry.sequence == last.saturating_add(1) && entry.previous == hash && entry.hash == expected(&entry);
         let broken_at = old.and_then(|old| old.broken_at).or((!follows).then_some(entry.sequence));
         let head = format!("{}:{}", entry.sequence, entry.hash);
         old = Some(OldChain { head, at: entry.at, broken_at });
@@ -95,7 +118,9 @@ CREATE TABLE audit (
     previous BLOB NOT NULL CHECK (length(previous) = 32),
     hash BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
+";
 
+const NONCES: &str = "
 CREATE TABLE row_nonces (
     kind INTEGER NOT NULL CHECK (kind > 0),
     id BLOB NOT NULL,

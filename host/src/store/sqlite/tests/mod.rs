@@ -1,6 +1,7 @@
 //! Tests of the store, on real files.
 
 mod copies;
+mod erasure;
 mod guard;
 mod lists;
 mod opening;
@@ -12,11 +13,12 @@ mod writing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use keystile_validator::{Digest, Environment, KeyFormat, KeyId, KeyRecord, KeyState, Timestamp};
 use tempfile::TempDir;
 
-use super::{Mode, SqliteStore};
+use super::{Mode, SqliteStore, schema};
 use crate::key::{Key, NamedFormat, Origin, SecretInfo, Settings};
 use crate::store::{Generation, KeyOrdinal, ReadTransaction, Store as _, StoreError, WriteTransaction};
 

@@ -8,8 +8,9 @@ use super::*;
 use crate::audit::{self, AuditProblem, AuditReport, Checkpoint, DifferenceKind, RowKind};
 use crate::store::sqlite::connection::{Purpose, connect};
 use crate::store::sqlite::schema::{self, Step};
-use crate::store::sqlite::trail::{self, KINDS, UNBOUND_TABLES};
+use crate::store::sqlite::trail::{KINDS, UNBOUND_TABLES};
 use crate::store::sqlite::transaction::{Behavior, Transaction};
+use crate::store::sqlite::watch_writes;
 use crate::store::{RevocationKind, RevocationRow, RotationRow};
 
 /// A store with a row of every kind, as Keystile writes them, each with an entry.
@@ -63,7 +64,7 @@ fn write_sql_without_entry(fixture: &Fixture, sql: &str) {
 
 fn sql_in_transaction(fixture: &Fixture, sql: &str, then: impl FnOnce(&mut dyn WriteTransaction)) {
     let connection = connect(&fixture.path(), Purpose::Write).unwrap();
-    trail::watch(&connection, &[]).unwrap();
+    watch_writes(&connection).unwrap();
     let mut transaction = Transaction::begin(&connection, Behavior::Write).unwrap();
     transaction.connection().execute_batch(sql).unwrap();
     then(&mut transaction);

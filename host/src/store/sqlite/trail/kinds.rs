@@ -71,6 +71,7 @@ pub(in crate::store::sqlite) const UNBOUND_TABLES: &[(&str, &str)] = &[
     ("usage_days", "counts uses"),
     ("attempts", "counts attempts to log in"),
     ("attempts_key", "names the counts of attempts"),
+    ("erasure", "counts what is to be got out of the file"),
     ("security_events", "kept apart from the trail, for a while"),
 ];
 
