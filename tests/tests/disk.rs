@@ -74,7 +74,18 @@ fn the_world_on_a_small_disk() {
         store.done(&["keys", "revoke", id]);
         service.wait_for(secret, "revoked");
     }
+    // It is the reserve that makes this possible: without one, a revoke is refused, and is not there afterwards.
+    std::fs::remove_file(&reserve).unwrap();
     fill(&folder);
+    let refused = service.ask(&format!("revoke {}", keys[40].0));
+    assert!(refused.contains("the disk is full"), "{refused}");
+    let refused = store.run(&["--json", "keys", "revoke", &keys[40].0]);
+    assert!(!refused.status.success() && told(&refused).contains("\"disk_full\""), "{}", told(&refused));
+    assert_eq!(service.verify(&keys[40].1), "allow");
+    std::fs::File::options().write(true).open(folder.join("filler")).unwrap().set_len(64 << 10).unwrap();
+    store.key("makes the reserve anew");
+    fill(&folder);
+    assert_eq!(reserved(), 1 << 20);
     assert_eq!(service.ask(&format!("revoke {}", keys[30].0)), "revoked");
     service.kill();
     fill(&folder);

@@ -115,7 +115,7 @@ impl Store {
         self.folder.path().join(name)
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         keystile(&self.path).args(arguments).output().unwrap()
     }
 
