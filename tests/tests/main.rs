@@ -2,20 +2,28 @@
 
 #![allow(clippy::print_stdout, reason = "what a test counted is worth reading")]
 
+mod beyond;
 mod cli;
 mod conformance;
 mod crash;
 mod deleted;
 mod disk;
+mod dumps;
 mod files;
+mod first_start;
+mod fork;
 mod kinds;
+mod memory;
 mod model;
 mod modules;
+mod own_process;
 mod processes;
+mod providers;
 mod restore;
 mod sandbox;
 mod systems;
 mod traps;
+mod uses;
 mod vectors;
 mod withstand;
 

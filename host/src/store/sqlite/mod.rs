@@ -63,6 +63,7 @@ pub(crate) use self::reserve::{RESERVE, reserve_of};
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};
 use super::{Erasure, Generation, Inspection, Position, ReadTransaction, Store, StoreError, WriteTransaction};
+use crate::fork::Opener;
 use crate::key::{NamedFormat, Settings};
 
 /// What a store is opened for.
@@ -88,6 +89,8 @@ pub(crate) struct SqliteStore {
     path: PathBuf,
     /// What the connections that read are for.
     purpose: Purpose,
+    /// The process whose locks are on the file.
+    opener: Opener,
     claim: Arc<Claim>,
     /// Filled up when all descriptors are closed, and have given back what the files beside the store took.
     reserve: Reserve,
@@ -115,22 +118,38 @@ impl SqliteStore {
     ) -> Result<SqliteStore, StoreError> {
         SqliteStore::create_with(path, settings, formats, now, |transaction| {
             crate::audit::append(transaction, now, "tests", "store.created", None, &serde_json::json!({}))
-        })
+        })?;
+        SqliteStore::open(path, Mode::ReadWrite)
     }
 
-    /// [`SqliteStore::create`] with something more in it from the start, such as an audit entry.
+    /// Whether a new store could get this path.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when there is anything at it, and [`StoreError::System`] when its folder is
+    /// not there.
+    pub(crate) fn check_free(path: &Path) -> Result<(), StoreError> {
+        let path = absolute(path)?;
+        if path.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyExists { path });
+        }
+        match path.parent().map(std::fs::metadata) {
+            Some(Err(source)) => Err(StoreError::System { action: "write", path, source }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a new store with something more in it from the start, such as an audit entry. Either all of it is
+    /// there afterwards, or nothing is.
     pub(crate) fn create_with<E: From<StoreError>>(
         path: &Path,
         settings: &Settings,
         formats: &[NamedFormat],
         now: Timestamp,
         fill: impl FnOnce(&mut dyn WriteTransaction) -> Result<(), E>,
-    ) -> Result<SqliteStore, E> {
+    ) -> Result<(), E> {
         check_engine()?;
         let path = absolute(path)?;
-        if path.symlink_metadata().is_ok() {
-            return Err(StoreError::AlreadyExists { path }.into());
-        }
+        SqliteStore::check_free(&path)?;
         check_file_system(&path)?;
         let temporary = TemporaryFile::beside(&path)?;
         let mut connection = connect(temporary.path(), Purpose::Write)?;
@@ -148,8 +167,7 @@ impl SqliteStore {
         Box::new(transaction).commit()?;
         set_journal(&connection)?;
         connection.close().map_err(|(_, error)| error).checked()?;
-        temporary.publish(&path)?;
-        Ok(SqliteStore::open(&path, Mode::ReadWrite)?)
+        Ok(temporary.publish(&path)?)
     }
 
     /// Opens a store, and brings its schema up to date when it may be written.
@@ -219,6 +237,7 @@ impl SqliteStore {
             watch,
             path,
             purpose,
+            opener: Opener::here(),
             reserve,
             claim: Arc::clone(claim),
         };
@@ -235,6 +254,7 @@ impl SqliteStore {
 
     /// A connection to read through.
     fn reader(&self) -> Result<Reader<'_>, StoreError> {
+        self.opener.check()?;
         check_files(&self.claim)?;
         let reader = self.readers.take(&self.path, self.purpose)?;
         // A new connection may have found other files than those that were there before.
@@ -245,6 +265,10 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
+        if self.opener.check().is_err() {
+            // A child of a fork: the locks that the engine believes in are those of its parent.
+            return;
+        }
         let intact = self.purpose != Purpose::AsItIs && check_files(&self.claim).is_ok();
         self.claim.detach();
         if intact {
@@ -264,6 +288,7 @@ impl Store for SqliteStore {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTransaction + '_>, StoreError> {
+        self.opener.check()?;
         let writer = self.writer.as_ref().ok_or(StoreError::ReadOnly)?;
         // Before anything that waits for a lock.
         check_files(&self.claim)?;
@@ -273,6 +298,7 @@ impl Store for SqliteStore {
     }
 
     fn has_changed(&self) -> Result<bool, StoreError> {
+        self.opener.check()?;
         if self.purpose == Purpose::AsItIs {
             // Nobody can follow what is only read as it is: whoever wants to must not trust it.
             return Err(StoreError::ReadOnly);
@@ -286,6 +312,7 @@ impl Store for SqliteStore {
     }
 
     fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.opener.check()?;
         check_files(&self.claim)?;
         backup::back_up(&self.path, self.purpose, to)?;
         // A copy of other files than everybody uses would be one of nothing that was promised.
@@ -293,10 +320,13 @@ impl Store for SqliteStore {
     }
 
     fn spend_reserve(&self) -> bool {
-        self.claim.ran_full() && self.reserve.spend()
+        self.opener.is_here() && self.claim.ran_full() && self.reserve.spend()
     }
 
     fn fill_reserve(&self) {
+        if self.opener.check().is_err() {
+            return;
+        }
         if let (Some(writer), Ok(())) = (&self.writer, check_files(&self.claim)) {
             // The next write then begins the log anew, instead of making it longer.
             let _ = writer.turn().execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
@@ -305,6 +335,7 @@ impl Store for SqliteStore {
     }
 
     fn erase(&self, patience: Duration) -> Result<Erasure, StoreError> {
+        self.opener.check()?;
         self.erase_for(patience)
     }
 

@@ -17,12 +17,12 @@ mod opening;
 mod place;
 mod raw;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use place::{Identity, Stamp, read_at, stat, stat_of};
 use raw::{FRAME_HEADER, Header, Index, LOG_HEADER};
 
 use super::file::{FileKey, beside};
+use crate::fork::forks;
 use crate::store::{Position, StoreError};
 
 /// The claim of this process on the file of a store that it has open.
@@ -133,9 +134,48 @@ pub(super) enum Touched {
     Yes,
 }
 
-/// The files that this process has open, and how many claims there are on each.
 static CLAIMS: Mutex<Option<Claims>> = Mutex::new(None);
-type Claims = HashMap<FileKey, (usize, Arc<OpenFile>)>;
+
+/// The files that this process has open, and how many claims there are on each.
+#[derive(Default)]
+struct Claims {
+    held: HashMap<FileKey, (usize, Arc<OpenFile>)>,
+    /// How many forks lay before this process when this was last looked at.
+    forks: u32,
+    /// The files that a process had open from which this one was forked. For the engine they are open, and locked,
+    /// here too; for the system they are not.
+    of_parents: HashSet<FileKey>,
+}
+
+impl Claims {
+    /// Takes the lock on the list of claims.
+    fn lock() -> Result<MutexGuard<'static, Option<Claims>>, StoreError> {
+        let mut tries = 0;
+        let mut claims = loop {
+            match CLAIMS.try_lock() {
+                Ok(claims) => break claims,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                // A thread that was not forked along may hold it for ever.
+                Err(TryLockError::WouldBlock) if forks() > 0 && tries >= LOCK_TRIES => return Err(StoreError::Forked),
+                Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+            }
+            tries += 1;
+        };
+        let known = claims.get_or_insert_default();
+        if known.forks != forks() {
+            known.forks = forks();
+            // Closing the descriptors drops no lock: this process has none on these files.
+            let held = std::mem::take(&mut known.held);
+            known.of_parents.extend(held.into_keys());
+        }
+        Ok(claims)
+    }
+}
+
+/// How often the lock on the list of claims is tried in a child of a fork, for some seconds: it is held for as long
+/// as it takes to read the header of a file.
+const LOCK_TRIES: u32 = 5_000;
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
 impl Claim {
     /// Makes sure, without a change to anything, that this is the file of a store and may be opened, and claims it.
@@ -147,9 +187,12 @@ impl Claim {
     pub(super) fn new(path: &Path) -> Result<Claim, StoreError> {
         let paths = Paths::of(path);
         opening::patiently(|| {
-            let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
-            let claims = claims.get_or_insert_default();
+            let mut claims = Claims::lock()?;
+            let Claims { held: claims, of_parents, .. } = claims.get_or_insert_default();
             let key = FileKey::of(path)?;
+            if of_parents.contains(&key) {
+                return Err(StoreError::Forked);
+            }
             opening::check_names(path)?;
             let file = match claims.get_mut(&key) {
                 Some((count, file)) => {
@@ -170,8 +213,8 @@ impl Claim {
 
     /// Whether this is the only claim of this process on the file.
     pub(super) fn is_alone(&self) -> bool {
-        let claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.as_ref().and_then(|claims| claims.get(&self.key)).is_none_or(|(count, _)| *count == 1)
+        let Ok(claims) = Claims::lock() else { return false };
+        claims.as_ref().and_then(|claims| claims.held.get(&self.key)).is_none_or(|(count, _)| *count == 1)
     }
 
     /// Whether another process has the store open.
@@ -481,10 +524,10 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut claims) = Claims::lock() else { return };
         // Under the lock: the descriptors close before anybody of this process opens the file again.
         drop(self.file.take());
-        let Some(claims) = claims.as_mut() else { return };
+        let Some(Claims { held: claims, .. }) = claims.as_mut() else { return };
         match claims.get_mut(&self.key) {
             Some((count, _)) if *count > 1 => *count -= 1,
             _ => {
