@@ -9,8 +9,8 @@ use crossterm::event::Event;
 use keystile::{
     AuditEntry, AuditPage, AuditQuery, AuditReport, CreateKeyError, CreatedKey, Environment, Explanation, Finding,
     IssuerInfo, KeyCounts, KeyId, KeyPage, KeyQuery, NamedFormat, NewKey, RevokeReason, RotateKeyError, RotatedKey,
-    Rotation, Scope, Secret, SessionId, SessionPage, SessionQuery, SigningKey, SigningKeyRotation, Timestamp, User,
-    UserId, UserPage, UserQuery,
+    Rotation, Scope, Secret, SecurityEventPage, SecurityEventQuery, SessionId, SessionPage, SessionQuery, SigningKey,
+    SigningKeyRotation, Timestamp, User, UserId, UserPage, UserQuery,
 };
 use zeroize::Zeroizing;
 
@@ -170,6 +170,8 @@ pub(crate) enum Query {
     Audit(AuditQuery),
     /// What the doctor finds.
     Health,
+    /// Security events.
+    SecurityEvents(SecurityEventQuery),
 }
 
 impl Query {
@@ -184,6 +186,7 @@ impl Query {
             Query::Issuers => Section::Issuers,
             Query::Audit(_) => Section::Audit,
             Query::Health => Section::Health,
+            Query::SecurityEvents(_) => Section::SecurityEvents,
         }
     }
 
@@ -221,6 +224,8 @@ pub(crate) enum Page {
     Audit(AuditPage),
     /// What the doctor finds.
     Health(Vec<Finding>),
+    /// Security events.
+    SecurityEvents(SecurityEventPage),
 }
 
 /// A change that needs no more than a yes.

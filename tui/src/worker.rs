@@ -244,6 +244,7 @@ fn load(keystile: &Keystile, db: &Path, query: Query) -> Result<Page, String> {
         Query::Issuers => Page::Issuers(keystile.issuers().list().map_err(told)?),
         Query::Audit(query) => Page::Audit(keystile.recent_audit(&query).map_err(told)?),
         Query::Health => Page::Health(keystile.doctor(db).map_err(told)?.findings),
+        Query::SecurityEvents(query) => Page::SecurityEvents(keystile.security_events(&query).map_err(told)?),
     })
 }
 
