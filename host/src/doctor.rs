@@ -115,6 +115,8 @@ impl Keystile {
         check_sandbox(self, &mut health);
         check_mode(path, &mut health);
         check_leftovers(path, &mut health);
+        check_file_system(path, &mut health);
+        check_reserve(path, &mut health);
         check_signing_keys(self, &mut health)?;
         check_kek(self, path, &mut health)?;
         Ok(health)
@@ -364,6 +366,33 @@ fn check_leftovers(path: &Path, health: &mut Health) {
         first.display()
     );
     health.add(Severity::Warning, "file", message);
+}
+
+/// Without it a revoke may fail on a full disk.
+fn check_reserve(path: &Path, health: &mut Health) {
+    let kept = crate::store::reserve_of(path);
+    if kept < crate::store::RESERVE {
+        let message = format!(
+            "{kept} of {} bytes are kept for revoking on a full disk · free some space, and open the store for writing",
+            crate::store::RESERVE
+        );
+        health.add(Severity::Warning, "disk", message);
+    }
+}
+
+/// Processes on a network file system may each see another store.
+fn check_file_system(path: &Path, health: &mut Health) {
+    match crate::store::network_file_system_of(path) {
+        Ok(None) => {}
+        Ok(Some(kind)) => {
+            let message = format!(
+                "the store lies in a network file system ({kind}), where a revoke may stay unknown to other processes · \
+                 stop them, and move the store to a local disk"
+            );
+            health.add(Severity::Error, "file", message);
+        }
+        Err(error) => health.add(Severity::Warning, "file", error.to_string()),
+    }
 }
 
 fn folder_of(path: &Path) -> Option<PathBuf> {

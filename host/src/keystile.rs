@@ -357,6 +357,22 @@ impl Inner {
         Ok(result)
     }
 
+    /// [`Inner::change`] for what can only take away, such as a revoke: when no space is left on the disk, it takes
+    /// the room that is kept for this. `change` is called again then.
+    pub(crate) fn contain<T, E: From<StoreError>>(
+        &self,
+        change: impl Fn(&mut dyn WriteTransaction, Timestamp) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match self.change(&change) {
+            Err(_) if self.store.spend_reserve() => {
+                let result = self.change(&change);
+                self.store.fill_reserve();
+                result
+            }
+            result => result,
+        }
+    }
+
     /// Gets what was just deleted out of the file: now if nobody is in the way, else as soon as nobody is.
     fn erase_soon(&self) {
         // The change is done, and noted. What fails here is done later.
@@ -427,6 +443,9 @@ impl Inner {
         self.mirror.sweep(self.now());
         if self.read_only {
             return Ok(());
+        }
+        if !self.mirror.is_on_demand() {
+            self.store.fill_reserve();
         }
         // One that fails keeps the others from nothing.
         let graces = self.graces.start_all(self);

@@ -38,6 +38,7 @@ pub struct OpenOptions {
     pub(crate) clock: Box<dyn Clock>,
     read_only: bool,
     on_demand: bool,
+    is_sparing: bool,
     records_a_step: usize,
     in_background: bool,
     flush_interval: Duration,
@@ -76,6 +77,7 @@ impl Default for OpenOptions {
             clock: Box::new(SystemClock),
             read_only: false,
             on_demand: false,
+            is_sparing: false,
             records_a_step: RECORDS_A_STEP,
             in_background: true,
             flush_interval: FLUSH_INTERVAL,
@@ -108,6 +110,14 @@ impl OpenOptions {
     /// programs that verify a few credentials and end. There is one background thread then, which writes uses.
     pub fn on_demand(mut self, on_demand: bool) -> OpenOptions {
         self.on_demand = on_demand;
+        self
+    }
+
+    /// On a full disk, opening fails instead of taking of the room that is kept for a revoke: for whoever only looks,
+    /// and can open the store for reading then.
+    #[cfg(feature = "cli")]
+    pub(crate) fn sparing(mut self) -> OpenOptions {
+        self.is_sparing = true;
         self
     }
 
@@ -185,7 +195,11 @@ impl OpenOptions {
     /// # Errors
     /// [`OpenError`] when the store or the sandbox cannot be opened.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Keystile, OpenError> {
-        let mode = if self.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
+        let mode = match (self.read_only, self.is_sparing) {
+            (true, _) => Mode::ReadOnly,
+            (false, true) => Mode::Sparing,
+            (false, false) => Mode::ReadWrite,
+        };
         let sealing = self.kek.load()?;
         let store: Box<dyn Store> = Box::new(SqliteStore::open(path.as_ref(), mode)?);
         let time = Timekeeper::default();

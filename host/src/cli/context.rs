@@ -49,11 +49,12 @@ impl Context<'_> {
         Ok(self.options()?.open(&self.db)?)
     }
 
-    /// Opens the store to look at it; a user who can only read it may do that too.
+    /// Opens the store to look at it; a user who can only read it may do that too, and so may everybody when the disk
+    /// is full.
     pub(super) fn open_for_reading(&mut self) -> Result<Opened, Failure> {
-        let opened = match self.options()?.open(&self.db) {
+        let opened = match self.options()?.sparing().open(&self.db) {
             Ok(keystile) => Opened { keystile, read_only: false },
-            Err(OpenError::Store(StoreError::ReadOnly | StoreError::Unreadable { .. })) => {
+            Err(OpenError::Store(StoreError::ReadOnly | StoreError::Unreadable { .. } | StoreError::DiskFull)) => {
                 let keystile = self.options()?.read_only(true).open(&self.db)?;
                 Opened { keystile, read_only: true }
             }

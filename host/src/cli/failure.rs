@@ -159,7 +159,15 @@ impl Classified for StoreError {
                 (Exit::CannotSay, "corrupt")
             }
             StoreError::DamagedBackup { .. } => (Exit::CannotSay, "damaged_backup"),
-            StoreError::Replaced { .. } | StoreError::WentBack { .. } => (Exit::CannotSay, "replaced"),
+            StoreError::Replaced { .. } | StoreError::WentBack { .. } | StoreError::Overwritten { .. } => {
+                (Exit::CannotSay, "replaced")
+            }
+            StoreError::JournalLost { .. } => (Exit::CannotSay, "journal_lost"),
+            StoreError::Unacknowledged { .. } => (Exit::CannotSay, "unacknowledged"),
+            StoreError::InUse { .. } => (Exit::CannotSay, "in_use"),
+            StoreError::ManyNames { .. } => (Exit::CannotSay, "many_names"),
+            StoreError::MountPoint { .. } => (Exit::CannotSay, "mount_point"),
+            StoreError::NetworkFileSystem { .. } => (Exit::CannotSay, "network_file_system"),
             StoreError::RolledBack | StoreError::EngineTooOld { .. } | StoreError::Engine { .. } => {
                 (Exit::CannotSay, "engine")
             }

@@ -236,7 +236,7 @@ impl Issuers<'_> {
     }
 
     fn set_enabled(&self, name: &str, enabled: bool, action: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
-        self.inner.change(|transaction, now| {
+        let change = |transaction: &mut dyn WriteTransaction, now: Timestamp| {
             let mut issuer = transaction.issuer(name)?.ok_or_else(|| not_found(name))?;
             if issuer.enabled == enabled {
                 return Err(ChangeIssuerError::Conflict { name: name.to_owned(), enabled });
@@ -249,7 +249,8 @@ impl Issuers<'_> {
             transaction.update_issuer(&issuer)?;
             self.inner.audit(transaction, now, action, Some(name.to_owned()), &json!({ "issuer": issuer.issuer }))?;
             Ok(issuer)
-        })
+        };
+        if enabled { self.inner.change(change) } else { self.inner.contain(change) }
     }
 
     /// Removes an issuer and its keys. Its tokens are refused from then on.
@@ -257,7 +258,7 @@ impl Issuers<'_> {
     /// # Errors
     /// [`ChangeIssuerError`] when there is no such issuer, or the store refuses.
     pub fn remove(&self, name: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             let issuer = transaction.issuer(name)?.ok_or_else(|| not_found(name))?;
             transaction.remove_issuer(name)?;
             self.inner.audit(transaction, now, "issuer.removed", Some(name.to_owned()), &describe(&issuer))?;

@@ -18,7 +18,7 @@ impl Keys<'_> {
     /// # Errors
     /// [`ChangeStateError`] when it is suspended already, or revoked.
     pub fn suspend(&self, id: KeyId) -> Result<Key, ChangeStateError> {
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
             if old.state != KeyState::Active && old.suspended_for.is_none() {
                 return Err(ChangeStateError::Conflict { id, status: old.status(now) });
@@ -55,7 +55,7 @@ impl Keys<'_> {
         if !note.is_none_or(|note| is_line(note, MAX_NOTE_LEN)) {
             return Err(ChangeStateError::Note);
         }
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
             if old.state == KeyState::Revoked {
                 return Err(ChangeStateError::Conflict { id, status: old.status(now) });

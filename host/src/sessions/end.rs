@@ -19,7 +19,7 @@ impl Sessions<'_> {
     /// # Errors
     /// [`EndSessionError`] when there is no such session, or the store refuses.
     pub fn end(&self, id: SessionId) -> Result<Session, EndSessionError> {
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             let row = transaction.session(id)?.ok_or(EndSessionError::NotFound { id })?;
             Ok(end_session(self.inner, transaction, now, &row.session, EndReason::Operator)?)
         })
@@ -42,7 +42,7 @@ impl Sessions<'_> {
     }
 
     fn end_but(&self, user: UserId, keep: Option<SessionId>) -> Result<u64, EndSessionError> {
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             live_user_in(&*transaction, user)?.ok_or(EndSessionError::UserNotFound { id: user })?;
             Ok(end_sessions(self.inner, transaction, now, user, keep, EndReason::Operator)?)
         })
@@ -57,7 +57,7 @@ impl Sessions<'_> {
         let key = self.inner.refresh_key(&*view, &row)?.ok_or(LogoutError::Invalid)?;
         drop(view);
         token.verify(&key).ok_or(LogoutError::Invalid)?;
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             // A session is never forgotten in between: that takes a month after its expiry.
             if let Some(row) = transaction.session(token.session)? {
                 end_session(self.inner, transaction, now, &row.session, EndReason::Logout)?;

@@ -9,7 +9,8 @@ use keystile_validator::KeyId;
 
 use crate::ids::UserId;
 
-/// Why the store could not do what it was asked. Whatever the error, nothing was changed.
+/// Why the store could not do what it was asked. Nothing was changed then, but for
+/// [`StoreError::Unacknowledged`].
 ///
 /// No message holds a value out of the store.
 #[derive(Debug)]
@@ -85,6 +86,52 @@ pub enum StoreError {
     Replaced {
         /// The path it was opened at.
         path: PathBuf,
+    },
+    /// One of the files beside the store, which all processes on it share, was removed, replaced or emptied while
+    /// the store was open.
+    JournalLost {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Something else than Keystile has written over the store's file, such as `cp`; or a journal of another file
+    /// lies beside it.
+    Overwritten {
+        /// The path of the store.
+        path: PathBuf,
+    },
+    /// The files of the store were exchanged while a change was written: it may hold or be lost.
+    Unacknowledged {
+        /// The path of the store.
+        path: PathBuf,
+    },
+    /// Another process has the store open, but not with the files that lie beside it.
+    InUse {
+        /// The path of the store.
+        path: PathBuf,
+        /// The file beside the store that it must use and does not: it is not there, or is another one. `None` when
+        /// the store is a plain file, as backups are.
+        missing: Option<PathBuf>,
+        /// The id of that process; `None` when it is not to be seen from here, as in another container.
+        process: Option<u32>,
+    },
+    /// The file has more than one name (hard links), and each would have a journal of its own.
+    ManyNames {
+        /// The path it was opened at.
+        path: PathBuf,
+        /// How many names it has.
+        names: u64,
+    },
+    /// The file itself is a mount point, so that its journal lies elsewhere than for those outside.
+    MountPoint {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A new store was to be made where locks and shared memory do not reach every process.
+    NetworkFileSystem {
+        /// The path of the store.
+        path: PathBuf,
+        /// The name of the file system.
+        kind: &'static str,
     },
     /// The thread that follows the store has ended.
     NotFollowed,
@@ -205,6 +252,59 @@ impl fmt::Display for StoreError {
             StoreError::Replaced { path } => write!(
                 f,
                 "{} was moved, deleted or replaced while it was open · start this process again",
+                path.display()
+            ),
+            StoreError::JournalLost { path } => write!(
+                f,
+                "{} was removed, replaced or emptied while the store was open, so nothing is read or written any more · \
+                 end every process on this store, start them again, and look it over with `keystile doctor`: of a lost \
+                 -wal, the newest changes are missing",
+                path.display()
+            ),
+            StoreError::Overwritten { path } => write!(
+                f,
+                "something else has written over {}, or its journal is that of another file · end every process on \
+                 this store, keep a copy of it with its -wal, move both away, and run `keystile restore` with a backup",
+                path.display()
+            ),
+            StoreError::Unacknowledged { path } => write!(
+                f,
+                "the files of {} were exchanged while this change was written, so it may be lost · end every process \
+                 on this store, start again, and see whether the change is there",
+                path.display()
+            ),
+            StoreError::InUse { path, missing, process } => {
+                let who = match process {
+                    Some(process) => format!("process {process}"),
+                    None => "a process that is not visible from here (in another container?)".to_owned(),
+                };
+                match missing {
+                    Some(missing) => write!(
+                        f,
+                        "{who} has {} open, but does not use {}: it was removed or replaced, or that process uses another \
+                         path · end that process, then repeat",
+                        path.display(),
+                        missing.display()
+                    ),
+                    None => write!(f, "{who} has {} open · wait until it has ended, then repeat", path.display()),
+                }
+            }
+            StoreError::ManyNames { path, names } => write!(
+                f,
+                "{} has {names} names (hard links), and processes that use different ones would not see each other's \
+                 changes · keep one of them: `find -samefile` finds them",
+                path.display()
+            ),
+            StoreError::MountPoint { path } => write!(
+                f,
+                "{} is itself a mount point, and processes outside would not see what is written here · mount the \
+                 folder that it lies in",
+                path.display()
+            ),
+            StoreError::NetworkFileSystem { path, kind } => write!(
+                f,
+                "{} would lie in a network file system ({kind}), where locks and shared memory do not reach every \
+                 process · keep the store on a local disk",
                 path.display()
             ),
             StoreError::NotFollowed => f.write_str(

@@ -21,7 +21,7 @@ pub use error::StoreError;
 pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
 #[cfg(test)]
 pub(crate) use sqlite::faults;
-pub(crate) use sqlite::{Mode, SqliteStore, leftovers_of};
+pub(crate) use sqlite::{Mode, RESERVE, SqliteStore, leftovers_of, network_file_system_of, reserve_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
 
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry, RowKind, RowState};
@@ -89,6 +89,13 @@ pub(crate) trait Store: Send + Sync {
 
     /// Writes a consistent copy into a new file, while others go on reading and writing.
     fn backup(&self, to: &Path) -> Result<(), StoreError>;
+
+    /// Whether a write has failed since this was last asked because no space was left; the room that is kept for
+    /// changes that can only take away is free then.
+    fn spend_reserve(&self) -> bool;
+
+    /// Keeps room again, as far as there is space.
+    fn fill_reserve(&self);
 
     /// Gets what was deleted out of the file and its journal; waits this long for readers that are in the way. What
     /// is left over stays noted in the store.

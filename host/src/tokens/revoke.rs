@@ -49,12 +49,13 @@ impl Tokens<'_> {
     /// [`RevokeTokenError`]; nothing was revoked then.
     pub fn revoke(&self, token: &str) -> Result<RevokedToken, RevokeTokenError> {
         let TokenToRevoke { issuer, token_id, expires_at } = self.inner.verify_to_revoke(token)?;
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             // An issuer's leeway, or a clock that is set back, can bring back what has just expired.
             if expires_at.saturating_add(KEPT_AFTER_EXPIRY) <= now && may_forget(transaction, now)? {
+                let (issuer, token_id) = (issuer.clone(), token_id.clone());
                 return Ok(RevokedToken { issuer, token_id, expires_at, was: WasToken::Expired });
             }
-            self.inner.revoke_token(transaction, now, issuer, token_id, expires_at)
+            self.inner.revoke_token(transaction, now, issuer.clone(), token_id.clone(), expires_at)
         })
     }
 
@@ -67,7 +68,7 @@ impl Tokens<'_> {
         if !is_revocable(token_id) {
             return Err(RevokeTokenError::TokenId);
         }
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             let own = OwnIssuer::of(transaction)?.issuer;
             // No token of this store lives longer, whatever the settings once were. When one of another
             // issuer expires, nobody knows.
@@ -123,7 +124,7 @@ impl Tokens<'_> {
         if !is_revocable(value) {
             return Err(RevokeTokenError::Name { claim: if kind == RevocationKind::Session { "sid" } else { "sub" } });
         }
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             if issuer == OwnIssuer::of(transaction)?.issuer {
                 return Err(RevokeTokenError::OwnIssuer);
             }

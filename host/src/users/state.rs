@@ -20,7 +20,7 @@ impl Users<'_> {
     /// # Errors
     /// [`ChangeUserStateError`] when there is no such user, or it is suspended already.
     pub fn suspend(&self, id: UserId) -> Result<ChangedUser, ChangeUserStateError> {
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             let mut user = user_in(transaction, id, UserStatus::Active)?;
             user.suspended_at = Some(now);
             user.updated_at = now;
@@ -75,7 +75,7 @@ impl Users<'_> {
     /// # Errors
     /// [`ChangeUserStateError`] when there is no such user, or the store refuses.
     pub fn delete(&self, id: UserId) -> Result<ChangedUser, ChangeUserStateError> {
-        self.inner.change(|transaction, now| {
+        self.inner.contain(|transaction, now| {
             let (user, _) = live_user_in(&*transaction, id)?.ok_or(ChangeUserStateError::NotFound { id })?;
             let sessions = self.shut_out(transaction, now, id, EndReason::Deleted)?;
             transaction.delete_sessions_of(id)?;

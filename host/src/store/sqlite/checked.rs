@@ -27,7 +27,9 @@ impl<T> Checked<T> for rusqlite::Result<T> {
 
 /// Names the file that could not be opened, where the engine only says that one could not.
 pub(super) fn opening<T>(path: &Path, result: rusqlite::Result<T>) -> Result<T, StoreError> {
+    let system = io::Error::last_os_error();
     result.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) if is_full(&system) => StoreError::DiskFull,
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreError::Unreadable { path: path.to_owned() },
         _ => translate(&error),
     })

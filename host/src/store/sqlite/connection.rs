@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::checked::{Checked as _, opening};
 use super::file::beside;
+use super::guard::Claim;
 use crate::store::StoreError;
 
 /// The longest wait for a lock that another process holds. Long: a writer holds it for
@@ -80,6 +81,9 @@ pub(super) fn connect(path: &Path, purpose: Purpose) -> Result<Connection, Store
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true),
+        // What the log holds goes into the store's file only when somebody has made sure that they belong
+        // together: see `checkpoint` and `SqliteStore::drop`.
+        (DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true),
     ] {
         connection.set_db_config(setting, value).checked()?;
     }
@@ -88,6 +92,19 @@ pub(super) fn connect(path: &Path, purpose: Purpose) -> Result<Connection, Store
         connection.execute_batch("PRAGMA query_only = ON").checked()?;
     }
     Ok(connection)
+}
+
+/// Writes what the log holds to the store's file, as far as no reader is in the way, when it has become long and the
+/// files still belong together. A failure is no matter: it is done after a later commit.
+pub(super) fn checkpoint(connection: &Connection, claim: &Claim) {
+    if claim.checkpoint_is_due() {
+        let _ = connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+    }
+}
+
+/// Lets the engine write the log to the store's file when this connection is the last one to close.
+pub(super) fn checkpoint_on_close(connection: &Connection) {
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
 }
 
 /// The file as a URI that tells SQLite to look for neither journal nor locks.
@@ -117,6 +134,7 @@ PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -16384;
 PRAGMA journal_size_limit = 67108864;
 PRAGMA secure_delete = ON;
+PRAGMA wal_autocheckpoint = 0;
 ";
 
 /// Statements that a connection keeps prepared: all of ours, with room for the variants of lists.
@@ -157,6 +175,11 @@ struct Tickets {
 impl Writer {
     pub(super) fn new(connection: Connection) -> Writer {
         Writer { connection: Mutex::new(connection), tickets: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// Its connection, for whoever has nobody to wait for.
+    pub(super) fn connection(&mut self) -> &Connection {
+        self.connection.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for its turn.
@@ -212,6 +235,12 @@ pub(super) struct Readers {
 const KEPT_READERS: usize = 8;
 
 impl Readers {
+    /// The connections that are kept, for whoever has nobody to wait for.
+    pub(super) fn connections(&mut self) -> impl Iterator<Item = &Connection> {
+        let kept = self.slots.iter_mut().filter_map(OnceLock::get_mut);
+        kept.map(|connection| &*connection.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// A connection that nobody else reads through, until it is dropped.
     pub(super) fn take(&self, path: &Path, purpose: Purpose) -> Result<Reader<'_>, StoreError> {
         if purpose == Purpose::AsItIs {

@@ -25,7 +25,7 @@ use super::connection::{Purpose, connect, patience};
 use super::file::TemporaryFile;
 use super::reader::first;
 use super::rows::{Column, to_integer};
-use super::{SqliteStore, data_version};
+use super::{SqliteStore, check_files, data_version};
 use crate::store::{Erasure, StoreError, Urgency};
 
 /// A store of at most so many bytes is written anew when a user was deleted: 32 MiB, about 60,000 keys. Other
@@ -141,7 +141,7 @@ impl SqliteStore {
     pub(super) fn erase_for(&self, patience: Duration) -> Result<Erasure, StoreError> {
         let started = Instant::now();
         loop {
-            let due = due(&*self.readers.take(&self.path, self.purpose)?)?;
+            let due = due(&*self.reader()?)?;
             if !due.is_anything() {
                 return Ok(Erasure::Done);
             }
@@ -163,7 +163,7 @@ impl SqliteStore {
     fn truncate_journal(&self) -> Result<bool, StoreError> {
         let Some(writer) = &self.writer else { return Ok(false) };
         let mut turn = writer.turn();
-        self.check_in_place(&turn)?;
+        check_files(&self.claim)?;
         // What is deleted from here on is of a later number.
         let due = due(&turn)?;
         // While it waited for readers it would keep writers waiting: it does not wait.
@@ -198,7 +198,7 @@ impl SqliteStore {
             let sql = "UPDATE erasure SET rewritten = rewrite_asked, erased = erased + 1";
             copy.execute(sql, []).checked()?;
             let mut turn = writer.turn();
-            self.check_in_place(&turn)?;
+            check_files(&self.claim)?;
             let transfer = Backup::new(&copy, &mut turn).checked()?;
             // The first page comes with the lock: from here on nobody else can write.
             step(&transfer, 1)?;
@@ -206,7 +206,9 @@ impl SqliteStore {
                 // Dropped, the transfer is undone.
                 continue;
             }
-            return finish(&transfer).map(|()| true);
+            finish(&transfer)?;
+            check_files(&self.claim)?;
+            return Ok(true);
         }
         Ok(false)
     }

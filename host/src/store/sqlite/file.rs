@@ -1,102 +1,12 @@
 //! The file of a store, before and beside the engine: what it is, new ones, temporary ones.
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, TryLockError};
-use std::thread;
-use std::time::Duration;
 
-use super::schema::{APPLICATION_ID, SCHEMA_VERSION};
-use crate::fork::forks;
+use super::guard::{cannot_look_at, network_file_system};
 use crate::store::StoreError;
-
-/// The claim of this process on the file of a store that it has open.
-///
-/// Looking at a file before the engine does is not harmless: on POSIX systems, closing *any*
-/// descriptor of a file drops *all* locks that the process holds on it, also those of the engine.
-/// So a file is looked at only while this process has no claim on it, and never without the lock on
-/// the list of claims.
-#[derive(Debug)]
-pub(super) struct Claim(FileKey);
-
-static CLAIMS: Mutex<Option<Claims>> = Mutex::new(None);
-
-/// The files that this process has open, and how often.
-#[derive(Default)]
-struct Claims {
-    held: HashMap<FileKey, usize>,
-    /// How many forks lay before this process when this was last looked at.
-    forks: u32,
-    /// The files that a process had open from which this one was forked. For the engine they are open, and locked,
-    /// here too; for the system they are not.
-    of_parents: HashSet<FileKey>,
-}
-
-impl Claims {
-    /// Takes the lock on the list of claims.
-    fn lock() -> Result<MutexGuard<'static, Option<Claims>>, StoreError> {
-        let mut tries = 0;
-        let mut claims = loop {
-            match CLAIMS.try_lock() {
-                Ok(claims) => break claims,
-                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-                // A thread that was not forked along may hold it for ever.
-                Err(TryLockError::WouldBlock) if forks() > 0 && tries >= MAX_TRIES => return Err(StoreError::Forked),
-                Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
-            }
-            tries += 1;
-        };
-        let known = claims.get_or_insert_default();
-        if known.forks != forks() {
-            known.forks = forks();
-            let held = std::mem::take(&mut known.held);
-            known.of_parents.extend(held.into_keys());
-        }
-        Ok(claims)
-    }
-}
-
-/// How often the lock on the list of claims is tried in a child of a fork, for some seconds: it is held for as long
-/// as it takes to read the header of a file.
-const MAX_TRIES: u32 = 5_000;
-const BETWEEN_TRIES: Duration = Duration::from_millis(1);
-
-impl Claim {
-    /// Makes sure, without a change to anything, that this is the file of a store, and claims it.
-    pub(super) fn new(path: &Path) -> Result<Claim, StoreError> {
-        let mut claims = Claims::lock()?;
-        let Claims { held: claims, of_parents, .. } = claims.get_or_insert_default();
-        let key = FileKey::of(path)?;
-        if of_parents.contains(&key) {
-            return Err(StoreError::Forked);
-        }
-        let count = claims.entry(key.clone()).or_insert(0);
-        if *count == 0
-            && let Err(error) = look_at(path)
-        {
-            claims.remove(&key);
-            return Err(error);
-        }
-        *count += 1;
-        Ok(Claim(key))
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        let Ok(mut claims) = Claims::lock() else { return };
-        let Some(Claims { held: claims, .. }) = claims.as_mut() else { return };
-        match claims.get_mut(&self.0) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                claims.remove(&self.0);
-            }
-        }
-    }
-}
 
 /// What makes two paths the same file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -116,44 +26,6 @@ impl FileKey {
         }
         #[cfg(not(unix))]
         Ok(FileKey(fs::canonicalize(path).map_err(|error| cannot_look_at(path, error))?))
-    }
-}
-
-/// Reads the header of a database file ("Database File Format", section 1.3).
-fn look_at(path: &Path) -> Result<(), StoreError> {
-    let mut header = [0; 100];
-    let mut file = File::open(path).map_err(|error| cannot_look_at(path, error))?;
-    match file.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(StoreError::NotAStore { path: path.to_owned() });
-        }
-        Err(error) => return Err(cannot_look_at(path, error)),
-    }
-    let number = |at: usize| {
-        let bytes = header.get(at..).and_then(|rest| rest.first_chunk::<4>());
-        bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
-    };
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(StoreError::NotAStore { path: path.to_owned() });
-    }
-    if number(68) != APPLICATION_ID {
-        return Err(StoreError::OtherProgram { path: path.to_owned() });
-    }
-    // The journal may hold a newer one: it is looked at again when the file is open.
-    let found = number(60);
-    if found > SCHEMA_VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), found, supported: SCHEMA_VERSION });
-    }
-    Ok(())
-}
-
-fn cannot_look_at(path: &Path, error: io::Error) -> StoreError {
-    let path = path.to_owned();
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => StoreError::Missing { path },
-        io::ErrorKind::PermissionDenied => StoreError::Unreadable { path },
-        _ => StoreError::System { action: "open", path, source: error },
     }
 }
 
@@ -206,11 +78,11 @@ impl TemporaryFile {
         }
         let failed = |error| cannot_write(path, error);
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(failed)?;
-        match fs::hard_link(&self.path, path) {
+        match rename_without_replacing(&self.path, path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(failed(error)),
-            // A file system without hard links: take the name with an empty file, which nobody takes
-            // for a store, then replace that.
+            // A file system that cannot: take the name with an empty file, which nobody takes for a store,
+            // then replace that. Not with a hard link: a store has one name.
             Err(_) => {
                 create_new(path).map_err(failed)?;
                 if let Err(error) = fs::rename(&self.path, path) {
@@ -270,6 +142,45 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// A new store must be where all processes that will use it share locks and memory.
+///
+/// # Errors
+/// [`StoreError::NetworkFileSystem`].
+pub(super) fn check_file_system(path: &Path) -> Result<(), StoreError> {
+    // A folder that is not there is told of by whoever makes the file.
+    match path.parent().map(network_file_system) {
+        Some(Ok(Some(kind))) => Err(StoreError::NetworkFileSystem { path: path.to_owned(), kind }),
+        _ => Ok(()),
+    }
+}
+
+/// The name of the network file system that a store lies in, if any.
+///
+/// # Errors
+/// [`StoreError::System`] when the system does not tell.
+pub(crate) fn network_file_system_of(path: &Path) -> Result<Option<&'static str>, StoreError> {
+    let path = absolute(path)?;
+    let folder = path.parent().unwrap_or(&path);
+    network_file_system(folder).map_err(|source| StoreError::System {
+        action: "ask for the file system of",
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 fn create_new(path: &Path) -> io::Result<File> {

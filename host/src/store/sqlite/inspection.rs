@@ -7,11 +7,12 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::checked::Checked as _;
+use super::connection::Purpose;
 use super::file::beside;
 use super::schema;
 use crate::store::{Inspection, StoreError};
 
-pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Inspection, StoreError> {
+pub(super) fn inspect(connection: &Connection, path: &Path, purpose: Purpose) -> Result<Inspection, StoreError> {
     let mut integrity = problems(connection)?;
     let mut count =
         |table| match connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).checked() {
@@ -28,7 +29,7 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Inspection
         engine: format!("SQLite {}", rusqlite::version()),
         schema: schema::version(connection)?,
         integrity,
-        settings: deviations(connection)?,
+        settings: deviations(connection, purpose)?,
         bytes: files.iter().flatten().map(fs::Metadata::len).sum(),
         keys,
         secrets,
@@ -70,8 +71,10 @@ fn check_all(connection: &Connection) -> Result<Vec<String>, StoreError> {
 const MOST_PROBLEMS: usize = 100;
 
 /// Settings that are not as they must be.
-fn deviations(connection: &Connection) -> Result<Vec<String>, StoreError> {
+fn deviations(connection: &Connection, purpose: Purpose) -> Result<Vec<String>, StoreError> {
     let mut deviations = Vec::new();
+    // Read as it is, a file has no journal, whatever it says of itself.
+    let is_asked = |pragma| purpose != Purpose::AsItIs || pragma != "journal_mode";
     for (pragma, needed) in [
         ("journal_mode", "wal"),
         ("synchronous", "2"),
@@ -81,7 +84,10 @@ fn deviations(connection: &Connection) -> Result<Vec<String>, StoreError> {
         ("secure_delete", "1"),
         ("recursive_triggers", "1"),
         ("encoding", "UTF-8"),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(pragma, _)| is_asked(*pragma))
+    {
         let value = connection.pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0));
         let value = match value.checked()? {
             rusqlite::types::Value::Integer(number) => number.to_string(),

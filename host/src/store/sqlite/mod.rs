@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `file` | the file itself: whether it is ours, new ones, temporary ones |
+//! | `file` | the file itself: new ones, temporary ones |
+//! | `guard` | whether a file may be opened, and whether it still is what was opened |
 //! | `connection` | how the engine is set up; the one writer, the pool of readers |
 //! | `schema` | tables, and the steps that brought them there |
 //! | `transaction` | one transaction: both faces of it, [`ReadTransaction`] and [`WriteTransaction`] |
@@ -16,6 +17,7 @@
 //! | `trail` | how the audit trail binds the rows that are written |
 //! | `rows` | from rows to data and back |
 //! | `backup`, `restore`, `inspection` | the whole file |
+//! | `reserve` | room on the disk that is kept for a revoke |
 
 mod backup;
 mod checked;
@@ -23,12 +25,14 @@ mod clock;
 mod connection;
 mod erasure;
 mod file;
+mod guard;
 mod imports;
 mod inspection;
 mod issuers;
 mod list;
 mod reader;
 mod records;
+mod reserve;
 mod restore;
 mod rows;
 mod schema;
@@ -43,7 +47,7 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keystile_validator::Timestamp;
@@ -52,20 +56,27 @@ use rusqlite::Connection;
 #[cfg(test)]
 pub(crate) use self::checked::faults;
 use self::checked::{Checked as _, opening};
-use self::connection::{Purpose, Readers, Writer, check_engine, connect};
-pub(crate) use self::file::leftovers_of;
-use self::file::{Claim, TemporaryFile, absolute};
+use self::connection::{Purpose, Reader, Readers, Writer, check_engine, checkpoint_on_close, connect};
+use self::file::{TemporaryFile, absolute, check_file_system};
+pub(crate) use self::file::{leftovers_of, network_file_system_of};
+use self::guard::{Claim, Logical, Place, Touched};
+use self::reserve::Reserve;
+pub(crate) use self::reserve::{RESERVE, reserve_of};
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};
-use super::{ClockRow, Erasure, Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
+use super::{
+    ClockRow, Erasure, Generation, Inspection, Position, ReadTransaction, Store, StoreError, WriteTransaction,
+};
 use crate::fork::Opener;
 use crate::key::{NamedFormat, Settings};
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// To read and write.
+    /// To read and write. On a full disk, opening may take of the room that is kept for a revoke.
     ReadWrite,
+    /// To read and write, unless that takes of the room that is kept.
+    Sparing,
     /// To read: nothing in the file changes, and it must be of the current version.
     ReadOnly,
 }
@@ -84,7 +95,9 @@ pub(crate) struct SqliteStore {
     purpose: Purpose,
     /// The process whose locks are on the file.
     opener: Opener,
-    _claim: Claim,
+    claim: Arc<Claim>,
+    /// Filled up when all descriptors are closed, and have given back what the files beside the store took.
+    reserve: Reserve,
 }
 
 /// Tells whether anybody has committed. Its connection never writes, so every commit is by another
@@ -141,6 +154,7 @@ impl SqliteStore {
         check_engine()?;
         let path = absolute(path)?;
         SqliteStore::check_free(&path)?;
+        check_file_system(&path)?;
         let temporary = TemporaryFile::beside(&path)?;
         let mut connection = connect(temporary.path(), Purpose::Write)?;
         // The journal comes last: until then everything is in the file itself.
@@ -170,9 +184,27 @@ impl SqliteStore {
     pub(crate) fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
         check_engine()?;
         let path = absolute(path)?;
-        let claim = Claim::new(&path)?;
+        match SqliteStore::open_once(&path, mode) {
+            // The shared memory could not be made, without which nobody can read what others write.
+            Err(StoreError::DiskFull) if mode != Mode::Sparing && Reserve::of(&path, false).lend(&path) => {
+                SqliteStore::open_once(&path, mode)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_once(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
+        let path = path.to_owned();
+        let claim = Arc::new(Claim::new(&path)?);
+        // This process may have lost it already.
+        claim.check()?;
+        SqliteStore::open_claimed(path, mode, &claim).map_err(|error| claim.explain(error))
+    }
+
+    fn open_claimed(path: PathBuf, mode: Mode, claim: &Arc<Claim>) -> Result<SqliteStore, StoreError> {
+        let reserve = Reserve::of(&path, mode != Mode::ReadOnly);
         let writer = match mode {
-            Mode::ReadWrite => {
+            Mode::ReadWrite | Mode::Sparing => {
                 let mut connection = connect(&path, Purpose::Write)?;
                 check_identity(&connection, &path)?;
                 if connection.is_readonly(rusqlite::MAIN_DB).checked()? {
@@ -187,9 +219,17 @@ impl SqliteStore {
         };
         let mut purpose = if writer.is_some() { Purpose::Read } else { Purpose::ReadOnly };
         let mut looked = connect(&path, purpose).and_then(|it| Ok((check_identity(&it, &path)?, it)));
-        if matches!(looked, Err(StoreError::ReadOnly | StoreError::Unreadable { .. })) && purpose == Purpose::ReadOnly {
+        if matches!(looked, Err(StoreError::ReadOnly | StoreError::Unreadable { .. } | StoreError::DiskFull))
+            && purpose == Purpose::ReadOnly
+            && may_be_read_as_it_is(claim)?
+        {
             purpose = Purpose::AsItIs;
+            let why = looked.err();
             looked = connect(&path, purpose).and_then(|it| Ok((check_identity(&it, &path)?, it)));
+            if matches!((&why, &looked), (Some(StoreError::DiskFull), Err(StoreError::ReadOnly))) {
+                // There is a log, which must be read too: that takes some room.
+                return Err(StoreError::DiskFull);
+            }
         }
         let (found, connection) = looked?;
         if found < SCHEMA_VERSION {
@@ -203,8 +243,13 @@ impl SqliteStore {
             path,
             purpose,
             opener: Opener::here(),
-            _claim: claim,
+            reserve,
+            claim: Arc::clone(claim),
         };
+        if purpose != Purpose::AsItIs {
+            store.claim.attach(|| ask(&store.watch.lock().unwrap_or_else(PoisonError::into_inner).connection))?;
+        }
+        store.reserve.fill();
         if store.writer.is_some() {
             // What an older process could not get out of the file. It stays noted, if this one cannot either.
             let _ = store.erase_for(Duration::ZERO);
@@ -212,40 +257,49 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Whoever replaces the file under us would have us verify against the old one for ever.
-    fn check_in_place(&self, connection: &Connection) -> Result<(), StoreError> {
-        #[cfg(unix)]
-        {
-            let mut moved = 0;
-            let question = rusqlite::FileControl::HasMoved(&mut moved);
-            connection.file_control(Some(rusqlite::MAIN_DB), question).checked()?;
-            if moved != 0 {
-                return Err(StoreError::Replaced { path: self.path.clone() });
+    /// A connection to read through.
+    fn reader(&self) -> Result<Reader<'_>, StoreError> {
+        self.opener.check()?;
+        check_files(&self.claim)?;
+        let reader = self.readers.take(&self.path, self.purpose)?;
+        // A new connection may have found other files than those that were there before.
+        check_files(&self.claim)?;
+        Ok(reader)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.opener.check().is_err() {
+            // A child of a fork: the locks that the engine believes in are those of its parent.
+            return;
+        }
+        let intact = self.purpose != Purpose::AsItIs && check_files(&self.claim).is_ok();
+        self.claim.detach();
+        if intact {
+            // Whichever is the last to close finds nobody else, and leaves one plain file.
+            let watch = self.watch.get_mut().unwrap_or_else(PoisonError::into_inner);
+            self.readers.connections().chain([&watch.connection]).for_each(checkpoint_on_close);
+            if let Some(writer) = &mut self.writer {
+                checkpoint_on_close(writer.connection());
             }
         }
-        #[cfg(not(unix))]
-        let _ = connection;
-        Ok(())
     }
 }
 
 impl Store for SqliteStore {
     fn read(&self) -> Result<Box<dyn ReadTransaction + '_>, StoreError> {
-        self.opener.check()?;
-        let reader = self.readers.take(&self.path, self.purpose)?;
-        if self.purpose != Purpose::AsItIs {
-            // Asked of the connection that was there first: a reader may be of the new file.
-            self.check_in_place(&self.watch.lock().unwrap_or_else(PoisonError::into_inner).connection)?;
-        }
-        Ok(Box::new(Transaction::begin(reader, Behavior::Read)?))
+        Ok(Box::new(Transaction::begin(self.reader()?, Behavior::Read)?.guarded_by(&self.claim)))
     }
 
     fn write(&self) -> Result<Box<dyn WriteTransaction + '_>, StoreError> {
         self.opener.check()?;
-        let turn = self.writer.as_ref().ok_or(StoreError::ReadOnly)?.turn();
-        let transaction = Transaction::begin(turn, Behavior::Write)?;
-        self.check_in_place(transaction.connection())?;
-        Ok(Box::new(transaction))
+        let writer = self.writer.as_ref().ok_or(StoreError::ReadOnly)?;
+        // Before anything that waits for a lock.
+        check_files(&self.claim)?;
+        let transaction = Transaction::begin(writer.turn(), Behavior::Write);
+        let transaction = transaction.inspect_err(|error| self.claim.note(error))?;
+        Ok(Box::new(transaction.guarded_by(&self.claim)))
     }
 
     fn has_changed(&self) -> Result<bool, StoreError> {
@@ -254,17 +308,35 @@ impl Store for SqliteStore {
             // Nobody can follow what is only read as it is: whoever wants to must not trust it.
             return Err(StoreError::ReadOnly);
         }
+        check_files(&self.claim)?;
         let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let version = data_version(&watch.connection)?;
         let changed = version != watch.seen;
         watch.seen = version;
-        self.check_in_place(&watch.connection)?;
         Ok(changed)
     }
 
     fn backup(&self, to: &Path) -> Result<(), StoreError> {
         self.opener.check()?;
-        backup::back_up(&self.path, self.purpose, to)
+        check_files(&self.claim)?;
+        backup::back_up(&self.path, self.purpose, to)?;
+        // A copy of other files than everybody uses would be one of nothing that was promised.
+        check_files(&self.claim)
+    }
+
+    fn spend_reserve(&self) -> bool {
+        self.opener.is_here() && self.claim.ran_full() && self.reserve.spend()
+    }
+
+    fn fill_reserve(&self) {
+        if self.opener.check().is_err() {
+            return;
+        }
+        if let (Some(writer), Ok(())) = (&self.writer, check_files(&self.claim)) {
+            // The next write then begins the log anew, instead of making it longer.
+            let _ = writer.turn().execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+        }
+        self.reserve.fill();
     }
 
     fn erase(&self, patience: Duration) -> Result<Erasure, StoreError> {
@@ -273,16 +345,47 @@ impl Store for SqliteStore {
     }
 
     fn erasure(&self) -> Result<Erasure, StoreError> {
-        self.opener.check()?;
-        let due = erasure::due(&*self.readers.take(&self.path, self.purpose)?)?;
+        let due = erasure::due(&*self.reader()?)?;
         Ok(if due.is_anything() { Erasure::Waiting } else { Erasure::Done })
     }
 
     fn inspect(&self) -> Result<Inspection, StoreError> {
-        self.opener.check()?;
-        let reader = self.readers.take(&self.path, self.purpose)?;
-        inspection::inspect(&reader, &self.path)
+        inspection::inspect(&*self.reader()?, &self.path, self.purpose)
     }
+}
+
+/// Whether the files are still those that everybody uses: asked before whatever is read from them or written to
+/// them, and after whatever is written.
+///
+/// # Errors
+/// [`StoreError::Replaced`], [`StoreError::JournalLost`] or [`StoreError::Overwritten`], from then on every time.
+fn check_files(claim: &Claim) -> Result<(), StoreError> {
+    match claim.check()? {
+        Touched::No => Ok(()),
+        Touched::Yes => claim.verify(|| ask_afresh(claim)),
+    }
+}
+
+/// Which store this is, and where it stands, through a connection that has nothing in its cache.
+fn ask_afresh(claim: &Claim) -> Result<Logical, StoreError> {
+    let connection = connect(claim.path(), Purpose::ReadOnly)?;
+    check_identity(&connection, claim.path())?;
+    ask(&connection)
+}
+
+fn ask(connection: &Connection) -> Result<Logical, StoreError> {
+    let query = "SELECT store_id, epoch, generation,
+        (SELECT rootpage FROM sqlite_schema WHERE type = 'table' AND name = 'position') FROM position";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let (store_id, epoch, generation, root): (_, i64, i64, _) = connection.query_row(query, [], read).checked()?;
+    let position = Position { epoch: epoch.cast_unsigned(), generation: Generation(generation.cast_unsigned()) };
+    Ok(Logical { place: Place { store_id, position }, root })
+}
+
+/// Without locks and shared memory a file may be read only while nobody else has it open. Neither may this process:
+/// closing such a connection drops the locks of the others.
+fn may_be_read_as_it_is(claim: &Claim) -> Result<bool, StoreError> {
+    Ok(claim.is_alone() && !claim.is_held_elsewhere()?)
 }
 
 /// Has a connection that writes note what it changes and what it deletes. The schema must be up to date.

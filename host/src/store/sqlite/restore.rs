@@ -10,11 +10,12 @@ use rusqlite::backup::Backup;
 use super::backup::{copy_all, finish, step, without_journal};
 use super::checked::Checked as _;
 use super::connection::{BUSY_LIMIT, Purpose, check_engine, connect};
-use super::file::{Claim, FileKey, TemporaryFile, absolute};
+use super::file::{FileKey, TemporaryFile, absolute, check_file_system};
+use super::guard::Claim;
 use super::inspection::problems;
 use super::schema::migrate;
 use super::transaction::{Behavior, Transaction};
-use super::{Mode, SqliteStore, check_identity, erasure, reader, set_journal, watch_writes};
+use super::{Mode, SqliteStore, check_files, check_identity, erasure, reader, set_journal, watch_writes};
 use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction};
 
 /// How long a restore waits for readers that keep the replaced rows in the journal.
@@ -54,6 +55,7 @@ impl SqliteStore {
         };
         let backup = connect(&from, Purpose::ReadOnly).map_err(|error| blame_backup(error, &from))?;
         let Some(current) = current else {
+            check_file_system(&to)?;
             let PrivateCopy { connection, file } = PrivateCopy::new(&backup, &from, &to)?;
             let position = fill(&connection, None::<&Transaction<&Connection>>, &mut prepare)?;
             set_journal(&connection)?;
@@ -67,7 +69,7 @@ impl SqliteStore {
             let copy = PrivateCopy::new(&backup, &from, &to)?;
             // From here on every commit shows in the next answer.
             current.has_changed()?;
-            let view = Transaction::begin(current.readers.take(&to, Purpose::Read)?, Behavior::Read)?;
+            let view = Transaction::begin(current.reader()?, Behavior::Read)?;
             let position = fill(&copy.connection, Some(&view), &mut prepare)?;
             drop(view);
             let transfer = Backup::new(&copy.connection, &mut live).checked()?;
@@ -79,6 +81,7 @@ impl SqliteStore {
             }
             finish(&transfer)?;
             drop(transfer);
+            check_files(&current.claim).map_err(|_| StoreError::Unacknowledged { path: to })?;
             // The journal now holds the whole store. If readers are in the way, it shrinks later.
             let _ = live.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
             drop(live);
@@ -127,7 +130,7 @@ fn blame_backup(error: StoreError, from: &Path) -> StoreError {
 
 /// What is replaced must be whole: nobody could say which revocations in it are lost.
 fn check_health(store: &SqliteStore) -> Result<(), StoreError> {
-    let reader = store.readers.take(&store.path, Purpose::Read)?;
+    let reader = store.reader()?;
     let answer = reader.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0)).checked()?;
     if answer == "ok" { Ok(()) } else { Err(StoreError::Corrupt) }
 }

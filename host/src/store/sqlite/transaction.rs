@@ -1,13 +1,16 @@
 //! One transaction, with both of its faces.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 use rusqlite::Connection;
 
 use super::checked::Checked as _;
+use super::connection::checkpoint;
+use super::guard::Claim;
 use super::trail::{self, Trail};
-use super::{clock, erasure, list, reader, records, writer};
+use super::{check_files, clock, erasure, list, reader, records, writer};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
@@ -41,6 +44,8 @@ pub(super) struct Transaction<C: Deref<Target = Connection>> {
     trail: Trail,
     /// A step has failed: committing the others would leave half a change.
     failed: bool,
+    /// The files that are written to, when others may use them too.
+    claim: Option<Arc<Claim>>,
 }
 
 impl<C: Deref<Target = Connection>> Transaction<C> {
@@ -54,7 +59,15 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
             Behavior::Write => "BEGIN IMMEDIATE",
         };
         connection.prepare_cached(begin).and_then(|mut begin| begin.execute([])).checked()?;
-        Ok(Transaction { connection, generation: None, trail: Trail::default(), failed: false })
+        Ok(Transaction { connection, generation: None, trail: Trail::default(), failed: false, claim: None })
+    }
+
+    /// Has a commit make sure that it goes into the files that everybody uses, and the guard know what was read.
+    pub(super) fn guarded_by(self, claim: &Arc<Claim>) -> Transaction<C> {
+        // Written out, because a type that is dropped cannot be taken apart.
+        let mut transaction = self;
+        transaction.claim = Some(Arc::clone(claim));
+        transaction
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -90,6 +103,9 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
         }
         let result = step(&self.connection, &mut self.generation);
         self.failed = result.is_err();
+        if let (Some(claim), Err(error)) = (&self.claim, &result) {
+            claim.note(error);
+        }
         result
     }
 }
@@ -105,7 +121,11 @@ impl<C: Deref<Target = Connection>> Drop for Transaction<C> {
 
 impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
     fn position(&self) -> Result<Position, StoreError> {
-        reader::position(&self.connection)
+        let position = reader::position(&self.connection)?;
+        if let Some(claim) = &self.claim {
+            claim.note_position(position);
+        }
+        Ok(position)
     }
 
     fn clock(&self) -> Result<ClockRow, StoreError> {
@@ -289,11 +309,22 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
 
     fn commit(mut self: Box<Self>) -> Result<Position, StoreError> {
         self.write_trail(Trail::close)?;
-        self.step(|connection, _| {
+        if let Some(claim) = &self.claim {
+            check_files(claim)?;
+        }
+        let position = self.step(|connection, _| {
             erasure::note(connection)?;
             let position = reader::position(connection)?;
             connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).checked()?;
             Ok(position)
-        })
+        })?;
+        if let Some(claim) = &self.claim {
+            // Whoever exchanged the files before the commit, it is noticed now, and nothing is acknowledged.
+            let lost = |_| StoreError::Unacknowledged { path: claim.path().to_owned() };
+            claim.note_position(position);
+            check_files(claim).map_err(lost)?;
+            checkpoint(&self.connection, claim);
+        }
+        Ok(position)
     }
 }

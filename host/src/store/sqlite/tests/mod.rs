@@ -3,6 +3,7 @@
 mod clock;
 mod copies;
 mod erasure;
+mod guard;
 mod lists;
 mod opening;
 mod records;
@@ -55,6 +56,8 @@ impl Fixture {
     fn files(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.directory.path()).unwrap();
         let mut names: Vec<String> = names.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        // What is kept for a revoke lies beside every store.
+        names.retain(|name| !name.ends_with("-reserve"));
         names.sort();
         names
     }

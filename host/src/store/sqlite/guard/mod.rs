@@ -1,0 +1,617 @@
+//! The guard of the files: that this process goes on using the store, the write-ahead log and the shared memory
+//! that everybody else uses.
+//!
+//! SQLite takes care of processes that share three files. It cannot when somebody removes one of them, puts another
+//! one there, or writes into it: then two processes may each have files of their own, and a revoke that one of them
+//! has acknowledged is unknown to the other and lost in the end. So the files are looked at again and again, beside
+//! the engine. Once they are not what they were, this process neither reads, writes nor checkpoints any more.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `mod` | [`Claim`]: what this process has opened, and whether it is still that |
+//! | `opening` | whether a file may be opened at all |
+//! | `place` | what the operating system says of a file |
+//! | `raw` | the forms of the files |
+
+mod opening;
+mod place;
+mod raw;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
+
+pub(super) use opening::cannot_look_at;
+pub(super) use place::network_file_system;
+pub(super) use raw::Place;
+
+use place::{Identity, Stamp, read_at, stat, stat_of};
+use raw::{FRAME_HEADER, Header, Index, LOG_HEADER};
+
+use super::file::{FileKey, beside};
+use crate::fork::forks;
+use crate::store::{Position, StoreError};
+
+/// The claim of this process on the file of a store that it has open.
+///
+/// Looking at a file before the engine does is not harmless: on POSIX systems, closing *any* descriptor of a file
+/// drops *all* locks that the process holds on it, also those of the engine. So the guard's own descriptors are
+/// kept until the last claim on the file ends, and a claim must outlive all connections.
+#[derive(Debug)]
+pub(super) struct Claim {
+    paths: Paths,
+    key: FileKey,
+    /// `None` only while it is dropped.
+    file: Option<Arc<OpenFile>>,
+}
+
+/// The files of a store.
+#[derive(Clone, Debug)]
+struct Paths {
+    store: PathBuf,
+    journal: PathBuf,
+    index: PathBuf,
+}
+
+/// A file that this process has open, whatever paths and however many connections lead to it.
+#[derive(Debug)]
+struct OpenFile {
+    store: File,
+    identity: Identity,
+    beside: Mutex<Beside>,
+    verified: Mutex<Option<Verified>>,
+    /// The newest position that this process has read or written.
+    seen: Mutex<Position>,
+    /// Set once, for as long as this process has the file open.
+    lost: OnceLock<Lost>,
+    /// Whether a write has found no space.
+    ran_full: AtomicBool,
+}
+
+/// The files beside the store.
+#[derive(Debug, Default)]
+struct Beside {
+    /// Stores of this process that read and write through these files.
+    attached: usize,
+    journal: Option<Pin>,
+    index: Option<Pin>,
+    /// What was pinned before. Not closed, because closing would drop locks.
+    retired: Vec<Pin>,
+}
+
+/// A file that is kept open, so that no other one gets its number.
+#[derive(Debug)]
+struct Pin {
+    file: File,
+    identity: Identity,
+}
+
+/// What the store's own file held when it was last looked into.
+#[derive(Clone, Copy, Debug)]
+struct Verified {
+    stamp: Stamp,
+    header: Header,
+    index: Option<Index>,
+    /// The page that holds the place.
+    root: u32,
+    /// `None`: the newest form of that table is still in the log only.
+    place: Option<Place>,
+}
+
+/// What the engine says through a fresh connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Logical {
+    /// Which store it is, and where it stands.
+    pub(super) place: Place,
+    /// The page of the file in which that is.
+    pub(super) root: u32,
+}
+
+/// How the files ceased to be what they were.
+#[derive(Clone, Copy, Debug)]
+enum Lost {
+    /// The store's path leads to another file, or to none.
+    Store,
+    /// The log was removed, exchanged, emptied, or written to by somebody else.
+    Journal,
+    /// The shared memory was removed, exchanged or emptied.
+    Index,
+    /// Somebody else has written to the store's file.
+    Overwritten,
+}
+
+/// Whether the store's own file was touched since it was last looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touched {
+    /// Size and times are the same.
+    No,
+    /// By a checkpoint, by `touch`, or by somebody who wrote to it: [`Claim::verify`] tells.
+    Yes,
+}
+
+static CLAIMS: Mutex<Option<Claims>> = Mutex::new(None);
+
+/// The files that this process has open, and how many claims there are on each.
+#[derive(Default)]
+struct Claims {
+    held: HashMap<FileKey, (usize, Arc<OpenFile>)>,
+    /// How many forks lay before this process when this was last looked at.
+    forks: u32,
+    /// The files that a process had open from which this one was forked. For the engine they are open, and locked,
+    /// here too; for the system they are not.
+    of_parents: HashSet<FileKey>,
+}
+
+impl Claims {
+    /// Takes the lock on the list of claims.
+    fn lock() -> Result<MutexGuard<'static, Option<Claims>>, StoreError> {
+        let mut tries = 0;
+        let mut claims = loop {
+            match CLAIMS.try_lock() {
+                Ok(claims) => break claims,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                // A thread that was not forked along may hold it for ever.
+                Err(TryLockError::WouldBlock) if forks() > 0 && tries >= LOCK_TRIES => return Err(StoreError::Forked),
+                Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+            }
+            tries += 1;
+        };
+        let known = claims.get_or_insert_default();
+        if known.forks != forks() {
+            known.forks = forks();
+            // Closing the descriptors drops no lock: this process has none on these files.
+            let held = std::mem::take(&mut known.held);
+            known.of_parents.extend(held.into_keys());
+        }
+        Ok(claims)
+    }
+}
+
+/// How often the lock on the list of claims is tried in a child of a fork, for some seconds: it is held for as long
+/// as it takes to read the header of a file.
+const LOCK_TRIES: u32 = 5_000;
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
+
+impl Claim {
+    /// Makes sure, without a change to anything, that this is the file of a store and may be opened, and claims it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAStore`], [`StoreError::OtherProgram`] or [`StoreError::Newer`] for what is no store of
+    /// ours; [`StoreError::ManyNames`], [`StoreError::MountPoint`], [`StoreError::InUse`] or
+    /// [`StoreError::Overwritten`] for one that two processes could see differently.
+    pub(super) fn new(path: &Path) -> Result<Claim, StoreError> {
+        let paths = Paths::of(path);
+        opening::patiently(|| {
+            let mut claims = Claims::lock()?;
+            let Claims { held: claims, of_parents, .. } = claims.get_or_insert_default();
+            let key = FileKey::of(path)?;
+            if of_parents.contains(&key) {
+                return Err(StoreError::Forked);
+            }
+            opening::check_names(path)?;
+            let file = match claims.get_mut(&key) {
+                Some((count, file)) => {
+                    *count += 1;
+                    Arc::clone(file)
+                }
+                None => {
+                    // Closed again when it may not be opened: nothing of this process is locked yet.
+                    let file = Arc::new(OpenFile::new(path)?);
+                    opening::check(&file.store, &paths)?;
+                    claims.insert(key.clone(), (1, Arc::clone(&file)));
+                    file
+                }
+            };
+            Ok(Claim { paths: paths.clone(), key, file: Some(file) })
+        })
+    }
+
+    /// Whether this is the only claim of this process on the file.
+    pub(super) fn is_alone(&self) -> bool {
+        let Ok(claims) = Claims::lock() else { return false };
+        claims.as_ref().and_then(|claims| claims.held.get(&self.key)).is_none_or(|(count, _)| *count == 1)
+    }
+
+    /// Whether another process has the store open.
+    pub(super) fn is_held_elsewhere(&self) -> Result<bool, StoreError> {
+        let holder = place::holder(&self.file().store).map_err(|error| cannot_read(&self.paths.store, error))?;
+        Ok(holder.is_some())
+    }
+
+    /// Remembers which files this process uses from now on. For whoever has opened a connection, and keeps one until
+    /// [`Claim::detach`].
+    pub(super) fn attach(&self, ask: impl Fn() -> Result<Logical, StoreError>) -> Result<(), StoreError> {
+        let file = self.file();
+        let mut beside = lock(&file.beside);
+        let is_first = beside.attached == 0;
+        beside.attached += 1;
+        if is_first {
+            beside.pin(&self.paths)?;
+            *lock(&file.verified) = None;
+        }
+        drop(beside);
+        if lock(&file.verified).is_none() {
+            self.begin(&ask)?;
+        }
+        match self.check()? {
+            Touched::No => Ok(()),
+            Touched::Yes => self.verify(ask),
+        }
+    }
+
+    /// Says that this store is about to close its connections.
+    pub(super) fn detach(&self) {
+        let mut beside = lock(&self.file().beside);
+        beside.attached = beside.attached.saturating_sub(1);
+    }
+
+    /// Whether the files are still those that were opened, and the log still holds what was committed. Takes some
+    /// system calls, a few microseconds.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`], [`StoreError::JournalLost`] or [`StoreError::Overwritten`]: then, and for as long
+    /// as this process has the file open, nothing may be read from it or written to it.
+    pub(super) fn check(&self) -> Result<Touched, StoreError> {
+        let file = self.file();
+        if let Some(lost) = file.lost.get() {
+            return Err(self.error(*lost));
+        }
+        let stamp = match stat(&self.paths.store).map_err(|error| cannot_read(&self.paths.store, error))? {
+            Some(found) if found.identity == file.identity => found.stamp,
+            _ => return Err(self.lose(Lost::Store)),
+        };
+        let beside = lock(&file.beside);
+        for (pin, path, lost) in
+            [(&beside.journal, &self.paths.journal, Lost::Journal), (&beside.index, &self.paths.index, Lost::Index)]
+        {
+            let Some(pin) = pin.as_ref().filter(|_| beside.attached > 0) else { continue };
+            match stat(path).map_err(|error| cannot_read(path, error))? {
+                Some(found) if found.identity == pin.identity => {}
+                _ => return Err(self.lose(lost)),
+            }
+        }
+        if let (Some(index), Some(journal), 1..) = (&beside.index, &beside.journal, beside.attached) {
+            self.check_journal(&index.file, &journal.file)?;
+        }
+        drop(beside);
+        let touched = lock(&file.verified).is_some_and(|verified| verified.stamp != stamp);
+        Ok(if touched { Touched::Yes } else { Touched::No })
+    }
+
+    /// Whether the log holds what the shared memory says: whatever was committed is found again after everybody has
+    /// ended.
+    fn check_journal(&self, index_file: &File, journal: &File) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let before = self.read_index(index_file)?;
+            let Some(last) = before.last_frame() else { return Ok(()) };
+            let (mut log, mut frame) = ([0; LOG_HEADER], [0; FRAME_HEADER]);
+            let read = read_at(journal, &mut log, 0).and_then(|()| read_at(journal, &mut frame, last));
+            let len = journal.metadata().map(|metadata| metadata.len());
+            match (read, len) {
+                (Ok(()), Ok(len)) if len >= before.log_len() && before.belongs_to(&log, &frame) => return Ok(()),
+                (Err(error), _) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    return Err(cannot_read(&self.paths.journal, error));
+                }
+                (_, Err(error)) => return Err(cannot_read(&self.paths.journal, error)),
+                _ => {}
+            }
+            // Unless a writer has just begun the log anew.
+            if self.read_index(index_file)? == before {
+                thread::sleep(PAUSE);
+                if self.read_index(index_file)? == before {
+                    return Err(self.lose(Lost::Journal));
+                }
+            }
+        }
+        Err(cannot_read(&self.paths.journal, io::ErrorKind::WouldBlock.into()))
+    }
+
+    fn index(&self) -> Result<Option<Index>, StoreError> {
+        let beside = lock(&self.file().beside);
+        beside.index.as_ref().map(|index| self.read_index(&index.file)).transpose()
+    }
+
+    fn read_index(&self, file: &File) -> Result<Index, StoreError> {
+        let mut bytes = [0; Index::LEN];
+        for _ in 0..TRIES {
+            match read_at(file, &mut bytes, 0) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.lose(Lost::Index)),
+                Err(error) => return Err(cannot_read(&self.paths.index, error)),
+            }
+            if let Some(index) = Index::parse(&bytes) {
+                return Ok(index);
+            }
+            // It is being written.
+            thread::sleep(PAUSE);
+        }
+        Err(cannot_read(&self.paths.index, io::ErrorKind::WouldBlock.into()))
+    }
+
+    /// Looks into the store's file, which was touched: whether it still is what the processes on it have written.
+    /// `ask` asks the engine through a fresh connection, which has nothing in its cache.
+    ///
+    /// # Errors
+    /// [`StoreError::Overwritten`] when somebody else has written to it, such as `cp`.
+    pub(super) fn verify(&self, ask: impl Fn() -> Result<Logical, StoreError>) -> Result<(), StoreError> {
+        let file = self.file();
+        let before = *lock(&file.verified);
+        let Some(before) = before.filter(|before| before.header.has_journal) else {
+            // A file without a log: another process may have given it one meanwhile.
+            let mut beside = lock(&file.beside);
+            beside.pin(&self.paths)?;
+            drop(beside);
+            return self.begin(&ask);
+        };
+        for _ in 0..TRIES {
+            if let Some(now) = self.follow(&before, &ask)? {
+                *lock(&file.verified) = Some(now);
+                return Ok(());
+            }
+            // A checkpoint may have written a page just while it was read.
+            thread::sleep(PAUSE);
+        }
+        if self.index()?.is_some_and(|index| index.is_being_backfilled()) {
+            // Half of the pages are old and half are new: nobody can say before it has ended.
+            return Err(cannot_read(&self.paths.store, io::ErrorKind::WouldBlock.into()));
+        }
+        Err(self.lose(Lost::Overwritten))
+    }
+
+    /// What the store's file holds now, when that can have come out of what it held `before`.
+    fn follow(
+        &self,
+        before: &Verified,
+        ask: &impl Fn() -> Result<Logical, StoreError>,
+    ) -> Result<Option<Verified>, StoreError> {
+        let Some((stamp, index, header)) = self.read_store()? else { return Ok(None) };
+        if !header.is_ours() || !header.has_journal || header.page_size != before.header.page_size {
+            return Ok(None);
+        }
+        let place = self.read_place(before.root, &header)?;
+        let is_same = place.is_some() && place == before.place && header == before.header;
+        if is_same && index == before.index {
+            return Ok(Some(Verified { stamp, ..*before }));
+        }
+        if let (Some(old), Some(new)) = (&before.index, &index)
+            && old.explains_nothing_since(new)
+        {
+            // Nobody has made a checkpoint.
+            return Ok(None);
+        }
+        let Some(logical) = readable(ask())? else { return Ok(None) };
+        if logical.place.position < *lock(&self.file().seen) {
+            return Ok(None);
+        }
+        // All of the log is in the file then.
+        let is_complete = match (&index, self.index()?) {
+            (Some(before), Some(now)) => *before == now && before.backfilled == before.frames,
+            _ => false,
+        };
+        for root in [before.root, logical.root] {
+            let place = self.read_place(root, &header)?;
+            let follows = match (before.place, place) {
+                (Some(old), Some(new)) => is_later(&old, &new) && is_later(&new, &logical.place),
+                (None, Some(new)) => is_later(&new, &logical.place),
+                (None, None) => true,
+                (Some(_), None) => false,
+            };
+            if follows && (!is_complete || place.is_none_or(|place| place == logical.place)) {
+                return Ok(Some(Verified { stamp, header, index, root, place }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks into the store's file for the first time.
+    fn begin(&self, ask: &impl Fn() -> Result<Logical, StoreError>) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            if let Some((stamp, index, header)) = self.read_store()?
+                && let Some(Logical { place: logical, root }) = readable(ask())?
+            {
+                let place = self.read_place(root, &header)?;
+                if header.has_journal && !lock(&self.file().beside).is_complete() {
+                    return Err(self.lose(Lost::Journal));
+                }
+                if place.is_none_or(|place| is_later(&place, &logical)) {
+                    *lock(&self.file().verified) = Some(Verified { stamp, header, index, root, place });
+                    return Ok(());
+                }
+            }
+            thread::sleep(PAUSE);
+        }
+        // The log beside it is of another file. It would be written into this one.
+        Err(self.lose(Lost::Overwritten))
+    }
+
+    /// The stamp of the store's file, where its log stands, and its header, in this order: what comes later is
+    /// noticed the next time.
+    fn read_store(&self) -> Result<Option<(Stamp, Option<Index>, Header)>, StoreError> {
+        let file = self.file();
+        let found = stat(&self.paths.store).map_err(|error| cannot_read(&self.paths.store, error))?;
+        let Some(found) = found else { return Err(self.lose(Lost::Store)) };
+        let index = self.index()?;
+        let mut header = [0; Header::LEN];
+        match read_at(&file.store, &mut header, 0) {
+            Ok(()) => Ok(Header::parse(&header).map(|header| (found.stamp, index, header))),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(cannot_read(&self.paths.store, error)),
+        }
+    }
+
+    fn read_place(&self, root: u32, header: &Header) -> Result<Option<Place>, StoreError> {
+        let mut page = vec![0; header.page_size as usize];
+        let at = u64::from(root.saturating_sub(1)) * u64::from(header.page_size);
+        match read_at(&self.file().store, &mut page, at) {
+            Ok(()) => Ok(Place::parse(&page)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(cannot_read(&self.paths.store, error)),
+        }
+    }
+
+    /// Whether the log has become long enough to be written to the store's file.
+    pub(super) fn checkpoint_is_due(&self) -> bool {
+        let beside = lock(&self.file().beside);
+        let index = beside.index.as_ref().map(|index| self.read_index(&index.file));
+        matches!(index, Some(Ok(index)) if index.frames >= CHECKPOINT_FRAMES && index.backfilled < index.frames)
+    }
+
+    /// Notes a position that was read or written: whatever is there later is not older.
+    pub(super) fn note_position(&self, position: Position) {
+        let mut seen = lock(&self.file().seen);
+        *seen = position.max(*seen);
+    }
+
+    /// Why the engine makes no sense of the files, when they do not belong together; else what it says itself.
+    pub(super) fn explain(&self, error: StoreError) -> StoreError {
+        if !matches!(error, StoreError::Corrupt | StoreError::Engine { .. }) {
+            return error;
+        }
+        let mut beside = lock(&self.file().beside);
+        if beside.attached == 0 && beside.pin(&self.paths).is_err() {
+            return error;
+        }
+        let (Some(index), Some(journal)) = (&beside.index, &beside.journal) else { return error };
+        match self.check_journal(&index.file, &journal.file) {
+            Err(lost @ StoreError::JournalLost { .. }) => lost,
+            _ => error,
+        }
+    }
+
+    /// Notes that a write has found no space.
+    pub(super) fn note(&self, error: &StoreError) {
+        if matches!(error, StoreError::DiskFull) {
+            self.file().ran_full.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether a write has found no space since this was last asked.
+    pub(super) fn ran_full(&self) -> bool {
+        self.file().ran_full.swap(false, Ordering::AcqRel)
+    }
+
+    /// The path of the store.
+    pub(super) fn path(&self) -> &Path {
+        &self.paths.store
+    }
+
+    /// Notes, for as long as the file is open, that it must not be used any more.
+    fn lose(&self, lost: Lost) -> StoreError {
+        self.error(*self.file().lost.get_or_init(|| lost))
+    }
+
+    fn error(&self, lost: Lost) -> StoreError {
+        match lost {
+            Lost::Store => StoreError::Replaced { path: self.paths.store.clone() },
+            Lost::Journal => StoreError::JournalLost { path: self.paths.journal.clone() },
+            Lost::Index => StoreError::JournalLost { path: self.paths.index.clone() },
+            Lost::Overwritten => StoreError::Overwritten { path: self.paths.store.clone() },
+        }
+    }
+
+    fn file(&self) -> &OpenFile {
+        match &self.file {
+            Some(file) => file,
+            None => unreachable!("a claim has its file until it is dropped"),
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let Ok(mut claims) = Claims::lock() else { return };
+        // Under the lock: the descriptors close before anybody of this process opens the file again.
+        drop(self.file.take());
+        let Some(Claims { held: claims, .. }) = claims.as_mut() else { return };
+        match claims.get_mut(&self.key) {
+            Some((count, _)) if *count > 1 => *count -= 1,
+            _ => {
+                claims.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl Paths {
+    fn of(store: &Path) -> Paths {
+        Paths { store: store.to_owned(), journal: beside(store, "-wal"), index: beside(store, "-shm") }
+    }
+}
+
+impl OpenFile {
+    fn new(path: &Path) -> Result<OpenFile, StoreError> {
+        // For writing where that is allowed: some file systems make another file of one that is opened for writing
+        // for the first time (overlayfs).
+        let opened = File::options().read(true).write(true).open(path).or_else(|_| File::open(path));
+        let failed = |error| opening::cannot_look_at(path, error);
+        let store = opened.map_err(failed)?;
+        let identity = stat_of(&store.metadata().map_err(failed)?).identity;
+        Ok(OpenFile {
+            store,
+            identity,
+            beside: Mutex::default(),
+            verified: Mutex::default(),
+            seen: Mutex::default(),
+            lost: OnceLock::new(),
+            ran_full: AtomicBool::new(false),
+        })
+    }
+}
+
+impl Beside {
+    fn is_complete(&self) -> bool {
+        self.journal.is_some() && self.index.is_some()
+    }
+
+    /// Pins the files that lie beside the store now. A file without a log has none.
+    fn pin(&mut self, paths: &Paths) -> Result<(), StoreError> {
+        let pin = |path: &Path| match File::open(path) {
+            Ok(file) => {
+                let identity = stat_of(&file.metadata().map_err(|error| cannot_read(path, error))?).identity;
+                Ok(Some(Pin { file, identity }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(cannot_read(path, error)),
+        };
+        let old = [self.journal.take(), self.index.take()];
+        self.retired.extend(old.into_iter().flatten());
+        (self.journal, self.index) = (pin(&paths.journal)?, pin(&paths.index)?);
+        Ok(())
+    }
+}
+
+/// Whether a store can have come from `old` to `new`: forward, and to another store only by a restore.
+fn is_later(old: &Place, new: &Place) -> bool {
+    old.position <= new.position && (old.store_id == new.store_id || old.position.epoch < new.position.epoch)
+}
+
+/// What the engine says, unless it makes no sense of the files.
+fn readable(answer: Result<Logical, StoreError>) -> Result<Option<Logical>, StoreError> {
+    match answer {
+        Ok(logical) => Ok(Some(logical)),
+        Err(StoreError::Corrupt | StoreError::InvalidValue { .. } | StoreError::InvalidRow { .. }) => Ok(None),
+        Err(StoreError::OtherProgram { .. } | StoreError::NotAStore { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn cannot_read(path: &Path, source: io::Error) -> StoreError {
+    StoreError::System { action: "read", path: path.to_owned(), source }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What it holds is replaced as a whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often something is read that may be written just then, and the pause in between.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A log of so many pages is written to the store's file, as SQLite does by itself.
+const CHECKPOINT_FRAMES: u32 = 1_000;
