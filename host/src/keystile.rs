@@ -21,7 +21,7 @@ use crate::query::{MAX_PAGE, MAX_SEARCH_LEN};
 use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::sealing::Sealing;
 use crate::signing_keys::SigningKeys;
-use crate::store::{Erasure, Store, StoreError, Urgency, WriteTransaction};
+use crate::store::{Erasure, Store, StoreError, UnreadableRow, Urgency, WriteTransaction};
 use crate::tokens::Tokens;
 use crate::usage::UsageBuffer;
 use crate::verify::{Counting, batch_len};
@@ -152,6 +152,19 @@ impl Keystile {
     /// [`StoreError`] when the store refuses.
     pub fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.store.read()?.audit(subject, after, limit)
+    }
+
+    /// The same entries as [`audit`](Keystile::audit), and apart from them those that cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store refuses.
+    pub fn readable_audit(
+        &self,
+        subject: Option<&str>,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<AuditEntry>, Vec<UnreadableRow>), StoreError> {
+        self.inner.store.read()?.readable_audit(subject, after, limit)
     }
 
     /// A page of audit entries, newest first.
@@ -327,7 +340,12 @@ impl Inner {
     /// Whether the clock has gone back since the last change, whoever made it: what was over by then
     /// stays over.
     fn mind_the_clock(&self, transaction: &mut dyn WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
-        let Some(since) = transaction.last_audit()?.map(|last| last.at).filter(|at| *at > now) else { return Ok(()) };
+        let last = match transaction.last_audit() {
+            // Whoever wrote to the newest entry must not keep anybody from revoking.
+            Err(StoreError::InvalidValue { .. }) => None,
+            last => last?,
+        };
+        let Some(since) = last.map(|last| last.at).filter(|at| *at > now) else { return Ok(()) };
         let sessions = transaction.clock_went_back(since, now)?;
         if sessions > 0 {
             let detail = serde_json::json!({ "seconds": since.seconds_since(now), "sessions": sessions });

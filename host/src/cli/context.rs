@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::kek::KekPlace;
 use super::output::Output;
 use crate::text::is_treacherous;
-use crate::{Keystile, OpenError, OpenOptions, StoreError};
+use crate::{Keystile, OpenError, OpenOptions, StoreError, UnreadableRow};
 
 /// What a command works with.
 pub(super) struct Context<'a> {
@@ -60,6 +60,15 @@ impl Context<'_> {
         } else {
             format!("keystile {rest}")
         }
+    }
+
+    /// Tells of the rows that are not in an answer because they cannot be read; says how the command ends.
+    pub(super) fn end_without(&mut self, unreadable: &[UnreadableRow]) -> Exit {
+        for row in unreadable {
+            let message = format!("{row} · run `{}` to see all of them, and restore a backup", self.command("doctor"));
+            self.output.warn(&Failure::new(Exit::CannotSay, "unreadable_row", message));
+        }
+        if unreadable.is_empty() { Exit::Done } else { Exit::CannotSay }
     }
 
     fn options(&self) -> Result<OpenOptions, Failure> {

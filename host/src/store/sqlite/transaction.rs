@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::checked::Checked as _;
 use super::trail::{self, Trail};
-use super::{erasure, list, reader, records, writer};
+use super::{erasure, list, reader, records, unreadable, writer};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
@@ -15,8 +15,8 @@ use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
 use crate::store::imports::ImportOrdinal;
 use crate::store::{
-    EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError, Urgency,
-    UsageDelta, WriteTransaction,
+    EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError,
+    UnreadableRow, Urgency, UsageDelta, WriteTransaction,
 };
 use crate::user::Email;
 
@@ -28,6 +28,9 @@ pub(super) enum Behavior {
     /// Write, alone: begun only when nobody else writes.
     Write,
 }
+
+/// Steps after which the notes of the trail are counted.
+const STEPS_BETWEEN_COUNTS: u32 = 100;
 
 /// A transaction on a connection, which it gives back when it ends. Dropped, it is undone.
 ///
@@ -41,6 +44,8 @@ pub(super) struct Transaction<C: Deref<Target = Connection>> {
     trail: Trail,
     /// A step has failed: committing the others would leave half a change.
     failed: bool,
+    /// Steps since the notes of the trail were last counted.
+    steps: u32,
 }
 
 impl<C: Deref<Target = Connection>> Transaction<C> {
@@ -54,7 +59,7 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
             Behavior::Write => "BEGIN IMMEDIATE",
         };
         connection.prepare_cached(begin).and_then(|mut begin| begin.execute([])).checked()?;
-        Ok(Transaction { connection, generation: None, trail: Trail::default(), failed: false })
+        Ok(Transaction { connection, generation: None, trail: Trail::default(), failed: false, steps: 0 })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -88,9 +93,28 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
         if self.failed || self.connection.is_autocommit() {
             return Err(StoreError::RolledBack);
         }
-        let result = step(&self.connection, &mut self.generation);
+        let result = step(&self.connection, &mut self.generation).and_then(|value| {
+            self.bound_notes()?;
+            Ok(value)
+        });
         self.failed = result.is_err();
         result
+    }
+
+    /// Binds rows by entries of their own when many are noted: a restore changes all rows, and what is noted of
+    /// them is in memory.
+    fn bound_notes(&mut self) -> Result<(), StoreError> {
+        self.steps = self.steps.saturating_add(1);
+        if self.steps < STEPS_BETWEEN_COUNTS {
+            return Ok(());
+        }
+        self.bind_many()
+    }
+
+    /// The same now: after a step that changes many rows.
+    pub(super) fn bind_many(&mut self) -> Result<(), StoreError> {
+        self.steps = 0;
+        self.trail.bind_many(&self.connection)
     }
 }
 
@@ -201,6 +225,15 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         reader::audit(&self.connection, subject, after, limit)
     }
 
+    fn readable_audit(
+        &self,
+        subject: Option<&str>,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<AuditEntry>, Vec<UnreadableRow>), StoreError> {
+        reader::readable_audit(&self.connection, subject, after, limit)
+    }
+
     fn latest_audit_time(&self, subject: &str, action: &str) -> Result<Option<Timestamp>, StoreError> {
         reader::latest_audit_time(&self.connection, subject, action)
     }
@@ -211,6 +244,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
 
     fn row_states(&self, each: &mut EachRowState<'_>) -> Result<(), StoreError> {
         trail::row_states(&self.connection, each)
+    }
+
+    fn check_rows(&self, each: &mut dyn FnMut(UnreadableRow)) -> Result<(), StoreError> {
+        unreadable::check_rows(&self.connection, each)
     }
 
     fn strays(&self) -> Result<Vec<DifferenceKind>, StoreError> {
