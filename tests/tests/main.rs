@@ -14,6 +14,7 @@ mod restore;
 mod sandbox;
 mod systems;
 mod traps;
+mod unreadable;
 mod vectors;
 mod withstand;
 

@@ -380,6 +380,11 @@ impl Harness {
         harness
     }
 
+    /// The file of the store.
+    pub(super) fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("keystile.db")
+    }
+
     pub(super) fn take(&mut self, message: Message) {
         let mut effects = update(&mut self.model, message);
         while !effects.is_empty() {
