@@ -350,6 +350,13 @@ fn check_kek(keystile: &Keystile, path: &Path, health: &mut Health) -> Result<()
         health.add(Severity::Ok, KEK, "it is the one of this store");
         return Ok(());
     };
+    for leftover in crate::store::leftovers_of(kek) {
+        let message = format!(
+            "{} was left by a first start that did not end, and may be a copy of the key · when none runs, remove it",
+            leftover.display()
+        );
+        health.add(Severity::Warning, KEK, message);
+    }
     if is_open_to_others(kek) {
         health.add(Severity::Warning, KEK, "others can read the key-encryption key · run: chmod 600 on it");
     } else if folder_of(kek).is_some_and(|folder| Some(folder) == folder_of(path)) {

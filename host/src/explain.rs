@@ -5,12 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use keystile_validator::jwt::looks_like_jws;
-use keystile_validator::{Code, Digest, FormatMatch, Request, Verdict};
+use keystile_validator::{Code, FormatMatch, Request, RequestError, Verdict};
 
 use crate::key::{Key, UnknownName, names};
 use crate::keystile::Keystile;
 use crate::store::StoreError;
 use crate::tokens::UnverifiedToken;
+use crate::verify::{bounded, digest_of};
 
 names! {
     /// One thing that is checked of a credential.
@@ -120,11 +121,14 @@ impl Keystile {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError`] when the store refuses.
-    pub fn explain(&self, credential: impl AsRef<[u8]>, request: &Request) -> Result<Explanation, StoreError> {
-        let credential = credential.as_ref();
-        let verdict = self.preview(credential, request);
-        let key = self.inner.store().read()?.key_by_digest(&Digest::of(credential))?;
+    /// [`ExplainError`] when the request breaks a bound, or the store refuses.
+    pub fn explain(&self, credential: impl AsRef<[u8]>, request: &Request) -> Result<Explanation, ExplainError> {
+        let credential = bounded(credential.as_ref());
+        let verdict = self.try_preview(credential, request)?;
+        let key = match digest_of(credential) {
+            Some(digest) => self.inner.store().read()?.key_by_digest(&digest)?,
+            None => None,
+        };
         let is_token = key.is_none() && looks_like_jws(credential) && verdict.code() != Some(Code::UnknownKey);
         let checks = if is_token { OF_TOKENS } else { OF_KEYS };
         let failed = match verdict.code() {
@@ -160,6 +164,46 @@ impl Keystile {
             wrong |= read == FormatMatch::WrongChecksum;
             read != FormatMatch::Match
         }) && wrong)
+    }
+}
+
+/// Why a verdict was not explained.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ExplainError {
+    /// The request breaks a bound.
+    Request(RequestError),
+    /// The store refused.
+    Store(StoreError),
+}
+
+impl fmt::Display for ExplainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExplainError::Request(error) => error.fmt(f),
+            ExplainError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ExplainError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ExplainError::Request(error) => Some(error),
+            ExplainError::Store(error) => Some(error),
+        }
+    }
+}
+
+impl From<RequestError> for ExplainError {
+    fn from(error: RequestError) -> ExplainError {
+        ExplainError::Request(error)
+    }
+}
+
+impl From<StoreError> for ExplainError {
+    fn from(error: StoreError) -> ExplainError {
+        ExplainError::Store(error)
     }
 }
 

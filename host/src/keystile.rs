@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use keystile_validator::{Request, Timestamp, Verdict};
+use keystile_validator::{Request, RequestError, Timestamp, Verdict};
 
 use crate::audit::{self, AuditEntry, AuditPage, AuditQuery, AuditReport, Checkpoint, ListAuditError};
 use crate::bell::Bell;
 use crate::clock::Clock;
+use crate::fork::Opener;
 use crate::issuers::{IssuerState, Issuers};
 use crate::keys::Keys;
 use crate::limits::RateWindows;
@@ -20,6 +21,7 @@ use crate::password::Hasher;
 use crate::query::{MAX_PAGE, MAX_SEARCH_LEN};
 use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::sealing::Sealing;
+use crate::seen_graces::SeenGraces;
 use crate::signing_keys::SigningKeys;
 use crate::store::{Erasure, Store, StoreError, UnreadableRow, Urgency, WriteTransaction};
 use crate::tokens::Tokens;
@@ -30,6 +32,11 @@ use crate::workers::{GraceQueue, Workers};
 /// A turnstile over one store. Clones share everything; it can be used from many threads at once.
 ///
 /// When the last clone is dropped, the background threads end and what was counted is written.
+///
+/// It belongs to the process that opened it. In a child by `fork` every verdict is `unavailable`, every other
+/// operation fails with [`StoreError::Forked`], and the child cannot open the same store: SQLite keeps, for the
+/// whole process, what locks it holds, and the child does not hold them. A server that forks workers opens the
+/// store in each worker, and not before.
 #[derive(Clone)]
 pub struct Keystile {
     pub(crate) inner: Arc<Inner>,
@@ -38,11 +45,15 @@ pub struct Keystile {
 
 /// What a [`Keystile`] is made of.
 pub(crate) struct Inner {
+    /// The process that has opened the store, the only one that may use it.
+    pub(crate) opener: Opener,
     pub(crate) store: Box<dyn Store>,
     pub(crate) mirror: Mirror,
     pub(crate) sandbox: Sandbox,
     pub(crate) usage: UsageBuffer,
     pub(crate) graces: GraceQueue,
+    /// What takes its place in a process that only reads.
+    pub(crate) seen_graces: SeenGraces,
     /// Wakes the thread that writes behind.
     pub(crate) writer_bell: Bell,
     /// Wakes the thread that has the keys of issuers prepared.
@@ -92,15 +103,48 @@ impl Keystile {
     /// Judges a credential, an API key or a token, as the caller presented it. An allow counts as a use of
     /// the key, takes a place in its rate window, and starts a grace period that waits for it.
     ///
-    /// Whatever goes wrong on the way is a deny with [`Code::Unavailable`](crate::Code::Unavailable).
+    /// Whatever goes wrong on the way is a deny with [`Code::Unavailable`](crate::Code::Unavailable), and so is a
+    /// request that breaks a bound: [`Keystile::try_verify`] tells the two apart.
     pub fn verify(&self, credential: impl AsRef<[u8]>, request: &Request) -> Verdict {
         self.inner.verify(credential.as_ref(), request, Counting::Counted)
+    }
+
+    /// [`Keystile::verify`] for requests that the program has not made alone: a request that breaks a bound is an
+    /// error of the caller, and nothing is judged.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("keystile.db");
+    /// # keystile::Keystile::create(&path, keystile::NewStore::default())?;
+    /// use keystile::{Code, Keystile, RequestError, Scope};
+    /// let keystile = Keystile::open(&path)?;
+    /// let mut request = keystile.request();
+    /// assert_eq!(keystile.try_verify("hello", &request)?.code(), Some(Code::Malformed));
+    /// request.all_of = vec![Scope::new("read")?; 33];
+    /// assert_eq!(keystile.try_verify("hello", &request), Err(RequestError::Scopes { given: 33 }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RequestError`] names the bound.
+    pub fn try_verify(&self, credential: impl AsRef<[u8]>, request: &Request) -> Result<Verdict, RequestError> {
+        request.validate()?;
+        Ok(self.verify(credential, request))
     }
 
     /// Judges a credential and leaves no trace: nothing is counted, no grace starts, and a rate
     /// window that is full is not looked at. For trying things out, and for judging at another time.
     pub fn preview(&self, credential: impl AsRef<[u8]>, request: &Request) -> Verdict {
         self.inner.verify(credential.as_ref(), request, Counting::Untraced)
+    }
+
+    /// [`Keystile::preview`] with the caller's mistakes told apart, as [`Keystile::try_verify`] does.
+    ///
+    /// # Errors
+    /// [`RequestError`] names the bound.
+    pub fn try_preview(&self, credential: impl AsRef<[u8]>, request: &Request) -> Result<Verdict, RequestError> {
+        request.validate()?;
+        Ok(self.preview(credential, request))
     }
 
     /// Judges many credentials against one request: [`Keystile::verify`] for each, in order, with
@@ -114,6 +158,44 @@ impl Keystile {
             rest = later;
         }
         verdicts
+    }
+
+    /// Whether verdicts can be given: catches up with the store, and says why not when that fails. For probes of
+    /// readiness, and for whoever wants to know why verdicts are `unavailable`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("keystile.db");
+    /// # keystile::Keystile::create(&path, keystile::NewStore::default())?;
+    /// let keystile = keystile::Keystile::open(&path)?;
+    /// assert!(keystile.ready().is_ok());
+    /// std::fs::rename(&path, folder.path().join("elsewhere.db"))?;
+    /// assert!(matches!(keystile.ready(), Err(keystile::StoreError::Replaced { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreError`]: why every verdict is `unavailable`.
+    pub fn ready(&self) -> Result<(), StoreError> {
+        self.inner.follow()?;
+        match self.inner.mirror.is_on_demand() {
+            true => self.inner.store.read()?.position().map(drop),
+            false if self.inner.mirror.is_healthy() => Ok(()),
+            false => Err(StoreError::NotFollowed),
+        }
+    }
+
+    /// [`Keystile::verify_batch`] with the caller's mistakes told apart, as [`Keystile::try_verify`] does.
+    ///
+    /// # Errors
+    /// [`RequestError`] names the bound.
+    pub fn try_verify_batch<C: AsRef<[u8]>>(
+        &self,
+        credentials: &[C],
+        request: &Request,
+    ) -> Result<Vec<Verdict>, RequestError> {
+        request.validate()?;
+        Ok(self.verify_batch(credentials, request))
     }
 
     /// The key operations.
@@ -307,12 +389,17 @@ impl Inner {
 
     /// Begins a verdict; `None`: it is `unavailable`.
     pub(crate) fn look(&self) -> Option<Look<'_>> {
+        // First of all: in a child of a fork every lock may be held for ever.
+        if !self.opener.is_here() {
+            return None;
+        }
         self.mirror.look(&self.source())
     }
 
     /// Catches up with the store, where anything is held in memory. New keys come in bounded steps: one call
     /// brings one step of them.
     pub(crate) fn follow(&self) -> Result<Moved, StoreError> {
+        self.opener.check()?;
         let moved = self.mirror.follow(&self.source())?;
         self.announce(moved);
         Ok(moved)
@@ -366,11 +453,12 @@ impl Inner {
     }
 
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.opener.check()?;
+        self.windows.sweep(self.now());
+        self.mirror.sweep(self.now());
         if self.read_only {
             return Ok(());
         }
-        self.windows.sweep(self.now());
-        self.mirror.sweep(self.now());
         // One that fails keeps the other from nothing.
         let graces = self.graces.start_all(self);
         // What this process or another one could not get out of the file.

@@ -24,17 +24,18 @@
 //! ```
 
 // The turnstile
+pub use bootstrap::{BootstrapError, Bootstrapped, KekPlace};
 pub use keystile::Keystile;
 pub use options::{CreateStoreError, NewStore, OpenError, OpenOptions};
 
 // What it judges, and how: the validator's words
 pub use keystile_validator::{
     AddressRange, AddressRangeError, Checksum, Code, Denial, Digest, DigestError, Environment, EnvironmentError,
-    KeyFormat, KeyFormatError, KeyId, KeyIdError, KeyState, Principal, PrincipalKind, Rate, RateError, Request, Scope,
-    ScopeError, Separator, Timestamp, TimestampError, Usage, Verdict,
+    KeyFormat, KeyFormatError, KeyId, KeyIdError, KeyRecordError, KeyState, Principal, PrincipalKind, Rate, RateError,
+    Request, RequestError, Scope, ScopeError, Separator, Timestamp, TimestampError, Usage, Verdict,
 };
 
-pub use explain::{Check, Explanation, Outcome};
+pub use explain::{Check, ExplainError, Explanation, Outcome};
 
 // Keys
 pub use ids::{ImportId, ImportIdError};
@@ -91,6 +92,7 @@ pub use audit::{
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};
 pub use formats::AddFormatError;
+pub use process::protect_memory;
 pub use restore::{RestoreError, Restored};
 pub use security_events::{
     AccountHash, ListSecurityEventsError, SecurityEvent, SecurityEventKind, SecurityEventPage, SecurityEventQuery,
@@ -136,12 +138,15 @@ pub mod text;
 
 mod audit;
 mod bell;
+mod bootstrap;
 mod clock;
 mod doctor;
 mod explain;
+mod fork;
 mod formats;
 mod ids;
 mod issuers;
+mod kek_file;
 mod key;
 mod keys;
 mod keystile;
@@ -150,11 +155,13 @@ mod login;
 mod mirror;
 mod options;
 mod password;
+mod process;
 mod query;
 mod restore;
 mod sealing;
 mod secret;
 mod security_events;
+mod seen_graces;
 mod session;
 mod sessions;
 mod settings;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystile_validator::bounds::MAX_FORMATS;
-use keystile_validator::{KeyFormat, KeyFormatError};
+use keystile_validator::{KeyFormat, KeyFormatError, Timestamp};
 use serde_json::json;
 
 use crate::audit;
 use crate::clock::{Clock, SystemClock};
+use crate::fork::Opener;
 use crate::formats::{AddFormatError, is_format_name};
 use crate::key::{NamedFormat, Settings};
 use crate::keystile::{Inner, Keystile};
@@ -33,17 +34,20 @@ pub struct NewStore {
 /// How to open a store.
 pub struct OpenOptions {
     actor: String,
-    clock: Box<dyn Clock>,
+    pub(crate) clock: Box<dyn Clock>,
     read_only: bool,
     on_demand: bool,
     records_a_step: usize,
     in_background: bool,
     flush_interval: Duration,
     sandbox: SandboxChoice,
-    kek: KekChoice,
+    pub(crate) kek: KekChoice,
 }
 
-enum KekChoice {
+/// Which key-encryption key a store is opened or made with.
+#[derive(Default)]
+pub(crate) enum KekChoice {
+    #[default]
     None,
     Given(KeyEncryptionKey),
     File(PathBuf),
@@ -100,7 +104,7 @@ impl OpenOptions {
     }
 
     /// Looks records up in the store one by one instead of holding all of them in memory: for
-    /// programs that verify a few credentials and end. There are no background threads then.
+    /// programs that verify a few credentials and end. There is one background thread then, which writes uses.
     pub fn on_demand(mut self, on_demand: bool) -> OpenOptions {
         self.on_demand = on_demand;
         self
@@ -149,38 +153,30 @@ impl OpenOptions {
     ///
     /// # Errors
     /// [`CreateStoreError`]; nothing is left behind then.
-    pub fn create(self, path: impl AsRef<Path>, new: NewStore) -> Result<(), CreateStoreError> {
-        let now = self.clock.now();
-        let sealing = self.kek.load()?;
-        crate::settings::check(&new.settings).map_err(CreateStoreError::Settings)?;
-        let mut formats: Vec<NamedFormat> = Vec::with_capacity(new.formats.len());
-        for (name, format) in new.formats {
-            if !is_format_name(&name) {
-                return Err(CreateStoreError::Format(AddFormatError::Name));
-            }
-            if formats.iter().any(|known| known.name == name) {
-                return Err(CreateStoreError::Format(AddFormatError::NameTaken { name }));
-            }
-            formats.push(NamedFormat { name, format, created_at: now });
-        }
-        if formats.len() > MAX_FORMATS {
-            return Err(CreateStoreError::Format(AddFormatError::TooMany));
-        }
-        if formats.is_empty() {
-            let format = KeyFormat::with_defaults(DEFAULT_PREFIX).map_err(CreateStoreError::DefaultFormat)?;
-            formats.push(NamedFormat { name: DEFAULT_PREFIX.to_owned(), format, created_at: now });
-        }
+    pub fn create(mut self, path: impl AsRef<Path>, new: NewStore) -> Result<(), CreateStoreError> {
+        let prepared = PreparedStore::new(new, self.clock.now())?;
+        let sealing = std::mem::take(&mut self.kek).load()?;
+        self.create_prepared(path.as_ref(), prepared, &sealing)
+    }
+
+    /// Makes a store, sealed from the start when there is a key, so that a wrong one is refused before anything
+    /// was sealed.
+    pub(crate) fn create_prepared(
+        &self,
+        path: &Path,
+        prepared: PreparedStore,
+        sealing: &Sealing,
+    ) -> Result<(), CreateStoreError> {
+        let PreparedStore { formats, settings, now } = prepared;
         let names: Vec<_> = formats.iter().map(|named| &named.name).collect();
-        let detail = json!({ "formats": names, "max_lifetime_seconds": new.settings.max_lifetime });
-        SqliteStore::create_with(path.as_ref(), &new.settings, &formats, now, |transaction| {
-            // From the start, so that a wrong key is refused before anything was sealed.
+        let detail = json!({ "formats": names, "max_lifetime_seconds": settings.max_lifetime });
+        SqliteStore::create_with(path, &settings, &formats, now, |transaction| {
             if sealing.is_given() {
                 sealing.begin(transaction)?;
             }
             audit::append(transaction, now, &self.actor, "store.created", None, &detail)?;
             Ok::<(), CreateStoreError>(())
-        })?;
-        Ok(())
+        })
     }
 
     /// Opens a store; see [`Keystile::open`].
@@ -197,11 +193,13 @@ impl OpenOptions {
             SandboxChoice::Given(sandbox) => *sandbox,
         };
         let inner = Arc::new(Inner {
+            opener: Opener::here(),
             store,
             mirror: Mirror::new(self.on_demand, self.records_a_step),
             sandbox,
             usage: crate::usage::UsageBuffer::new(),
             graces: crate::workers::GraceQueue::default(),
+            seen_graces: crate::seen_graces::SeenGraces::default(),
             writer_bell: crate::bell::Bell::default(),
             prepare_bell: crate::bell::Bell::default(),
             windows: crate::limits::RateWindows::new(),
@@ -221,6 +219,37 @@ impl OpenOptions {
             false => Workers::none(&inner),
         };
         Ok(Keystile { inner, _workers: Arc::new(workers) })
+    }
+}
+
+/// What a new store starts with, known to fit.
+pub(crate) struct PreparedStore {
+    formats: Vec<NamedFormat>,
+    settings: Settings,
+    now: Timestamp,
+}
+
+impl PreparedStore {
+    pub(crate) fn new(new: NewStore, now: Timestamp) -> Result<PreparedStore, CreateStoreError> {
+        crate::settings::check(&new.settings).map_err(CreateStoreError::Settings)?;
+        let mut formats: Vec<NamedFormat> = Vec::with_capacity(new.formats.len());
+        for (name, format) in new.formats {
+            if !is_format_name(&name) {
+                return Err(CreateStoreError::Format(AddFormatError::Name));
+            }
+            if formats.iter().any(|known| known.name == name) {
+                return Err(CreateStoreError::Format(AddFormatError::NameTaken { name }));
+            }
+            formats.push(NamedFormat { name, format, created_at: now });
+        }
+        if formats.len() > MAX_FORMATS {
+            return Err(CreateStoreError::Format(AddFormatError::TooMany));
+        }
+        if formats.is_empty() {
+            let format = KeyFormat::with_defaults(DEFAULT_PREFIX).map_err(CreateStoreError::DefaultFormat)?;
+            formats.push(NamedFormat { name: DEFAULT_PREFIX.to_owned(), format, created_at: now });
+        }
+        Ok(PreparedStore { formats, settings: new.settings, now })
     }
 }
 

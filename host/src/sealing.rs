@@ -5,8 +5,7 @@
 //! moved to another row, column, table or store does not open there.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -64,57 +63,12 @@ impl KeyEncryptionKey {
         Ok(key)
     }
 
-    /// Reads the text form from a file.
-    ///
-    /// # Errors
-    /// [`KekError`] when there is no such file, or it holds something else.
-    pub fn read(path: impl AsRef<Path>) -> Result<KeyEncryptionKey, KekError> {
-        let path = path.as_ref();
-        let cannot_read = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => KekError::Missing { path: path.to_owned() },
-            _ => KekError::File { action: "read", path: path.to_owned(), source },
-        };
-        // Of its final size from the start: growing would leave copies behind.
-        let mut bytes = Zeroizing::new(vec![0; LONGEST_FILE]);
-        let mut file = File::open(path).map_err(cannot_read)?;
-        let mut len = 0;
-        while len < bytes.len() {
-            match file.read(bytes.get_mut(len..).unwrap_or_default()) {
-                Ok(0) => break,
-                Ok(count) => len += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(cannot_read(error)),
-            }
-        }
-        let text = bytes.get(..len).and_then(|bytes| str::from_utf8(bytes).ok()).ok_or(KekError::Form)?;
-        KeyEncryptionKey::from_text(text)
-    }
-
-    /// Writes the text form into a new file that only this user may read.
-    ///
-    /// # Errors
-    /// [`KekError`] when there is something at the path, or it cannot be written; nothing is left
-    /// behind then.
-    pub fn write_new(&self, path: impl AsRef<Path>) -> Result<(), KekError> {
-        let path = path.as_ref();
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let cannot_write = |source: io::Error| match source.kind() {
-            io::ErrorKind::AlreadyExists => KekError::AlreadyExists { path: path.to_owned() },
-            _ => KekError::File { action: "write", path: path.to_owned(), source },
-        };
-        let mut file = options.open(path).map_err(cannot_write)?;
+    /// The text form, with a line feed at its end.
+    pub(crate) fn to_text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(LONGEST_TEXT));
         STANDARD.encode_string(self.0.as_slice(), &mut text);
         text.push('\n');
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        written.map_err(|error| {
-            // There was no file before.
-            let _ = fs::remove_file(path);
-            cannot_write(error)
-        })
+        text
     }
 
     /// Encrypts what only this place may hold: a version byte, a random nonce, the ciphertext with its
@@ -383,8 +337,6 @@ impl From<StoreError> for KekError {
 const KEY_LEN: usize = 32;
 /// Longest text that is looked at: that of a key has 44 characters.
 const LONGEST_TEXT: usize = 64;
-/// Longest file that is looked at, in bytes.
-const LONGEST_FILE: usize = 1_024;
 /// How sealed values begin: AES-256-GCM with a random nonce of 96 bits.
 const VERSION: u8 = 1;
 /// What a sealed value is longer than what is in it.
@@ -457,24 +409,6 @@ mod tests {
         ] {
             assert!(matches!(KeyEncryptionKey::from_text(&bad), Err(KekError::Form)), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_file_is_written_once_for_its_owner_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kek");
-        assert!(matches!(KeyEncryptionKey::read(&path), Err(KekError::Missing { .. })));
-        let new = KeyEncryptionKey::generate().unwrap();
-        new.write_new(&path).unwrap();
-        assert_eq!(*KeyEncryptionKey::read(&path).unwrap().0, *new.0);
-        assert!(matches!(new.write_new(&path), Err(KekError::AlreadyExists { .. })));
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        }
-        fs::write(&path, vec![b'A'; 100_000]).unwrap();
-        assert!(matches!(KeyEncryptionKey::read(&path), Err(KekError::Form)));
     }
 
     #[test]

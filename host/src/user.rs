@@ -13,6 +13,8 @@ use crate::ids::{UserId, UserIdError};
 pub const MAX_EMAIL_LEN: usize = 254;
 /// Longest part of an e-mail address before the `@`, in bytes (RFC 5321, section 4.5.3.1.1).
 pub const MAX_EMAIL_LOCAL_LEN: usize = 64;
+/// Longest text that is looked at for an e-mail address, in bytes: with white space around it.
+const MAX_TYPED_LEN: usize = 4_096;
 /// Longest label of the domain of an e-mail address, in bytes (RFC 1035, section 2.3.4).
 const MAX_LABEL_LEN: usize = 63;
 
@@ -112,10 +114,11 @@ impl FromStr for Email {
     type Err = EmailError;
 
     fn from_str(text: &str) -> Result<Email, EmailError> {
-        let text = text.trim();
-        if text.len() > MAX_EMAIL_LEN {
+        // Measured before anything looks for white space in it.
+        if text.len() > MAX_TYPED_LEN || text.trim().len() > MAX_EMAIL_LEN {
             return Err(EmailError::TooLong);
         }
+        let text = text.trim();
         match text.rsplit_once('@') {
             Some((local, domain)) if is_local(local) && is_domain(domain) => Ok(Email(text.to_ascii_lowercase())),
             _ => Err(EmailError::Form),

@@ -19,6 +19,7 @@ pub(crate) enum Counting {
 impl Inner {
     /// Judges one credential.
     pub(crate) fn verify(&self, credential: &[u8], request: &Request, counting: Counting) -> Verdict {
+        let credential = bounded(credential);
         let Some(look) = self.look() else { return Verdict::deny(Code::Unavailable) };
         let digest = digest_of(credential);
         if looks_like_jws(credential) {
@@ -52,7 +53,7 @@ impl Inner {
         );
         // The sandbox has counted the failure and told its hook; the caller gets a deny.
         let verdict = result.unwrap_or(Verdict::deny(Code::Unavailable));
-        let verdict = only_of(verdict, hints);
+        let verdict = self.unless_grace_is_over(only_of(verdict, hints), digest.as_ref(), request.now);
         if let (false, Some(reservation)) = (verdict.is_allow(), &reservation) {
             self.windows.release(reservation);
         }
@@ -74,7 +75,7 @@ impl Inner {
             verdicts.extend(credentials.iter().map(|one| self.verify(one.as_ref(), request, Counting::Counted)));
         };
         // So are tokens, whose records are looked up by what they say of themselves.
-        if credentials.iter().any(|credential| looks_like_jws(credential.as_ref())) {
+        if credentials.iter().any(|credential| looks_like_jws(bounded(credential.as_ref()))) {
             return one_by_one(verdicts);
         }
         let Some(look) = self.look() else {
@@ -83,8 +84,9 @@ impl Inner {
         let mut found = Vec::with_capacity(credentials.len());
         let mut known_formats: Vec<u8> = Vec::new();
         for credential in credentials {
-            let digest = digest_of(credential.as_ref());
-            let lent = look.with_record(credential.as_ref(), digest.as_ref(), |record, formats| {
+            let credential = bounded(credential.as_ref());
+            let digest = digest_of(credential);
+            let lent = look.with_record(credential, digest.as_ref(), |record, formats| {
                 if !formats.is_empty() {
                     formats.clone_into(&mut known_formats);
                 }
@@ -101,7 +103,10 @@ impl Inner {
         let items: Vec<_> = credentials
             .iter()
             .zip(&found)
-            .map(|(credential, (_, record, _))| Item { credential: credential.as_ref(), record: record.as_deref() })
+            .map(|(credential, (_, record, _))| Item {
+                credential: bounded(credential.as_ref()),
+                record: record.as_deref(),
+            })
             .collect();
         // What is too long for one message, or whose answer could be, is judged in halves.
         let needed: usize =
@@ -127,7 +132,7 @@ impl Inner {
         // One credential that fails the sandbox must not deny the others.
         let Ok(answered) = answered else { return one_by_one(verdicts) };
         for (verdict, (digest, _, hints)) in answered.into_iter().zip(&found) {
-            let verdict = only_of(verdict, *hints);
+            let verdict = self.unless_grace_is_over(only_of(verdict, *hints), digest.as_ref(), request.now);
             if let Some(digest) = digest {
                 self.leave_trace(&verdict, digest, *hints, request.now);
             }
@@ -137,7 +142,14 @@ impl Inner {
 
     /// Counts an allowed call, and starts the grace periods that waited for it.
     fn leave_trace(&self, verdict: &Verdict, digest: &Digest, hints: Option<RecordHints>, now: Timestamp) {
-        if !verdict.is_allow() || self.read_only {
+        if !verdict.is_allow() {
+            return;
+        }
+        if self.read_only {
+            if hints.is_some_and(|hints| hints.starts_grace) {
+                // If the store cannot be read, it begins at the next use.
+                let _ = self.see_grace(digest, now);
+            }
             return;
         }
         if self.usage.record(digest, now) {
@@ -168,8 +180,13 @@ const ROOM: usize = MAX_MESSAGE_LEN / 2;
 /// What an item takes beside its credential and record, in the message and in the answer.
 const ITEM: usize = 64;
 
+/// As much of a credential as shows that it is too long: nothing looks at the rest of it.
+pub(crate) fn bounded(credential: &[u8]) -> &[u8] {
+    credential.get(..=MAX_CREDENTIAL_LEN).unwrap_or(credential)
+}
+
 /// The digest of a credential that is short enough to be looked at.
-fn digest_of(credential: &[u8]) -> Option<Digest> {
+pub(crate) fn digest_of(credential: &[u8]) -> Option<Digest> {
     (!credential.is_empty() && credential.len() <= MAX_CREDENTIAL_LEN).then(|| Digest::of(credential))
 }
 

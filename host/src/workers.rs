@@ -1,4 +1,4 @@
-//! The background threads: one follows the store, one writes behind, one prepares keys of issuers.
+//! The background threads: one follows the store, one prepares keys of issuers, one fetches them, one writes uses.
 
 use std::collections::HashMap;
 use std::io;
@@ -35,16 +35,20 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads, when there is a mirror to be kept up to date.
+    /// Starts the threads that keep a mirror up to date, when there is one, and the one that writes uses.
     pub(crate) fn start(inner: &Arc<Inner>, flush_interval: Duration) -> io::Result<Workers> {
         let mut workers = Workers::none(inner);
-        if !inner.mirror.is_on_demand() {
+        let has_mirror = !inner.mirror.is_on_demand();
+        if has_mirror {
             workers.spawn("keystile-follow", follow)?;
             workers.spawn("keystile-prepare", prepare_issuers)?;
+        }
+        if has_mirror && !inner.read_only {
+            workers.spawn("keystile-issuers", refresh_in_background)?;
+        }
+        // A mirror has something to sweep in a process that only reads, too.
+        if has_mirror || !inner.read_only {
             workers.spawn("keystile-write", move |inner, stop| write_behind(inner, stop, flush_interval))?;
-            if !inner.read_only {
-                workers.spawn("keystile-issuers", refresh_in_background)?;
-            }
         }
         Ok(workers)
     }
@@ -63,6 +67,14 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
+        if self.inner.opener.check().is_err() {
+            // In a child of a fork there are no threads to end, the bells may be locked for ever, and what was
+            // counted is the parent's to write. All of it is leaked: to close a connection of the parent here would
+            // be to work on its files without its locks.
+            self.handles.drain(..).for_each(std::mem::forget);
+            std::mem::forget(Arc::clone(&self.inner));
+            return;
+        }
         self.stop.ring();
         self.inner.writer_bell.ring();
         self.inner.prepare_bell.ring();

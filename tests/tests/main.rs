@@ -2,19 +2,27 @@
 
 #![allow(clippy::print_stdout, reason = "what a test counted is worth reading")]
 
+mod beyond;
 mod cli;
 mod conformance;
 mod crash;
 mod deleted;
+mod dumps;
+mod first_start;
+mod fork;
 mod kinds;
+mod memory;
 mod model;
 mod modules;
+mod own_process;
 mod processes;
+mod providers;
 mod restore;
 mod sandbox;
 mod systems;
 mod traps;
 mod unreadable;
+mod uses;
 mod vectors;
 mod withstand;
 

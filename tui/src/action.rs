@@ -36,6 +36,7 @@ pub(crate) enum ActionId {
     VerifyAudit,
     Subject,
     LookAgain,
+    UserOfEvent,
     Details,
     Filter,
     Down,
@@ -492,6 +493,16 @@ pub(crate) const ACTIONS: &[Action] = &[
         available: open,
     },
     Action {
+        id: ActionId::UserOfEvent,
+        name: "go to user",
+        keys: &[letter('t')],
+        description: "Go to the user that the event happened to",
+        mutating: false,
+        place: Place::In(Section::SecurityEvents),
+        in_bar: true,
+        available: can_go_to_user,
+    },
+    Action {
         id: ActionId::Try,
         name: "try credential",
         keys: &[letter('T')],
@@ -599,6 +610,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     go(Section::Issuers, "issuers", &[letter('6')], "Go to the section issuers"),
     go(Section::Audit, "audit trail", &[letter('7')], "Go to the section audit trail"),
     go(Section::Health, "health", &[letter('8')], "Go to the section health"),
+    go(Section::SecurityEvents, "security events", &[letter('9')], "Go to the section security events"),
     Action {
         id: ActionId::MakeStore,
         name: "make store",
@@ -808,6 +820,13 @@ fn can_go_to_subject(model: &Model) -> Result<(), String> {
     match one(&model.audit)?.subject.as_deref().and_then(subject) {
         Some(_) => Ok(()),
         None => Err("the entry is about no key and no user · its details say what it is about".to_owned()),
+    }
+}
+
+fn can_go_to_user(model: &Model) -> Result<(), String> {
+    match one(&model.security_events)?.user {
+        Some(_) => Ok(()),
+        None => Err("the event happened to no user · its details say what it is about".to_owned()),
     }
 }
 

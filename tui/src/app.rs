@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use crossterm::event;
-use keystile::{Clock, Secret, SystemClock};
+use keystile::{Clock, KekPlace, Secret, SystemClock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use zeroize::Zeroizing;
@@ -25,10 +25,14 @@ use crate::terminal::Screen;
 use crate::text;
 use crate::theme::Theme;
 use crate::update::update;
-use crate::worker::{self, Kek, Settings};
+use crate::worker::{self, Settings};
 
 /// Runs the terminal UI until its operator leaves it.
 pub fn main() -> ExitCode {
+    // Before the environment is read, which may hold a key.
+    if let Err(error) = keystile::protect_memory() {
+        return end(Err(Failure::Memory(error)));
+    }
     let args = Args::parse();
     if let Err(problems) = keymap::install(args.keymap.as_deref()) {
         let told: String = problems.iter().map(|problem| format!("keystile-tui: {problem}\n")).collect();
@@ -59,12 +63,17 @@ pub(crate) enum Failure {
     Terminal(io::Error),
     /// A thread has panicked, which was told when it did.
     Panicked,
+    /// Core dumps cannot be turned off.
+    Memory(io::Error),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Terminal(error) => write!(f, "{error} · run it in a terminal, or use the keystile command"),
+            Failure::Memory(error) => {
+                write!(f, "core dumps cannot be turned off: {error} · look into the limits of this process")
+            }
             Failure::Panicked => f.write_str(
                 "a part of it has failed, as said above · start it again: what it confirmed is in the store; \
                  and please report the message",
@@ -76,7 +85,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Failure::Terminal(error) => Some(error),
+            Failure::Terminal(error) | Failure::Memory(error) => Some(error),
             Failure::Panicked => None,
         }
     }
@@ -233,16 +242,10 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<thread:
 }
 
 fn settings(args: Args) -> Settings {
-    let kek = match (args.kek, std::env::var_os("KEYSTILE_KEK").filter(|kek| !kek.is_empty())) {
-        (Some(file), _) => Kek::File(file),
-        // What is no text is no key either, and must not be passed over in silence.
-        (None, Some(kek)) => Kek::Text(Zeroizing::new(kek.to_string_lossy().into_owned())),
-        (None, None) => {
-            let mut path = args.db.as_os_str().to_owned();
-            path.push(".kek");
-            Kek::File(path.into())
-        }
-    };
+    let text = std::env::var_os("KEYSTILE_KEK").filter(|kek| !kek.is_empty());
+    // What is no text is no key either, and must not be passed over in silence.
+    let text = text.map(|kek| Zeroizing::new(kek.to_string_lossy().into_owned()));
+    let kek = KekPlace::new(args.kek, text, &args.db);
     Settings { db: args.db, actor: actor(), kek, read_only: args.read_only }
 }
 
@@ -375,7 +378,8 @@ mod tests {
 
     #[test]
     fn failures_say_what_to_do() {
-        for failure in [Failure::Panicked, Failure::Terminal(io::Error::other("no terminal"))] {
+        let other = || io::Error::other("no");
+        for failure in [Failure::Panicked, Failure::Terminal(other()), Failure::Memory(other())] {
             assert!(failure.to_string().contains(" · "), "{failure}");
         }
     }

@@ -9,8 +9,8 @@ use crossterm::event::Event;
 use keystile::{
     AuditEntry, AuditPage, AuditQuery, AuditReport, CreateKeyError, CreatedKey, Environment, Explanation, Finding,
     IssuerList, KeyCounts, KeyId, KeyPage, KeyQuery, NamedFormat, NewKey, RevokeReason, RotateKeyError, RotatedKey,
-    Rotation, Scope, Secret, SessionId, SessionPage, SessionQuery, SigningKey, SigningKeyRotation, Timestamp,
-    UnreadableRow, User, UserId, UserPage, UserQuery,
+    Rotation, Scope, Secret, SecurityEventPage, SecurityEventQuery, SessionId, SessionPage, SessionQuery, SigningKey,
+    SigningKeyRotation, Timestamp, UnreadableRow, User, UserId, UserPage, UserQuery,
 };
 use zeroize::Zeroizing;
 
@@ -170,6 +170,8 @@ pub(crate) enum Query {
     Audit(AuditQuery),
     /// What the doctor finds.
     Health,
+    /// Security events.
+    SecurityEvents(SecurityEventQuery),
 }
 
 impl Query {
@@ -184,6 +186,7 @@ impl Query {
             Query::Issuers => Section::Issuers,
             Query::Audit(_) => Section::Audit,
             Query::Health => Section::Health,
+            Query::SecurityEvents(_) => Section::SecurityEvents,
         }
     }
 
@@ -221,6 +224,8 @@ pub(crate) enum Page {
     Audit(AuditPage),
     /// What the doctor finds.
     Health(Vec<Finding>),
+    /// Security events.
+    SecurityEvents(SecurityEventPage),
 }
 
 impl Page {
@@ -232,6 +237,7 @@ impl Page {
             Page::Sessions(page) => &page.unreadable,
             Page::Issuers(list) => &list.unreadable,
             Page::Audit(page) => &page.unreadable,
+            Page::SecurityEvents(page) => &page.unreadable,
             Page::Counts(_) | Page::SigningKeys(_) | Page::Health(_) => &[],
         }
     }

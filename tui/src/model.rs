@@ -1,7 +1,8 @@
 //! Everything the screen shows, and nothing else: the view draws it, `update` changes it.
 
 use keystile::{
-    AuditEntry, Finding, IssuerInfo, Key, KeyCounts, KeyId, NamedFormat, Session, SigningKey, Timestamp, User,
+    AuditEntry, Finding, IssuerInfo, Key, KeyCounts, KeyId, NamedFormat, SecurityEvent, Session, SigningKey, Timestamp,
+    User,
 };
 
 use crate::action::Place;
@@ -54,6 +55,8 @@ pub(crate) struct Model {
     pub(crate) audit: Table<AuditEntry>,
     /// What the doctor finds.
     pub(crate) health: Table<Finding>,
+    /// What was tried on users and their sessions.
+    pub(crate) security_events: Table<SecurityEvent>,
     /// How many keys raise which concern, once they were counted.
     pub(crate) counts: Option<KeyCounts>,
     /// How many times a credential was to be tried: an answer belongs to one of them.
@@ -164,6 +167,10 @@ macro_rules! with_table {
                 let $table = $($borrow)+ $model.health;
                 $do
             }
+            $crate::section::Section::SecurityEvents => {
+                let $table = $($borrow)+ $model.security_events;
+                $do
+            }
         }
     };
 }
@@ -194,6 +201,7 @@ impl Model {
             issuers: Table::default(),
             audit: Table::default(),
             health: Table::default(),
+            security_events: Table::default(),
             counts: None,
             trials: 0,
             uncounted: None,

@@ -1,7 +1,7 @@
 //! What happens next: a model and a message make a new model and effects. Pure; time comes in messages.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use keystile::{AuditReport, Key, KeyState, SortColumn, Timestamp, UnreadableRow};
+use keystile::{AuditReport, Key, KeyState, SortColumn, Timestamp, UnreadableRow, UserId};
 use ratatui::layout::Rect;
 use zeroize::Zeroizing;
 
@@ -319,11 +319,13 @@ pub(crate) fn dispatch(model: &mut Model, id: ActionId) -> Vec<Effect> {
                     model.keys.choice.concern = None;
                     return show_anew(model, Section::Keys);
                 }
-                Some(Subject::User(id)) => {
-                    narrow(&mut model.users, Input::new(id.to_string()));
-                    return show_anew(model, Section::Users);
-                }
+                Some(Subject::User(id)) => return show_user(model, id),
                 None => {}
+            }
+        }
+        ActionId::UserOfEvent => {
+            if let Some(id) = model.security_events.selected().and_then(|event| event.user) {
+                return show_user(model, id);
             }
         }
         ActionId::LookAgain => return vec![model.health.restart()],
@@ -568,6 +570,11 @@ fn show_anew(model: &mut Model, section: Section) -> Vec<Effect> {
     vec![restart(model)]
 }
 
+fn show_user(model: &mut Model, id: UserId) -> Vec<Effect> {
+    narrow(&mut model.users, Input::new(id.to_string()));
+    show_anew(model, Section::Users)
+}
+
 fn restart(model: &mut Model) -> Effect {
     with_table!([&mut] model, table => table.restart())
 }
@@ -621,6 +628,10 @@ fn loaded(model: &mut Model, request: u64, start: usize, page: Page) -> Vec<Effe
             model.audit.loaded(request, start, page, height)
         }
         Page::Health(rows) => model.health.loaded(request, start, table::Page { rows, next: None }, height),
+        Page::SecurityEvents(page) => {
+            let page = table::Page { rows: page.events, next: page.next };
+            model.security_events.loaded(request, start, page, height)
+        }
     };
     effect.into_iter().collect()
 }
@@ -697,7 +708,7 @@ fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
         let height = model.table_height();
         effects.extend(model.safety.refresh(height));
     }
-    // Uses are written behind, by whoever counts them, and leave no entry in the audit trail.
+    // Uses and security events are written by others, and leave no entry in the audit trail.
     if is_new && now.unix().is_multiple_of(USES_EVERY) {
         effects.extend(refresh(model));
     }

@@ -11,10 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use keystile::{
-    AuditQuery, ChangeIssuerError, ChangeStateError, ChangeUserStateError, ChangedUser, ExternalIssuer, KekError, Key,
-    KeyEncryptionKey, KeyId, Keystile, ListAuditError, NewStore, OpenError, OpenOptions, Secret, StoreError, User,
+    AuditQuery, ChangeIssuerError, ChangeStateError, ChangeUserStateError, ChangedUser, ExternalIssuer, KekError,
+    KekPlace, Key, KeyId, Keystile, ListAuditError, NewStore, OpenError, OpenOptions, Secret, StoreError, User,
 };
-use zeroize::Zeroizing;
 
 use crate::dialog::MAX_ENTRIES;
 use crate::message::{Change, Effect, Message, Page, Query, Unread};
@@ -30,17 +29,9 @@ pub(crate) struct Settings {
     /// Who the audit trail says made the changes.
     pub(crate) actor: String,
     /// Where the key-encryption key is.
-    pub(crate) kek: Kek,
+    pub(crate) kek: KekPlace,
     /// Whether nothing may be changed.
     pub(crate) read_only: bool,
-}
-
-/// Where the key-encryption key of a store is.
-pub(crate) enum Kek {
-    /// In this file.
-    File(PathBuf),
-    /// In the environment.
-    Text(Zeroizing<String>),
 }
 
 /// Works until nobody asks any more. What takes long has a thread of its own: a list is never kept waiting
@@ -253,6 +244,7 @@ fn load(keystile: &Keystile, db: &Path, query: Query) -> Result<Page, String> {
         Query::Issuers => Page::Issuers(keystile.issuers().list().map_err(told)?),
         Query::Audit(query) => Page::Audit(keystile.recent_audit(&query).map_err(told)?),
         Query::Health => Page::Health(keystile.doctor(db).map_err(told)?.findings),
+        Query::SecurityEvents(query) => Page::SecurityEvents(keystile.security_events(&query).map_err(told)?),
     })
 }
 
@@ -347,37 +339,15 @@ fn open(settings: &Settings) -> Result<(Keystile, bool), OpenError> {
 fn options(settings: &Settings) -> Result<OpenOptions, KekError> {
     // Lists and changes need no records in memory.
     let options = Keystile::options().actor(settings.actor.as_str()).on_demand(true);
-    Ok(match &settings.kek {
-        Kek::File(path) => options.key_encryption_key_file(path),
-        Kek::Text(text) => options.key_encryption_key(KeyEncryptionKey::from_text(text)?),
-    })
+    options.key_encryption_key_at(&settings.kek)
 }
 
 /// Makes a store, and the key that seals its signing keys when there is none, as `keystile init` does.
 /// The file of that key, when it was made.
 fn make(settings: &Settings) -> Result<Option<PathBuf>, String> {
-    let (kek, made) = match &settings.kek {
-        Kek::Text(text) => (KeyEncryptionKey::from_text(text).map_err(|error| error.to_string())?, None),
-        Kek::File(path) => match KeyEncryptionKey::read(path) {
-            Ok(kek) => (kek, None),
-            Err(KekError::Missing { .. }) => {
-                let kek = KeyEncryptionKey::generate().map_err(|error| error.to_string())?;
-                kek.write_new(path).map_err(|error| error.to_string())?;
-                (kek, Some(path))
-            }
-            Err(error) => return Err(error.to_string()),
-        },
-    };
-    let options = Keystile::options().actor(settings.actor.as_str()).key_encryption_key(kek);
-    let created = options.create(&settings.db, NewStore::default());
-    created.map(|()| made.cloned()).map_err(|error| {
-        // A key that was made for nothing would be in the way the next time, or be taken for another. But
-        // where there is a store now, somebody else has made it, and may have sealed with this key.
-        if let Some(made) = made.filter(|_| !settings.db.exists()) {
-            let _ = std::fs::remove_file(made);
-        }
-        error.to_string()
-    })
+    let options = options(settings).map_err(|error| error.to_string())?;
+    let made = options.bootstrap(&settings.db, NewStore::default()).map_err(|error| error.to_string())?;
+    Ok(made.kek_file)
 }
 
 /// Writes a secret to a new file that only its owner can read.
@@ -420,23 +390,21 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_seals_is_kept_where_a_store_has_appeared_meanwhile() {
+    fn a_first_start_makes_a_key_only_where_a_store_can_be() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = |db: PathBuf| Settings {
-            kek: Kek::File(db.with_extension("kek")),
+        let settings = |db: PathBuf, kek: &str| Settings {
+            kek: KekPlace::new(Some(folder.path().join(kek)), None, &db),
             db,
             actor: "tui:test".to_owned(),
             read_only: false,
         };
-        // Somebody else was faster: their store may be sealed with the key that was made here.
-        let late = settings(folder.path().join("late.db"));
-        Keystile::create(&late.db, NewStore::default()).unwrap();
-        make(&late).unwrap_err();
-        assert!(folder.path().join("late.kek").exists());
-        // Nothing can be made there: a key alone would be in the way.
-        let nowhere =
-            Settings { kek: Kek::File(folder.path().join("alone.kek")), ..settings(folder.path().join("no/such.db")) };
-        make(&nowhere).unwrap_err();
+        let first = settings(folder.path().join("first.db"), "first.kek");
+        assert_eq!(make(&first).unwrap(), Some(folder.path().join("first.kek")));
+        open(&first).unwrap();
+        // Somebody else was faster: their store stays, and so does the key that seals it.
+        assert!(make(&first).unwrap_err().contains(" · "));
+        open(&first).unwrap();
+        make(&settings(folder.path().join("no/such.db"), "alone.kek")).unwrap_err();
         assert!(!folder.path().join("alone.kek").exists());
     }
 }

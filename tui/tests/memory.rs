@@ -110,3 +110,21 @@ fn a_secret_that_was_seen_at_many_sizes_is_in_no_memory_of_the_program() {
         pty.wait_until("an end of the dialog", |pty| !pty.screen().contains("y stored it"));
     });
 }
+
+#[test]
+fn the_program_writes_no_core_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("keystile.db");
+    Keystile::create(&db, NewStore::default()).unwrap();
+    let mut pty = start(&db, &[], (80, 24));
+    pty.wait_for("There are no keys yet");
+    let id = pty.id().as_raw_nonzero();
+    let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    // What it would be dumped by, and read by others of its user, belongs to the superuser then.
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{id}/environ")).unwrap());
+    assert_eq!(owner, 0);
+    pty.send("q");
+    assert!(pty.wait().success());
+}

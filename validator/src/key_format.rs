@@ -10,7 +10,7 @@ use core::fmt;
 
 use crate::base62;
 use crate::crc32::crc32;
-use crate::environment::{Environment, MAX_ENVIRONMENT_LEN};
+use crate::environment::Environment;
 
 /// Longest prefix, in bytes.
 pub const MAX_PREFIX_LEN: usize = 32;
@@ -270,7 +270,7 @@ impl<'a, E: Iterator<Item = &'a [u8]>> FormatParts<'a, E> {
             return None;
         }
         let environment = head.strip_prefix(self.prefix.as_bytes())?.strip_prefix(b"_")?;
-        if environment.len() > MAX_ENVIRONMENT_LEN || !self.environments.any(|known| known == environment) {
+        if !self.environments.any(|known| known == environment) {
             return None;
         }
         match self.checksum {
@@ -369,6 +369,17 @@ mod tests {
     fn format(prefix: &str, separator: Separator, environments: &[&str]) -> KeyFormat {
         KeyFormat::new(prefix, separator, environments.iter().map(|name| env(name)).collect(), 30, Checksum::Crc32)
             .unwrap()
+    }
+
+    #[test]
+    fn a_secret_is_assembled_in_one_allocation_of_its_size() {
+        for checksum in [Checksum::None, Checksum::Crc32] {
+            let format = KeyFormat::new("cpx", Separator::Dot, vec![env("live")], 30, checksum).unwrap();
+            let secret = format.assemble(&env("live"), BODY).unwrap();
+            assert_eq!(secret.capacity(), secret.len());
+            assert_eq!(checksum.is_empty(), matches!(checksum.len(), 0));
+            assert_eq!(secret.len(), "cpx_live.".len() + 30 + checksum.len());
+        }
     }
 
     /// Unkey read `sk_live_…` from the left and rotated it into `sk_…`.

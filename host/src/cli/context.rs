@@ -2,12 +2,12 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::failure::{Exit, Failure};
-use super::kek::KekPlace;
 use super::output::Output;
 use crate::text::is_treacherous;
-use crate::{Keystile, OpenError, OpenOptions, StoreError, UnreadableRow};
+use crate::{KekPlace, Keystile, OpenError, OpenOptions, StoreError, UnreadableRow};
 
 /// What a command works with.
 pub(super) struct Context<'a> {
@@ -71,9 +71,11 @@ impl Context<'_> {
         if unreadable.is_empty() { Exit::Done } else { Exit::CannotSay }
     }
 
-    fn options(&self) -> Result<OpenOptions, Failure> {
+    /// How this command opens or makes the store.
+    pub(super) fn options(&self) -> Result<OpenOptions, Failure> {
         // A command verifies a few credentials and ends: it does not load what it does not need.
-        self.kek.give_to(Keystile::options().actor(self.actor.as_str()).on_demand(true))
+        let options = Keystile::options().actor(self.actor.as_str()).on_demand(true).flush_interval(WRITE_USES_EVERY);
+        Ok(options.key_encryption_key_at(&self.kek)?)
     }
 }
 
@@ -102,6 +104,8 @@ fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
+/// How often uses are written while a stream of credentials is judged: what a killed process loses at most.
+const WRITE_USES_EVERY: Duration = Duration::from_secs(10);
 /// Longest name of a user in the audit trail, in bytes.
 const MAX_USER_LEN: usize = 64;
 

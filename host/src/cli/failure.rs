@@ -5,12 +5,13 @@ use std::io;
 
 use crate::sandbox::SandboxError;
 use crate::{
-    AddFormatError, AddIssuerError, ChangeIssuerError, ChangeStateError, ChangeUserStateError, CreateKeyError,
-    CreateStoreError, CreateUserError, EndSessionError, ImportKeysError, InspectTokenError, IssueTokenError, KekError,
-    KeyFieldError, KeyFormatError, KeySetProblem, ListAuditError, ListKeysError, ListSecurityEventsError,
-    ListSessionsError, ListUsersError, OpenError, PasswordError, RefreshIssuerError, ResetPasswordError, RestoreError,
-    RevokeTokenError, RotateKeyError, RotateSigningKeyError, SetSettingsError, ShowIssuerError, ShowKeyError,
-    ShowUserError, SigningKeyError, StoreError, UpdateIssuerError, UpdateKeyError, UpdateUserError,
+    AddFormatError, AddIssuerError, BootstrapError, ChangeIssuerError, ChangeStateError, ChangeUserStateError,
+    CreateKeyError, CreateStoreError, CreateUserError, EndSessionError, ExplainError, ImportKeysError,
+    InspectTokenError, IssueTokenError, KekError, KeyFieldError, KeyFormatError, KeySetProblem, ListAuditError,
+    ListKeysError, ListSecurityEventsError, ListSessionsError, ListUsersError, OpenError, PasswordError,
+    RefreshIssuerError, ResetPasswordError, RestoreError, RevokeTokenError, RotateKeyError, RotateSigningKeyError,
+    SetSettingsError, ShowIssuerError, ShowKeyError, ShowUserError, SigningKeyError, StoreError, UpdateIssuerError,
+    UpdateKeyError, UpdateUserError,
 };
 
 /// How a command ends.
@@ -86,6 +87,7 @@ macro_rules! failures {
 failures!(
     AddFormatError,
     AddIssuerError,
+    BootstrapError,
     ChangeIssuerError,
     UpdateIssuerError,
     ChangeStateError,
@@ -94,6 +96,7 @@ failures!(
     CreateStoreError,
     CreateUserError,
     EndSessionError,
+    ExplainError,
     ImportKeysError,
     InspectTokenError,
     IssueTokenError,
@@ -160,6 +163,8 @@ impl Classified for StoreError {
             StoreError::RolledBack | StoreError::EngineTooOld { .. } | StoreError::Engine { .. } => {
                 (Exit::CannotSay, "engine")
             }
+            StoreError::Forked => (Exit::CannotSay, "forked"),
+            StoreError::NotFollowed => (Exit::CannotSay, "not_followed"),
             StoreError::System { .. } => (Exit::CannotSay, "system"),
         }
     }
@@ -186,6 +191,15 @@ impl Classified for OpenError {
             OpenError::Kek(error) => error.class(),
             OpenError::Sandbox(error) => error.class(),
             OpenError::Thread(_) => (Exit::CannotSay, "system"),
+        }
+    }
+}
+
+impl Classified for ExplainError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            ExplainError::Request(_) => USAGE,
+            ExplainError::Store(error) => error.class(),
         }
     }
 }
@@ -290,6 +304,15 @@ impl Classified for SetSettingsError {
             | SetSettingsError::PublishLead { .. }
             | SetSettingsError::Logins(_) => FIELD,
             SetSettingsError::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Classified for BootstrapError {
+    fn class(&self) -> (Exit, &'static str) {
+        match self {
+            BootstrapError::Kek(error) => error.class(),
+            BootstrapError::Create(error) | BootstrapError::KeyStays { error, .. } => error.class(),
         }
     }
 }

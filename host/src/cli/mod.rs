@@ -14,7 +14,6 @@ mod import;
 mod issuers;
 mod json;
 mod jwt;
-mod kek;
 mod key_files;
 mod keys;
 mod lines;
@@ -48,11 +47,20 @@ use args::{
 };
 use context::Context;
 use failure::{Exit, Failure};
-use kek::KekPlace;
 use output::{Output, Streams};
+use zeroize::Zeroizing;
+
+use crate::KekPlace;
 
 /// Runs the command that the arguments of this process name, on its standard streams.
 pub fn main() -> ExitCode {
+    // Before the environment is read, which may hold a key.
+    if let Err(error) = crate::protect_memory() {
+        let told =
+            format!("error: core dumps cannot be turned off: {error}\n  try: look into the limits of this process\n");
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes());
+        return ExitCode::from(Exit::CannotSay as u8);
+    }
     let stdin = std::io::stdin();
     let stdout_width = if std::io::stdout().is_terminal() { terminal_size::terminal_size() } else { None };
     let mut streams = Streams {
@@ -162,7 +170,7 @@ struct Environment {
     /// Who runs this, for the audit trail: the person, not the root they have become.
     user: Option<String>,
     /// The key-encryption key itself.
-    kek: Option<String>,
+    kek: Option<Zeroizing<String>>,
 }
 
 impl Environment {
@@ -171,7 +179,7 @@ impl Environment {
             .into_iter()
             .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
         // What is no text is no key either, and must not be passed over in silence.
-        let kek = std::env::var_os("KEYSTILE_KEK").map(|kek| kek.to_string_lossy().into_owned());
+        let kek = std::env::var_os("KEYSTILE_KEK").map(|kek| Zeroizing::new(kek.to_string_lossy().into_owned()));
         Environment { user, kek: kek.filter(|kek| !kek.is_empty()) }
     }
 }

@@ -30,16 +30,8 @@ pub(super) fn init(args: InitArgs, context: &mut Context<'_>) -> Result<Exit, Fa
         )
     })?;
     let settings = Settings { max_lifetime: args.max_lifetime.and_then(|max| max.0), ..Settings::default() };
-    let kek = context.kek.for_new_store()?;
-    let options = Keystile::options().actor(context.actor.as_str()).key_encryption_key(kek.key);
-    if let Err(error) = options.create(&context.db, NewStore { formats, settings }) {
-        // A key that was made for nothing would be in the way the next time, or be taken for another.
-        if let Some(made) = &kek.made {
-            let _ = std::fs::remove_file(made);
-        }
-        return Err(error.into());
-    }
-    let kek = kek.made.map(|made| made.display().to_string());
+    let made = context.options()?.bootstrap(&context.db, NewStore { formats, settings })?;
+    let kek = made.kek_file.map(|file| file.display().to_string());
     // What was made is told as it is in the store, with the default format when none was given.
     let keystile = context.open()?;
     let (formats, settings) = (keystile.formats()?, keystile.settings()?);

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -16,7 +16,7 @@ use super::output::{BAD, GOOD, Output, WAITING};
 use super::people::joined;
 use crate::bounds::MAX_CREDENTIAL_LEN;
 use crate::text::printable;
-use crate::{Check, Code, Explanation, Keystile, Outcome, Principal, Request, Verdict};
+use crate::{Check, Code, Explanation, Keystile, Outcome, Principal, Request, StoreError, Verdict};
 
 /// Judges one credential, or one after the other.
 pub(super) fn verify(args: VerifyArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -39,7 +39,14 @@ pub(super) fn verify(args: VerifyArgs, context: &mut Context<'_>) -> Result<Exit
         context.output.hint("this user can only read the store, so uses are not counted");
     }
     let given_time = now.is_some();
-    let mut judge = Judge { keystile, request, untraced, given_time, flushed: Instant::now() };
+    let keystile = Arc::new(Mutex::new(keystile));
+    if matches!(source, Source::EachLine) && !untraced && !opened.read_only {
+        write_uses_at_signals(&keystile).map_err(|error| {
+            let message = format!("signals cannot be watched: {error}{PAIR}look into the limits of this process");
+            Failure::new(Exit::CannotSay, "system", message)
+        })?;
+    }
+    let mut judge = Judge { keystile, request, untraced, given_time };
     let exit = source.each(context, |credential, output, in_json| {
         if explain {
             let explanation = judge.explain(credential)?;
@@ -52,7 +59,6 @@ pub(super) fn verify(args: VerifyArgs, context: &mut Context<'_>) -> Result<Exit
         } else {
             tell(&verdict, output)?;
         }
-        judge.flush_sometimes(output);
         Ok(exit_of(&verdict))
     });
     judge.flush(&mut context.output);
@@ -131,49 +137,105 @@ impl Source {
 
 /// Judges and keeps count.
 struct Judge {
-    keystile: Keystile,
+    /// Locked for each verdict, and for good by whoever ends the process.
+    keystile: Arc<Mutex<Keystile>>,
     request: Request,
     /// It is tried out, and leaves no trace.
     untraced: bool,
     given_time: bool,
-    flushed: Instant,
 }
 
 impl Judge {
     fn verdict(&mut self, credential: &[u8]) -> Verdict {
-        self.keep_time();
+        let keystile = lock(&self.keystile);
+        keep_time(&mut self.request, &keystile, self.given_time);
         if self.untraced {
-            return self.keystile.preview(credential, &self.request);
+            return keystile.preview(credential, &self.request);
         }
-        self.keystile.verify(credential, &self.request)
+        keystile.verify(credential, &self.request)
     }
 
     fn explain(&mut self, credential: &[u8]) -> Result<Explanation, Failure> {
-        self.keep_time();
-        Ok(self.keystile.explain(credential, &self.request)?)
-    }
-
-    /// A stream can last for days.
-    fn keep_time(&mut self) {
-        if !self.given_time {
-            self.request.now = self.keystile.request().now;
-        }
-    }
-
-    /// A stream can last for days: what was counted is written now and then.
-    fn flush_sometimes(&mut self, output: &mut Output<'_>) {
-        if self.flushed.elapsed() >= FLUSH_INTERVAL {
-            self.flush(output);
-        }
+        let keystile = lock(&self.keystile);
+        keep_time(&mut self.request, &keystile, self.given_time);
+        Ok(keystile.explain(credential, &self.request)?)
     }
 
     fn flush(&mut self, output: &mut Output<'_>) {
-        self.flushed = Instant::now();
-        if let Err(error) = self.keystile.flush() {
-            let failure = Failure::new(Exit::CannotSay, "not_counted", format!("uses were not counted: {error}"));
-            output.warn(&failure);
+        if let Err(error) = lock(&self.keystile).flush() {
+            output.warn(&not_counted(&error));
         }
     }
+}
+
+/// A stream can last for days.
+fn keep_time(request: &mut Request, keystile: &Keystile, given_time: bool) {
+    if !given_time {
+        request.now = keystile.request().now;
+    }
+}
+
+fn not_counted(error: &StoreError) -> Failure {
+    Failure::new(Exit::CannotSay, "not_counted", format!("uses were not counted: {error}"))
+}
+
+fn lock(keystile: &Mutex<Keystile>) -> MutexGuard<'_, Keystile> {
+    keystile.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on a signal that ends this process has what was counted written first. A second one, while the store
+/// keeps that waiting, ends it at once.
+#[cfg(unix)]
+fn write_uses_at_signals(keystile: &Arc<Mutex<Keystile>>) -> io::Result<()> {
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+    use signal_hook::{flag, low_level};
+
+    let ignored = ignored_signals();
+    let signals: Vec<i32> = [SIGTERM, SIGINT, SIGHUP].into_iter().filter(|signal| !ignored.contains(signal)).collect();
+    let ending = Arc::new(AtomicBool::new(false));
+    for signal in signals.iter().copied() {
+        // In this order: the first signal finds the flag not set, and sets it.
+        flag::register_conditional_default(signal, Arc::clone(&ending))?;
+        flag::register(signal, Arc::clone(&ending))?;
+    }
+    let mut signals = Signals::new(signals)?;
+    let keystile = Arc::downgrade(keystile);
+    thread::Builder::new().name("keystile-signals".to_owned()).spawn(move || {
+        let Some(signal) = signals.forever().next() else { return };
+        // When the stream has ended meanwhile, all is written.
+        let keystile = keystile.upgrade();
+        // Locked until the end of the process: no verdict is given that would not be counted.
+        let keystile = keystile.as_deref().map(lock);
+        if let Some(Err(error)) = keystile.as_ref().map(|keystile| keystile.flush()) {
+            // The thread that judges has locked standard error for itself.
+            let stderr = io::stderr().as_fd().try_clone_to_owned().map(File::from);
+            let _ = stderr.and_then(|mut stderr| writeln!(stderr, "warning: {}", not_counted(&error).message));
+        }
+        let _ = low_level::emulate_default_handler(signal);
+    })?;
+    Ok(())
+}
+
+/// The signals that whoever started this process has had ignored, as `nohup` does: they must not end it.
+#[cfg(unix)]
+fn ignored_signals() -> Vec<i32> {
+    // Other systems than Linux do not say, without `unsafe`.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    (1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect()
+}
+
+#[cfg(not(unix))]
+fn write_uses_at_signals(_: &Arc<Mutex<Keystile>>) -> io::Result<()> {
+    Ok(())
 }
 
 pub(super) fn tell(verdict: &Verdict, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -254,6 +316,3 @@ fn unreadable(error: io::Error) -> Failure {
         format!("standard input cannot be read: {error}{PAIR}check where it comes from"),
     )
 }
-
-/// How often uses are written during a stream.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(60);

@@ -5,6 +5,7 @@ use std::fmt;
 use keystile_validator::jwt::{Algorithm, ClaimMapping, TokenType};
 use keystile_validator::{Environment, Timestamp};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::Issuers;
 use super::error::{AddIssuerError, ChangeIssuerError, UpdateIssuerError};
@@ -146,11 +147,12 @@ impl Issuers<'_> {
     /// # Errors
     /// [`AddIssuerError`]; nothing was added then.
     pub fn add(&self, new: NewIssuer) -> Result<ExternalIssuer, AddIssuerError> {
+        let (source, given) = match new.keys {
+            IssuerKeys::Url(url) => (KeySource::Url(url), None),
+            // Nobody has looked yet whether it holds secrets.
+            IssuerKeys::Given(text) => (KeySource::Given, Some(Zeroizing::new(text))),
+        };
         self.inner.change(|transaction, now| {
-            let (source, given) = match new.keys {
-                IssuerKeys::Url(url) => (KeySource::Url(url), None),
-                IssuerKeys::Given(text) => (KeySource::Given, Some(text)),
-            };
             let issuer = ExternalIssuer {
                 name: new.name,
                 issuer: new.issuer,

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use keystile_validator::jwt::{self, Algorithm, KeyRules, KeySetError};
 use serde_json::{Map, Value};
+use zeroize::Zeroize as _;
 
 use super::issuer::KeySetKey;
 use super::problem::KeySetProblem;
@@ -31,7 +32,7 @@ impl KeySet {
         if !set.keys.iter().any(is_secret) {
             return KeySet::of(text.to_owned(), &set, algorithms);
         }
-        let public: Vec<_> = set.keys.into_iter().filter(|key| !is_secret(key)).collect();
+        let public: Vec<_> = set.keys.iter().filter(|key| !is_secret(key)).collect();
         let text = serde_json::json!({ "keys": public }).to_string();
         let set = ReadSet::read(&text)?;
         KeySet::of(text, &set, algorithms)
@@ -55,8 +56,8 @@ impl KeySet {
     /// Whether another text has the same keys, in whatever order and spelling.
     pub(crate) fn has_same_keys(&self, other: &str) -> bool {
         let sorted = |text: &str| {
-            let keys = ReadSet::read(text).ok()?.keys.into_iter();
-            let mut keys: Vec<String> = keys.map(|key| Value::Object(key).to_string()).collect();
+            let set = ReadSet::read(text).ok()?;
+            let mut keys: Vec<String> = set.keys.iter().map(|key| Value::Object(key.clone()).to_string()).collect();
             keys.sort_unstable();
             Some(keys)
         };
@@ -97,6 +98,22 @@ impl ReadSet {
     fn usable(&self, algorithms: &[Algorithm]) -> Vec<KeySetKey> {
         let keys = self.keys.iter().enumerate().filter(|(index, _)| !self.unusable.contains(index));
         keys.filter_map(|(_, key)| shown(key, algorithms)).collect()
+    }
+}
+
+/// A set that was given may hold secrets, also one that is refused for that.
+impl Drop for ReadSet {
+    fn drop(&mut self) {
+        self.keys.iter_mut().flat_map(Map::values_mut).for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

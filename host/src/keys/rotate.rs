@@ -162,7 +162,7 @@ fn retire(old: &mut SecretInfo, rotation: RotationRow, now: Timestamp, expires_a
 }
 
 /// The end of a grace period: never past the expiry of the key.
-fn grace_end(start: Timestamp, grace: u64, expires_at: Option<Timestamp>) -> Timestamp {
+pub(crate) fn grace_end(start: Timestamp, grace: u64, expires_at: Option<Timestamp>) -> Timestamp {
     let end = start.saturating_add(grace);
     expires_at.map_or(end, |expires_at| end.min(expires_at))
 }

@@ -26,9 +26,10 @@ use crate::password::{Checked, Password};
 use crate::session::{MAX_CLIENT_ID_LEN, MAX_CLIENT_LEN, MAX_SESSION_SCOPES};
 use crate::sessions::{LoggedIn, LogoutError, NewSession, Refresh, RefreshError, Sessions, start};
 use crate::store::users::{PasswordHash, UserRow};
+use crate::text::start_of;
 use crate::user::{Email, UserRef};
 use crate::users::{Users, live_user_in};
-use crate::verify::Counting;
+use crate::verify::{Counting, bounded};
 use attempts::Attempt;
 
 /// An attempt to log in.
@@ -141,7 +142,7 @@ impl Inner {
         let client = checked(login.client.clone())?;
         let email: Option<Email> = login.email.parse().ok();
         // What is no address is counted as it was typed: there is no such account either.
-        let account = email.as_ref().map_or(login.email, Email::as_str);
+        let account = email.as_ref().map_or(start_of(login.email, MAX_TYPED_LEN), Email::as_str);
         let place = self.hasher.enter()?;
         let attempt = Attempt { account, address: client.address };
         let counted = attempts::count(self, &attempt)??;
@@ -176,6 +177,7 @@ impl Inner {
     }
 
     fn login_with_key(&self, secret: &[u8], client: Client) -> Result<LoggedIn, LoginError> {
+        let secret = bounded(secret);
         let client = checked(client)?;
         let request = Request { environment: client.environment.clone(), ..Request::at(self.now()) };
         match self.verify(secret, &request, Counting::Counted).code() {
@@ -231,7 +233,7 @@ fn checked(mut client: Client) -> Result<Client, LoginError> {
 /// A description as it can be kept: no control characters, no more than so many bytes.
 fn described(text: &str) -> String {
     let mut kept = String::new();
-    for c in text.trim().chars().filter(|c| !crate::text::is_treacherous(*c)) {
+    for c in start_of(text, MAX_TYPED_LEN).trim().chars().filter(|c| !crate::text::is_treacherous(*c)) {
         if kept.len() + c.len_utf8() > MAX_CLIENT_LEN {
             break;
         }
@@ -240,6 +242,9 @@ fn described(text: &str) -> String {
     kept.truncate(kept.trim_end().len());
     kept
 }
+
+/// What a client may say of itself, and a name that it logs in with, in bytes: the rest is not looked at.
+const MAX_TYPED_LEN: usize = 4_096;
 
 impl From<Email> for UserRef {
     fn from(email: Email) -> UserRef {

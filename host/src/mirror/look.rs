@@ -46,9 +46,14 @@ impl Mirror {
         }
     }
 
+    /// How often the parts were moved.
+    pub(crate) fn moves(&self) -> u64 {
+        *self.moves.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether nothing has moved since a [`Basis`] was taken, and the mirror may still be used.
     pub(crate) fn stands_at(&self, moves: u64) -> bool {
-        *self.moves.read().unwrap_or_else(PoisonError::into_inner) == moves && (self.on_demand || self.is_healthy())
+        self.moves() == moves && (self.on_demand || self.is_healthy())
     }
 }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keystile_validator::Timestamp;
 use keystile_validator::jwt::{Algorithm, ClaimMapping, Issuer, IssuerSettings, TokenType, UnverifiedJwt};
-use serde_json::{Value, json};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Source;
@@ -47,26 +47,21 @@ impl Own {
         let mut closed = ClosedKeys { issuer: issuer.clone(), key_ids: Vec::new() };
         let keys = own_keys(source.sealing, view, source.now)?;
         let until = keys.iter().filter_map(|key| key.changes_at).min();
-        let mut jwks: Vec<Value> = Vec::new();
+        let mut jwks: Vec<Zeroizing<String>> = Vec::new();
         let mut algorithms: Vec<Algorithm> = Vec::new();
         for key in keys {
             let name = key.algorithm.as_str();
-            let jwk = match key.verifies_with {
-                Ok(OwnKeyMaterial::Public(jwk)) => serde_json::from_str::<Value>(&jwk).ok(),
-                Ok(OwnKeyMaterial::Hmac(secret)) => {
-                    let k = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*secret));
-                    Some(json!({ "kty": "oct", "k": &*k }))
-                }
+            let jwk = match &key.verifies_with {
+                Ok(OwnKeyMaterial::Public(jwk)) => public_jwk(jwk, name, &key.kid),
+                Ok(OwnKeyMaterial::Hmac(secret)) => Some(hmac_jwk(secret, name, &key.kid)),
                 // Without the key that opens it, of its tokens nothing is said, and of the others all is.
                 Err(_) => {
                     closed.key_ids.push(key.kid.clone());
                     None
                 }
             };
-            let Some(Value::Object(mut jwk)) = jwk else { continue };
-            jwk.insert("kid".to_owned(), key.kid.into());
-            jwk.insert("alg".to_owned(), name.into());
-            jwks.push(jwk.into());
+            let Some(jwk) = jwk else { continue };
+            jwks.push(jwk);
             if let Some(algorithm) = Algorithm::from_name(name)
                 && !algorithms.contains(&algorithm)
             {
@@ -87,9 +82,48 @@ impl Own {
             mixed_keys: true,
             ..IssuerSettings::new(issuer.as_str(), algorithms)
         };
-        let jwks = Zeroizing::new(json!({ "keys": jwks }).to_string());
+        let jwks = key_set(&jwks);
         let known = Issuer::new(settings, jwks.as_bytes());
         let known = known.map_err(|_| StoreError::InvalidValue { column: "signing_keys" })?;
         Ok(Own { document: Some(IssuerDocument::new(issuer, known.to_json())), closed, until })
     }
 }
+
+/// The JWK of a public key, with the algorithm it is for and its name.
+fn public_jwk(jwk: &str, algorithm: &str, kid: &str) -> Option<Zeroizing<String>> {
+    let Ok(Value::Object(mut jwk)) = serde_json::from_str(jwk) else { return None };
+    jwk.insert("kid".to_owned(), kid.into());
+    jwk.insert("alg".to_owned(), algorithm.into());
+    Some(Zeroizing::new(Value::Object(jwk).to_string()))
+}
+
+/// The same of an HMAC secret. Written by hand: a JSON value would keep a copy of the secret that nobody wipes, and
+/// so would a text that grows.
+fn hmac_jwk(secret: &[u8], algorithm: &str, kid: &str) -> Zeroizing<String> {
+    let kid = Value::from(kid).to_string();
+    let parts = [r#"{"alg":""#, algorithm, r#"","kid":"#, &kid, r#","kty":"oct","k":""#];
+    let room = parts.iter().map(|part| part.len()).sum::<usize>() + secret.len().saturating_mul(2) + ROOM_TO_CLOSE;
+    let mut jwk = Zeroizing::new(String::with_capacity(room));
+    parts.iter().for_each(|part| jwk.push_str(part));
+    URL_SAFE_NO_PAD.encode_string(secret, &mut jwk);
+    jwk.push_str(r#""}"#);
+    jwk
+}
+
+/// The set of these keys, in a text of its final size from the start.
+fn key_set(jwks: &[Zeroizing<String>]) -> Zeroizing<String> {
+    let room = jwks.iter().map(|jwk| jwk.len().saturating_add(1)).sum::<usize>() + ROOM_TO_CLOSE;
+    let mut set = Zeroizing::new(String::with_capacity(room));
+    set.push_str(r#"{"keys":["#);
+    for (index, jwk) in jwks.iter().enumerate() {
+        if index > 0 {
+            set.push(',');
+        }
+        set.push_str(jwk);
+    }
+    set.push_str("]}");
+    set
+}
+
+/// Room for what stands around keys and values.
+const ROOM_TO_CLOSE: usize = 16;

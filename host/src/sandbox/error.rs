@@ -140,6 +140,8 @@ pub enum SandboxFailure {
         /// How many there are.
         instances: usize,
     },
+    /// This process is a child, by `fork`, of the one that made the sandbox.
+    Forked,
     /// No new instance could be made, or it is not like the first one.
     NoInstance {
         /// What wasmtime said.
@@ -195,6 +197,10 @@ impl fmt::Display for SandboxFailure {
                 f,
                 "all {instances} instances of the validator stayed busy · check the machine's \
                  load, or allow more instances"
+            ),
+            Self::Forked => f.write_str(
+                "this process was forked from the one that made the sandbox, and has no clock to stop the validator · \
+                 make the sandbox after the fork",
             ),
             Self::NoInstance { reason } => write!(
                 f,

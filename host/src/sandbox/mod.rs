@@ -44,7 +44,7 @@ use pool::Knows;
 /// The validator, behind walls.
 ///
 /// It is shared by reference between threads; as many checks run at once as there may be instances.
-/// Dropping it ends its clock thread.
+/// Dropping it ends its clock thread. In a child by `fork` every check fails, with [`SandboxFailure::Forked`].
 pub struct Sandbox {
     pool: pool::Pool,
     options: SandboxOptions,
@@ -208,7 +208,7 @@ impl Sandbox {
         self.options.describe()
     }
 
-    /// What happened since the sandbox was made.
+    /// What happened since the sandbox was made; nothing in a process that was forked since.
     #[must_use]
     pub fn counters(&self) -> SandboxCounters {
         self.pool.counters()

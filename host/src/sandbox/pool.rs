@@ -12,6 +12,7 @@ use wasmtime::{Engine, Module};
 use super::instance::{Instance, Limits};
 use super::issuers::{IssuerDocument, IssuerSet};
 use super::{SandboxError, SandboxFailure, SandboxOptions};
+use crate::fork::Opener;
 
 /// What an instance must know for a check.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,8 @@ impl SandboxCounters {
             SandboxFailure::BadLength { .. } | SandboxFailure::BadAnswer { .. } => &mut self.bad_answers,
             SandboxFailure::Issuer { cause, .. } => return self.count(cause),
             SandboxFailure::Saturated { .. } => &mut self.saturated,
+            // Nothing is counted in a child.
+            SandboxFailure::Forked => return,
             SandboxFailure::NoInstance { .. } => &mut self.no_instance,
         };
         *counter += 1;
@@ -90,6 +93,8 @@ pub(super) struct Pool {
     issuers: Mutex<IssuerSet>,
     shared: Arc<Shared>,
     clock: Option<JoinHandle<()>>,
+    /// The process that has the clock.
+    opener: Opener,
 }
 
 /// What the pool and its clock share. No code of a caller or a guest runs while the lock is held.
@@ -144,6 +149,7 @@ impl Pool {
             issuers: Mutex::default(),
             shared,
             clock: Some(clock),
+            opener: Opener::here(),
         };
         pool.shared.begin(&mut pool.shared.lock());
         let mut lease = Lease { pool: &pool, instance: None };
@@ -154,12 +160,18 @@ impl Pool {
 
     /// Sets what instances must know before they judge tokens.
     pub(super) fn set_issuers(&self, documents: Vec<IssuerDocument>) {
+        if !self.opener.is_here() {
+            return;
+        }
         let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
         *issuers = issuers.next(documents);
     }
 
     /// Makes an instance that is free know the issuers.
     pub(super) fn prepare_issuers(&self) {
+        if !self.opener.is_here() {
+            return;
+        }
         let issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // One that waits for its turn would keep the caller waiting: the checks that need it prepare it.
         let mut lease = {
@@ -196,6 +208,10 @@ impl Pool {
         knows: Knows,
         ask: impl FnOnce(&mut Instance) -> Result<T, SandboxFailure>,
     ) -> Result<T, SandboxFailure> {
+        // Every lock may be held for ever there, by a thread that is not there.
+        if !self.opener.is_here() {
+            return Err(SandboxFailure::Forked);
+        }
         let result = self.asked(knows, ask);
         if let Err(failure) = &result {
             self.shared.lock().counters.count(failure);
@@ -236,6 +252,9 @@ impl Pool {
     }
 
     pub(super) fn counters(&self) -> SandboxCounters {
+        if !self.opener.is_here() {
+            return SandboxCounters::default();
+        }
         self.shared.lock().counters
     }
 
@@ -284,6 +303,11 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        if self.opener.check().is_err() {
+            // In a child of a fork there is no clock to end, and nobody to give a lock back.
+            mem::forget(self.clock.take());
+            return;
+        }
         self.shared.lock().stopped = true;
         self.shared.work.notify_all();
         if let Some(clock) = self.clock.take() {

@@ -1,6 +1,6 @@
 //! The machine code of the validator: the one that is in the program, and loading it.
 //!
-//! This is the only `unsafe` code of the host: machine code is run as it is.
+//! This is, beside the watch for forks, the only `unsafe` code of the host: machine code is run as it is.
 
 #![allow(unsafe_code)]
 

@@ -20,6 +20,8 @@ const ID_LEN: usize = 16;
 const COUNTER_LEN: usize = 8;
 const MAC_LEN: usize = 32;
 const TOKEN_LEN: usize = ID_LEN + COUNTER_LEN + MAC_LEN;
+/// Characters of a token behind [`PREFIX`]: base64url without padding.
+const BODY_LEN: usize = (4 * TOKEN_LEN).div_ceil(3);
 
 /// A text in the form of a refresh token: it proves nothing until its MAC was checked.
 pub(super) struct UnverifiedRefreshToken {
@@ -38,6 +40,9 @@ impl UnverifiedRefreshToken {
     pub(super) fn parse(text: &str) -> Option<UnverifiedRefreshToken> {
         let body = text.strip_prefix(PREFIX)?;
         let mut bytes = Zeroizing::new([0_u8; TOKEN_LEN]);
+        if body.len() != BODY_LEN {
+            return None;
+        }
         // 56 bytes are 75 characters, and the decoder refuses bits behind the last byte: one text, one token.
         let length = URL_SAFE_NO_PAD.decode_slice(body, bytes.as_mut()).ok()?;
         if length != TOKEN_LEN {

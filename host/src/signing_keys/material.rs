@@ -1,18 +1,26 @@
-//! The key itself: made and used by AWS-LC, through `jsonwebtoken`.
+//! The key itself: made and used by AWS-LC.
+//!
+//! Nothing between: `jsonwebtoken` asks a default of the whole process which cryptography to use, and panics when
+//! two of its features are on and nobody has chosen. Any other dependency of an embedder can turn one on.
 
 use std::fmt;
 
 use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::SigningAlgorithm;
+use crate::secret::Secret;
 
 /// A signing key with its private part.
 pub(crate) struct KeyMaterial {
@@ -64,50 +72,116 @@ impl KeyMaterial {
         &self.private
     }
 
-    /// What `jsonwebtoken` signs with. It wipes its copy.
-    pub(crate) fn encoding_key(&self) -> EncodingKey {
-        match self.algorithm {
-            SigningAlgorithm::EdDsa => EncodingKey::from_ed_der(&self.private),
-            SigningAlgorithm::Es256 => EncodingKey::from_ec_der(&self.private),
-            SigningAlgorithm::Rs256 => EncodingKey::from_rsa_der(&self.private),
-            SigningAlgorithm::Hs256 => EncodingKey::from_secret(&self.private),
-        }
-    }
-
     /// The public key as RFC 7638 hashes it: a JWK of its required members only, in their order,
     /// without white space. `None` for HMAC.
     pub(crate) fn public_key(&self) -> Result<Option<String>, BadKey> {
-        if !self.algorithm.has_public_key() {
-            return Ok(None);
-        }
-        let jwk = Jwk::from_encoding_key(&self.encoding_key(), jws_algorithm(self.algorithm)).map_err(|_| BadKey)?;
         // The values are base64url: none of them has a character that JSON escapes.
-        match jwk.algorithm {
-            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
-                Ok(Some(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, okp.x)))
+        Ok(Some(match self.pair()? {
+            Pair::EdDsa(pair) => {
+                let x = URL_SAFE_NO_PAD.encode(pair.public_key());
+                format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)
             }
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-                Ok(Some(format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, ec.x, ec.y)))
+            Pair::Es256(pair) => {
+                // SEC 1, section 2.3.3: a byte that says "not compressed", then both coordinates.
+                let point = pair.public_key().as_ref().strip_prefix(&[4]).ok_or(BadKey)?;
+                let (x, y) = point.split_at_checked(P256_COORDINATE).ok_or(BadKey)?;
+                let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+                format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)
             }
-            AlgorithmParameters::RSA(rsa) => Ok(Some(format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, rsa.e, rsa.n))),
-            _ => Err(BadKey),
-        }
+            Pair::Rs256(pair) => {
+                let (n, e) = rsa_numbers(pair.public_key().as_ref()).ok_or(BadKey)?;
+                let (n, e) = (URL_SAFE_NO_PAD.encode(n), URL_SAFE_NO_PAD.encode(e));
+                format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
+            }
+            Pair::Hs256(_) => return Ok(None),
+        }))
+    }
+
+    /// Signs claims: a JWS in its compact form (RFC 7515, section 7.1).
+    pub(crate) fn sign_claims(
+        &self,
+        token_type: Option<&str>,
+        kid: &str,
+        claims: &impl Serialize,
+    ) -> Result<Secret, BadKey> {
+        let header = Header { typ: token_type, alg: self.algorithm.as_str(), kid };
+        let header = serde_json::to_vec(&header).map_err(|_| BadKey)?;
+        let claims = serde_json::to_vec(claims).map_err(|_| BadKey)?;
+        // Of its final size from the start: growing would leave parts of a token behind.
+        let room = base64_len(header.len()) + base64_len(claims.len()) + base64_len(LONGEST_SIGNATURE) + 2;
+        let mut token = Zeroizing::new(String::with_capacity(room));
+        URL_SAFE_NO_PAD.encode_string(&header, &mut token);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(&claims, &mut token);
+        let signature = self.sign(token.as_bytes())?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(&signature, &mut token);
+        Ok(Secret::from(std::mem::take(&mut *token)))
+    }
+
+    /// The signature over a message, as a JWS has it.
+    fn sign(&self, message: &[u8]) -> Result<Zeroizing<Vec<u8>>, BadKey> {
+        let random = SystemRandom::new();
+        let signature = match self.pair()? {
+            Pair::EdDsa(pair) => pair.sign(message).as_ref().to_vec(),
+            Pair::Es256(pair) => pair.sign(&random, message).map_err(|_| BadKey)?.as_ref().to_vec(),
+            Pair::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map_err(|_| BadKey)?;
+                signature
+            }
+            Pair::Hs256(key) => hmac::sign(&key, message).as_ref().to_vec(),
+        };
+        Ok(Zeroizing::new(signature))
     }
 
     /// A key that cannot verify what it signs must never sign a token.
     fn try_out(&self) -> Result<(), BadKey> {
         const MESSAGE: &[u8] = b"keystile signing key";
-        let algorithm = jws_algorithm(self.algorithm);
-        let signature = jsonwebtoken::crypto::sign(MESSAGE, &self.encoding_key(), algorithm).map_err(|_| BadKey)?;
-        let verifies = match self.public_key()? {
-            Some(public_key) => decoding_key(&public_key)?,
-            None => DecodingKey::from_secret(&self.private),
+        let signature = self.sign(MESSAGE)?;
+        let verifies = |algorithm: &'static dyn VerificationAlgorithm, public_key: &[u8]| {
+            UnparsedPublicKey::new(algorithm, public_key).verify(MESSAGE, &signature)
         };
-        match jsonwebtoken::crypto::verify(&signature, MESSAGE, &verifies, algorithm) {
-            Ok(true) => Ok(()),
-            _ => Err(BadKey),
-        }
+        let verified = match self.pair()? {
+            Pair::EdDsa(pair) => verifies(&ED25519, pair.public_key().as_ref()),
+            Pair::Es256(pair) => verifies(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref()),
+            Pair::Rs256(pair) => verifies(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref()),
+            Pair::Hs256(key) => hmac::verify(&key, MESSAGE, &signature),
+        };
+        verified.map_err(|_| BadKey)
     }
+
+    /// The key as AWS-LC holds it, which wipes it.
+    fn pair(&self) -> Result<Pair, BadKey> {
+        let private = self.private.as_slice();
+        // Its errors are about the key, and are not passed on.
+        Ok(match self.algorithm {
+            SigningAlgorithm::EdDsa => Pair::EdDsa(Ed25519KeyPair::from_pkcs8(private).map_err(|_| BadKey)?),
+            SigningAlgorithm::Es256 => {
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private);
+                Pair::Es256(pair.map_err(|_| BadKey)?)
+            }
+            SigningAlgorithm::Rs256 => Pair::Rs256(Box::new(RsaKeyPair::from_der(private).map_err(|_| BadKey)?)),
+            SigningAlgorithm::Hs256 => Pair::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, private))),
+        })
+    }
+}
+
+/// A key as AWS-LC holds it.
+enum Pair {
+    EdDsa(Ed25519KeyPair),
+    Es256(EcdsaKeyPair),
+    Rs256(Box<RsaKeyPair>),
+    Hs256(Box<hmac::Key>),
+}
+
+/// The JOSE header of what is signed here (RFC 7515, section 4).
+#[derive(Serialize)]
+struct Header<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typ: Option<&'a str>,
+    alg: &'static str,
+    kid: &'a str,
 }
 
 impl fmt::Debug for KeyMaterial {
@@ -122,24 +196,24 @@ pub(crate) fn thumbprint(public_key: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(public_key.as_bytes()))
 }
 
-/// What `jsonwebtoken` verifies with, from a public JWK.
-fn decoding_key(public_key: &str) -> Result<DecodingKey, BadKey> {
-    let jwk: Jwk = serde_json::from_str(public_key).map_err(|_| BadKey)?;
-    DecodingKey::from_jwk(&jwk).map_err(|_| BadKey)
+/// Modulus and exponent of an `RSAPublicKey` (RFC 8017, appendix A.1.1), big-endian and without leading zeros: a
+/// sequence of two integers, of a key of 2048 bits.
+fn rsa_numbers(public_key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, rest) = public_key.strip_prefix(&[0x30, 0x82])?.split_first_chunk::<2>()?;
+    // An integer whose first bit is set has a zero before it.
+    let rest = rest.strip_prefix(&[0x02, 0x82, 0x01, 0x01, 0x00])?;
+    let (modulus, rest) = rest.split_at_checked(RSA_MODULUS)?;
+    let (len, exponent) = rest.strip_prefix(&[0x02])?.split_first()?;
+    (usize::from(*len) == exponent.len()).then_some((modulus, exponent))
 }
 
-/// The algorithm as `jsonwebtoken` names it.
-pub(crate) fn jws_algorithm(algorithm: SigningAlgorithm) -> Algorithm {
-    match algorithm {
-        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
-        SigningAlgorithm::Es256 => Algorithm::ES256,
-        SigningAlgorithm::Rs256 => Algorithm::RS256,
-        SigningAlgorithm::Hs256 => Algorithm::HS256,
-    }
+/// Characters of so many bytes in base64 without padding (RFC 4648, section 4).
+fn base64_len(bytes: usize) -> usize {
+    bytes.saturating_mul(4).div_ceil(3)
 }
 
 /// The `RSAPrivateKey` (RFC 8017, appendix A.1.2) inside of a `PrivateKeyInfo` (RFC 5208, section 5).
-/// AWS-LC writes the one, `jsonwebtoken` reads the other. A key of 2048 bits gives every length two
+/// The one is what AWS-LC writes, the other what lies sealed in stores. A key of 2048 bits gives every length two
 /// bytes.
 fn inner_rsa_key(pkcs8: &[u8]) -> Option<&[u8]> {
     let (_, rest) = pkcs8.strip_prefix(&[0x30, 0x82])?.split_first_chunk::<2>()?;
@@ -151,12 +225,43 @@ fn inner_rsa_key(pkcs8: &[u8]) -> Option<&[u8]> {
 /// `INTEGER 0`, then the sequence of `rsaEncryption` (1.2.840.113549.1.1.1) and `NULL`, in DER.
 const RSA_VERSION_AND_ALGORITHM: &[u8] =
     &[0x02, 0x01, 0x00, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+/// Bytes of a coordinate of a point on P-256.
+const P256_COORDINATE: usize = 32;
+/// Bytes of the modulus of an RSA key of 2048 bits.
+const RSA_MODULUS: usize = 256;
+/// Bytes of the longest signature: that of RSA is as long as the modulus.
+const LONGEST_SIGNATURE: usize = RSA_MODULUS;
 /// Bytes of an HMAC secret: as long as the hash (RFC 7518, section 3.2).
 const HMAC_SECRET_LEN: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use jsonwebtoken::jwk::Jwk;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+
     use super::*;
+
+    /// What is signed here, `jsonwebtoken` verifies, by the public key alone.
+    #[test]
+    fn tokens_of_every_algorithm_are_verified_by_another_implementation() {
+        for algorithm in SigningAlgorithm::ALL.iter().copied() {
+            let made = KeyMaterial::generate(algorithm).unwrap();
+            let key = match made.public_key().unwrap() {
+                Some(jwk) => DecodingKey::from_jwk(&serde_json::from_str(&jwk).unwrap()).unwrap(),
+                None => DecodingKey::from_secret(made.expose_private()),
+            };
+            let claims = serde_json::json!({ "exp": 4_000_000_000_u64, "sub": "ada" });
+            let token = made.sign_claims(Some("at+jwt"), "key \"1\"", &claims).unwrap();
+            let mut validation = Validation::new(algorithm.as_str().parse::<Algorithm>().unwrap());
+            validation.validate_aud = false;
+            let verified = jsonwebtoken::decode::<serde_json::Value>(token.expose_secret(), &key, &validation).unwrap();
+            assert_eq!(verified.claims, claims);
+            assert_eq!(verified.header.typ.as_deref(), Some("at+jwt"));
+            assert_eq!(verified.header.kid.as_deref(), Some("key \"1\""));
+            let other = KeyMaterial::generate(algorithm).unwrap().sign_claims(None, "1", &claims).unwrap();
+            assert!(jsonwebtoken::decode::<serde_json::Value>(other.expose_secret(), &key, &validation).is_err());
+        }
+    }
 
     #[test]
     fn keys_of_every_algorithm_are_made_and_read_back() {

@@ -14,7 +14,7 @@ use serde_json::json;
 pub use algorithm::{SigningAlgorithm, SigningKeyState};
 pub use error::{RotateSigningKeyError, SigningKeyError};
 pub(crate) use lifecycle::at_time;
-pub(crate) use material::{KeyMaterial, jws_algorithm, thumbprint};
+pub(crate) use material::{KeyMaterial, thumbprint};
 
 use self::lifecycle::{clear_the_way, give_up_all_but_active, promote};
 use crate::keystile::Inner;
@@ -175,8 +175,6 @@ impl From<SigningKeyRow> for SigningKey {
 pub(crate) struct Signer {
     /// What tokens name it by.
     pub(crate) kid: String,
-    /// What it signs with.
-    pub(crate) algorithm: SigningAlgorithm,
     /// The key.
     pub(crate) material: KeyMaterial,
 }
@@ -200,7 +198,7 @@ impl Inner {
             }
         };
         let material = self.open_key(transaction, &key)?;
-        Ok(Signer { kid: key.kid, algorithm: key.algorithm, material })
+        Ok(Signer { kid: key.kid, material })
     }
 
     /// Opens the private key of a row, and makes sure that it is the one that the row names.

@@ -86,6 +86,10 @@ pub enum StoreError {
         /// The path it was opened at.
         path: PathBuf,
     },
+    /// The thread that follows the store has ended.
+    NotFollowed,
+    /// This process is a child, by `fork`, of the one that opened the store.
+    Forked,
     /// A key that is to be changed is not in the store.
     NoSuchKey {
         /// Its id.
@@ -202,6 +206,14 @@ impl fmt::Display for StoreError {
                 f,
                 "{} was moved, deleted or replaced while it was open · start this process again",
                 path.display()
+            ),
+            StoreError::NotFollowed => f.write_str(
+                "the thread that follows the store has ended · start this process again, and report what its log says of \
+                 a panic",
+            ),
+            StoreError::Forked => f.write_str(
+                "this process was forked from one that had the store open, so it neither follows the store nor holds its \
+                 locks · open the store after the fork only, in each process that uses it",
             ),
             StoreError::NoSuchKey { id } => write!(f, "the store has no key {id} · look it up with `keys list`"),
             StoreError::NoSuchUser { id } => write!(f, "the store has no user {id} · look it up with `users list`"),

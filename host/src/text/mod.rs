@@ -12,6 +12,16 @@ pub use keystile_validator::text::{is_line, is_treacherous};
 pub use duration::{DurationError, MAX_DURATION, format_duration, parse_duration};
 pub use time::{exact, parse_rfc3339, relative, rfc3339};
 
+/// The start of a text, at most so many bytes of whole characters, for what looks no further.
+///
+/// ```
+/// assert_eq!(keystile::text::start_of("día", 2), "d");
+/// assert_eq!(keystile::text::start_of("día", 9), "día");
+/// ```
+pub fn start_of(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
 /// A text that a terminal shows and does not obey: [treacherous](is_treacherous) characters are escaped as
 /// Rust writes them.
 ///

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::Header;
 use keystile_validator::bounds::MAX_SCOPES;
 use keystile_validator::{Environment, Scope, Timestamp};
 use serde::Serialize;
@@ -14,7 +13,7 @@ use super::{Tokens, random_id};
 use crate::ids::SessionId;
 use crate::keystile::Inner;
 use crate::secret::Secret;
-use crate::signing_keys::{SigningKeyError, jws_algorithm};
+use crate::signing_keys::SigningKeyError;
 use crate::store::{ReadTransaction, WriteTransaction};
 use crate::text::{is_line, rfc3339};
 use crate::user::UserRef;
@@ -172,13 +171,7 @@ impl Inner {
             env: claims.environment.as_ref().map(Environment::as_str),
             scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
         };
-        let header = Header {
-            typ: Some(ACCESS_TOKEN_TYPE.to_owned()),
-            kid: Some(signer.kid.clone()),
-            ..Header::new(jws_algorithm(signer.algorithm))
-        };
-        // Its errors can hold bytes of the key.
-        let token = jsonwebtoken::encode(&header, &body, &signer.material.encoding_key()).map(Secret::from);
+        let token = signer.material.sign_claims(Some(ACCESS_TOKEN_TYPE), &signer.kid, &body);
         let token = token.map_err(|_| SigningKeyError::Damaged { kid: signer.kid.clone() })?;
         if token.expose_secret().len() > MAX_TOKEN_LEN {
             return Err(IssueTokenError::TooLong);

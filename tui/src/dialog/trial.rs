@@ -2,6 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use keystile::bounds::MAX_CREDENTIAL_LEN;
+use keystile::text::start_of;
 use keystile::{Check, Explanation, Outcome};
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -79,7 +80,8 @@ impl TrialForm {
             self.credential.0.zeroize();
         }
         self.start_anew();
-        let line = pasted.trim().lines().next().unwrap_or_default();
+        // Nothing looks further than a credential, with white space before it, can be long.
+        let line = start_of(pasted, 2 * MAX_CREDENTIAL_LEN).trim().lines().next().unwrap_or_default();
         let room = MAX_CREDENTIAL_LEN.saturating_sub(self.credential.0.len());
         // What does not fit is no credential: its start alone would get another verdict.
         if line.len() > room {

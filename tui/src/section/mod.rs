@@ -6,6 +6,7 @@ mod health;
 mod issuers;
 mod keys;
 mod safety;
+mod security_events;
 mod sessions;
 mod signing_keys;
 mod users;
@@ -39,11 +40,13 @@ pub(crate) enum Section {
     Audit,
     /// What the doctor finds.
     Health,
+    /// What was tried on users and their sessions.
+    SecurityEvents,
 }
 
 impl Section {
     /// All of them, in the order of their digits.
-    pub(crate) const ALL: [Section; 8] = [
+    pub(crate) const ALL: [Section; 9] = [
         Section::Keys,
         Section::Safety,
         Section::Users,
@@ -52,6 +55,7 @@ impl Section {
         Section::Issuers,
         Section::Audit,
         Section::Health,
+        Section::SecurityEvents,
     ];
 
     /// Its title.
@@ -65,6 +69,7 @@ impl Section {
             Section::Issuers => "Issuers",
             Section::Audit => "Audit",
             Section::Health => "Health",
+            Section::SecurityEvents => "Security events",
         }
     }
 

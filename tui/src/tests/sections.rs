@@ -42,9 +42,40 @@ fn every_section_is_a_digit_and_says_what_is_not_there() {
     }
     harness.press("<Tab>");
     assert_eq!(harness.model.section, Section::Keys, "around the end");
-    harness.press("<BackTab><BackTab>");
+    harness.press("<BackTab><BackTab><BackTab>");
     assert_eq!(harness.model.section, Section::Audit);
     assert!(harness.text().contains("store.created"), "{}", harness.text());
+}
+
+#[test]
+fn failed_logins_are_listed_as_security_events() {
+    let mut harness = Harness::new();
+    harness.press("9");
+    assert!(harness.text().contains("No login has failed"), "{}", harness.text());
+    let address = "192.0.2.7".parse().ok();
+    let client = keystile::Client { address, ..keystile::Client::default() };
+    let password = keystile::Password::new("not this one".to_owned()).unwrap();
+    for _ in 0..2 {
+        let login = keystile::Login { email: "nobody@example.com", password: &password, client: client.clone() };
+        harness.keystile.login(&login).unwrap_err();
+    }
+    harness.take(Message::Changed);
+    let shown = harness.text();
+    assert!(shown.contains("unknown_account") && shown.contains("192.0.2.7"), "{shown}");
+    assert!(!shown.contains("nobody@example.com"), "{shown}");
+    harness.press("<Enter>");
+    assert!(harness.text().contains("an account that does not exist"), "{}", harness.text());
+    harness.press("t");
+    assert!(harness.text().contains("the event happened to no user"), "{}", harness.text());
+
+    let user = add_user(&harness, "ada@example.com");
+    let login = keystile::Login { email: "ada@example.com", password: &password, client };
+    harness.keystile.login(&login).unwrap_err();
+    harness.press("<Esc>");
+    harness.take(Message::Changed);
+    harness.press("gt");
+    assert_eq!(harness.model.section, Section::Users);
+    assert_eq!(harness.model.users.selected().map(|user| user.id), Some(user.id));
 }
 
 #[test]

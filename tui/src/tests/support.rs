@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use keystile::{
-    Algorithm, AuditEntry, AuditHash, AuditPage, ClaimMapping, CreatedKey, Digest, EndReason, Environment,
+    AccountHash, Algorithm, AuditEntry, AuditHash, AuditPage, ClaimMapping, CreatedKey, Digest, EndReason, Environment,
     ExternalIssuer, Finding, IssuerInfo, IssuerList, Key, KeyEncryptionKey, KeyFormat, KeyId, KeyPage, KeySetInfo,
     KeySetKey, KeySource, KeyState, Keystile, ManualClock, NamedFormat, NewStore, Origin, Revocation, RevokeReason,
-    Scope, Secret, SecretInfo, Session, SessionEnd, SessionId, SessionPage, Severity, SigningAlgorithm, SigningKey,
-    SigningKeyState, Timestamp, User, UserId, UserPage,
+    Scope, Secret, SecretInfo, SecurityEvent, SecurityEventKind, SecurityEventPage, Session, SessionEnd, SessionId,
+    SessionPage, Severity, SigningAlgorithm, SigningKey, SigningKeyState, Timestamp, User, UserId, UserPage,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -124,7 +124,37 @@ pub(super) fn sections() -> Vec<(Section, fn() -> Page)> {
                 finding(Severity::Error, "audit", "entry 7: it was changed · compare with a backup"),
             ])
         }),
+        (Section::SecurityEvents, || {
+            Page::SecurityEvents(SecurityEventPage { events: security_events(), unreadable: Vec::new(), next: None })
+        }),
     ]
+}
+
+fn security_events() -> Vec<SecurityEvent> {
+    let failed = SecurityEvent {
+        id: 1,
+        kind: SecurityEventKind::LoginFailed,
+        user: Some(UserId::from_bytes([1; 16])),
+        account: None,
+        session: None,
+        address: Some("192.0.2.7".parse().unwrap()),
+        first_at: at(NOW - 3_000),
+        last_at: at(NOW - 60),
+        count: 12,
+    };
+    let unknown = SecurityEvent {
+        id: 2,
+        kind: SecurityEventKind::UnknownAccount,
+        user: None,
+        account: Some(AccountHash([7; 32])),
+        address: Some("2001:db8:1:2::".parse().unwrap()),
+        ..failed.clone()
+    };
+    let locked = SecurityEvent { id: 3, kind: SecurityEventKind::LoginLocked, count: 1, ..failed.clone() };
+    let session = Some(SessionId::from_bytes([3; 16]));
+    let reused =
+        SecurityEvent { id: 4, kind: SecurityEventKind::TokenReused, session, address: None, ..locked.clone() };
+    vec![reused, locked, unknown, failed]
 }
 
 fn user(number: u8, email: &str) -> User {

@@ -141,14 +141,14 @@ fn row<R: Listed>(
 
 #[cfg(test)]
 mod tests {
-    use keystile::{AuditEntry, Finding, IssuerInfo, Key, Session, SigningKey, User};
+    use keystile::{AuditEntry, Finding, IssuerInfo, Key, SecurityEvent, Session, SigningKey, User};
 
     use super::*;
     use crate::section::ConcernCount;
 
     #[test]
     fn columns_never_take_more_than_there_is() {
-        let tables: [&[Column]; 8] = [
+        let tables: [&[Column]; 9] = [
             Key::COLUMNS,
             ConcernCount::COLUMNS,
             User::COLUMNS,
@@ -157,6 +157,7 @@ mod tests {
             IssuerInfo::COLUMNS,
             AuditEntry::COLUMNS,
             Finding::COLUMNS,
+            SecurityEvent::COLUMNS,
         ];
         for all in tables {
             for width in 36..300 {

@@ -119,8 +119,8 @@ fn header(model: &Model, place: Rect, buffer: &mut Buffer) {
         }
     }
     let open = matches!(model.store, StoreState::Open { .. });
-    let [first, last, help] =
-        [ActionId::Go(Section::Keys), ActionId::Go(Section::Health), ActionId::Help].map(|id| id.action().key());
+    let ends = [ActionId::Go(Section::Keys), ActionId::Go(Section::SecurityEvents), ActionId::Help];
+    let [first, last, help] = ends.map(|id| id.action().key());
     let hints = [format!("{first}-{last} sections   {help} help "), format!("{help} help ")];
     let hints = hints.into_iter().skip(usize::from(!open));
     let start = |hint: &str| place.right().saturating_sub(u16::try_from(text::width(hint)).unwrap_or(u16::MAX));

@@ -19,7 +19,9 @@ pub const MAX_TOKEN_LEN: usize = 65_536;
 /// assert!(!looks_like_jws(b"hx_live_0123456789"));
 /// ```
 pub fn looks_like_jws(credential: &[u8]) -> bool {
-    memchr_iter(b'.', credential).take(3).count() == 2
+    // Nothing looks further: what is longer is no token.
+    let looked_at = credential.get(..=MAX_TOKEN_LEN).unwrap_or(credential);
+    memchr_iter(b'.', looked_at).take(3).count() == 2
 }
 
 /// The three segments, and what the signature is made over.

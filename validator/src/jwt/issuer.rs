@@ -236,6 +236,8 @@ impl Issuer {
             out.push_str(if value { "true" } else { "false" });
         }
         out.push_str(if self.keys.is_chosen() { ",\"jwk\":" } else { ",\"jwks\":" });
+        // Room for the end, too: a text that grows behind a secret leaves a copy of it behind.
+        out.reserve(self.json.len().saturating_add(1));
         out.push_str(&self.json);
         out.push('}');
         out

@@ -181,6 +181,50 @@ fn the_wrong_record_is_a_deny() {
 }
 
 #[test]
+fn formats_out_of_bounds_are_refused() {
+    let hx = KeyFormat::with_defaults("hx").unwrap();
+    let mut bytes = Vec::new();
+    assert!(encode_formats(&vec![hx.clone(); bounds::MAX_FORMATS], &mut bytes).is_ok());
+    assert!(FormatsView::read(&bytes).is_ok());
+    assert!(encode_formats(&vec![hx; bounds::MAX_FORMATS + 1], &mut Vec::new()).is_err());
+
+    // layout, count, prefix, separator, length of the body, checksum, count and names of the environments
+    let good = *b"\x01\x01\x02hx_\x1e\x01\x01\x04live";
+    assert!(FormatsView::read(&good).is_ok());
+    for (at, bad) in [(0, 2), (1, 2), (3, b'_'), (5, b'-'), (6, 0), (6, 255), (7, 2), (8, 0), (8, 2), (10, b'-')] {
+        let mut changed = good;
+        changed[at] = bad;
+        assert!(FormatsView::read(&changed).is_err(), "{bad} at {at}");
+    }
+    let without_environments = &good[..9];
+    let mut changed = without_environments.to_vec();
+    changed[8] = 0;
+    assert!(FormatsView::read(&changed).is_err(), "a format has an environment");
+    let one_more = [&good[2..], &good[2..]].concat();
+    let too_many = [&[1, bounds::MAX_FORMATS as u8 + 1][..], &one_more.repeat(bounds::MAX_FORMATS.div_ceil(2) + 1)];
+    let too_many = too_many.concat();
+    let end = 2 + (bounds::MAX_FORMATS + 1) * (good.len() - 2);
+    assert!(FormatsView::read(&too_many[..end]).is_err(), "more formats than there may be");
+    assert!(FormatsView::read(&[&good[..], &[0]].concat()).is_err(), "something follows");
+}
+
+/// Counting calls must not cost the reading of every record.
+#[test]
+fn hints_look_at_a_few_bytes_where_there_is_no_rate() {
+    let mut record = KeyRecord::new(KeyId::from_bytes([1; 16]), Digest::of(b"x"), Environment::new("live").unwrap());
+    let hints = |record: &KeyRecord, len: usize| {
+        let mut bytes = Vec::new();
+        encode_record(record, &mut bytes).unwrap();
+        record_hints(&bytes[..len])
+    };
+    let without = RecordHints { key_id: record.key_id, rate: None, starts_grace: false };
+    assert_eq!(hints(&record, 28), Ok(without));
+    assert!(hints(&record, 27).is_err());
+    record.rate = Rate::new(1, 1).ok();
+    assert!(hints(&record, 28).is_err(), "a rate lies further back");
+}
+
+#[test]
 fn message_bounds_hold() {
     let request = Request::at(Timestamp::from_unix(0).unwrap());
     let formats = formats();

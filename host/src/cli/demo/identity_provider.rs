@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Value, json};
 
 use crate::cli::failure::{Exit, Failure, PAIR};
@@ -63,9 +62,7 @@ impl IdentityProvider {
 
     /// A token with these claims.
     pub(super) fn sign(&self, claims: &Value) -> Result<Secret, Failure> {
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::RS256) };
-        let token = jsonwebtoken::encode(&header, claims, &self.key.encoding_key());
-        token.map(Secret::from).map_err(|_| failed("a token could not be signed"))
+        self.key.sign_claims(Some("JWT"), &self.kid, claims).map_err(|_| failed("a token could not be signed"))
     }
 }
 

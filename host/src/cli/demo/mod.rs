@@ -14,10 +14,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::output::{BAD, GOOD, TITLE};
-use crate::{
-    AuditReport, Clock as _, KeyEncryptionKey, KeyFormatError, Keystile, ManualClock, NewStore, SYSTEMS, Settings,
-    SystemClock,
-};
+use crate::{AuditReport, Clock as _, KeyFormatError, Keystile, ManualClock, NewStore, SYSTEMS, Settings, SystemClock};
 use teller::{Step, Teller};
 
 /// Tells the story; done only if every verdict was as expected.
@@ -31,12 +28,11 @@ pub(super) fn demo(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let formats = SYSTEMS.iter().map(|system| Ok((system.name.to_owned(), system.format()?)));
     let formats = formats.collect::<Result<_, KeyFormatError>>()?;
     let kek = folder.path().join("keystile.db.kek");
-    KeyEncryptionKey::generate()?.write_new(&kek)?;
     let options = || {
         let options = Keystile::options().actor(context.actor.as_str()).clock(Arc::clone(&clock));
         options.key_encryption_key_file(&kek)
     };
-    options().create(&path, NewStore { formats, settings: Settings::default() })?;
+    options().bootstrap(&path, NewStore { formats, settings: Settings::default() })?;
     let keystile = options().open(&path)?;
 
     introduce(context)?;

@@ -1,13 +1,16 @@
 //! The file of a store, before and beside the engine: what it is, new ones, temporary ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::thread;
+use std::time::Duration;
 
 use super::schema::{APPLICATION_ID, SCHEMA_VERSION};
+use crate::fork::forks;
 use crate::store::StoreError;
 
 /// The claim of this process on the file of a store that it has open.
@@ -19,14 +22,57 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub(super) struct Claim(FileKey);
 
-static CLAIMS: Mutex<Option<HashMap<FileKey, usize>>> = Mutex::new(None);
+static CLAIMS: Mutex<Option<Claims>> = Mutex::new(None);
+
+/// The files that this process has open, and how often.
+#[derive(Default)]
+struct Claims {
+    held: HashMap<FileKey, usize>,
+    /// How many forks lay before this process when this was last looked at.
+    forks: u32,
+    /// The files that a process had open from which this one was forked. For the engine they are open, and locked,
+    /// here too; for the system they are not.
+    of_parents: HashSet<FileKey>,
+}
+
+impl Claims {
+    /// Takes the lock on the list of claims.
+    fn lock() -> Result<MutexGuard<'static, Option<Claims>>, StoreError> {
+        let mut tries = 0;
+        let mut claims = loop {
+            match CLAIMS.try_lock() {
+                Ok(claims) => break claims,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                // A thread that was not forked along may hold it for ever.
+                Err(TryLockError::WouldBlock) if forks() > 0 && tries >= MAX_TRIES => return Err(StoreError::Forked),
+                Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+            }
+            tries += 1;
+        };
+        let known = claims.get_or_insert_default();
+        if known.forks != forks() {
+            known.forks = forks();
+            let held = std::mem::take(&mut known.held);
+            known.of_parents.extend(held.into_keys());
+        }
+        Ok(claims)
+    }
+}
+
+/// How often the lock on the list of claims is tried in a child of a fork, for some seconds: it is held for as long
+/// as it takes to read the header of a file.
+const MAX_TRIES: u32 = 5_000;
+const BETWEEN_TRIES: Duration = Duration::from_millis(1);
 
 impl Claim {
     /// Makes sure, without a change to anything, that this is the file of a store, and claims it.
     pub(super) fn new(path: &Path) -> Result<Claim, StoreError> {
-        let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
-        let claims = claims.get_or_insert_default();
+        let mut claims = Claims::lock()?;
+        let Claims { held: claims, of_parents, .. } = claims.get_or_insert_default();
         let key = FileKey::of(path)?;
+        if of_parents.contains(&key) {
+            return Err(StoreError::Forked);
+        }
         let count = claims.entry(key.clone()).or_insert(0);
         if *count == 0
             && let Err(error) = look_at(path)
@@ -41,8 +87,8 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(claims) = claims.as_mut() else { return };
+        let Ok(mut claims) = Claims::lock() else { return };
+        let Some(Claims { held: claims, .. }) = claims.as_mut() else { return };
         match claims.get_mut(&self.0) {
             Some(count) if *count > 1 => *count -= 1,
             _ => {

@@ -58,6 +58,7 @@ use self::file::{Claim, TemporaryFile, absolute};
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};
 use super::{Erasure, Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
+use crate::fork::Opener;
 use crate::key::{NamedFormat, Settings};
 
 /// What a store is opened for.
@@ -81,6 +82,8 @@ pub(crate) struct SqliteStore {
     path: PathBuf,
     /// What the connections that read are for.
     purpose: Purpose,
+    /// The process whose locks are on the file.
+    opener: Opener,
     _claim: Claim,
 }
 
@@ -106,22 +109,38 @@ impl SqliteStore {
     ) -> Result<SqliteStore, StoreError> {
         SqliteStore::create_with(path, settings, formats, now, |transaction| {
             crate::audit::append(transaction, now, "tests", "store.created", None, &serde_json::json!({}))
-        })
+        })?;
+        SqliteStore::open(path, Mode::ReadWrite)
     }
 
-    /// [`SqliteStore::create`] with something more in it from the start, such as an audit entry.
+    /// Whether a new store could get this path.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] when there is anything at it, and [`StoreError::System`] when its folder is
+    /// not there.
+    pub(crate) fn check_free(path: &Path) -> Result<(), StoreError> {
+        let path = absolute(path)?;
+        if path.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyExists { path });
+        }
+        match path.parent().map(std::fs::metadata) {
+            Some(Err(source)) => Err(StoreError::System { action: "write", path, source }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a new store with something more in it from the start, such as an audit entry. Either all of it is
+    /// there afterwards, or nothing is.
     pub(crate) fn create_with<E: From<StoreError>>(
         path: &Path,
         settings: &Settings,
         formats: &[NamedFormat],
         now: Timestamp,
         fill: impl FnOnce(&mut dyn WriteTransaction) -> Result<(), E>,
-    ) -> Result<SqliteStore, E> {
+    ) -> Result<(), E> {
         check_engine()?;
         let path = absolute(path)?;
-        if path.symlink_metadata().is_ok() {
-            return Err(StoreError::AlreadyExists { path }.into());
-        }
+        SqliteStore::check_free(&path)?;
         let temporary = TemporaryFile::beside(&path)?;
         let mut connection = connect(temporary.path(), Purpose::Write)?;
         // The journal comes last: until then everything is in the file itself.
@@ -138,8 +157,7 @@ impl SqliteStore {
         Box::new(transaction).commit()?;
         set_journal(&connection)?;
         connection.close().map_err(|(_, error)| error).checked()?;
-        temporary.publish(&path)?;
-        Ok(SqliteStore::open(&path, Mode::ReadWrite)?)
+        Ok(temporary.publish(&path)?)
     }
 
     /// Opens a store, and brings its schema up to date when it may be written.
@@ -183,6 +201,7 @@ impl SqliteStore {
             watch,
             path,
             purpose,
+            opener: Opener::here(),
             _claim: claim,
         };
         if store.writer.is_some() {
@@ -211,6 +230,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn read(&self) -> Result<Box<dyn ReadTransaction + '_>, StoreError> {
+        self.opener.check()?;
         let reader = self.readers.take(&self.path, self.purpose)?;
         if self.purpose != Purpose::AsItIs {
             // Asked of the connection that was there first: a reader may be of the new file.
@@ -220,6 +240,7 @@ impl Store for SqliteStore {
     }
 
     fn write(&self) -> Result<Box<dyn WriteTransaction + '_>, StoreError> {
+        self.opener.check()?;
         let turn = self.writer.as_ref().ok_or(StoreError::ReadOnly)?.turn();
         let transaction = Transaction::begin(turn, Behavior::Write)?;
         self.check_in_place(transaction.connection())?;
@@ -227,6 +248,7 @@ impl Store for SqliteStore {
     }
 
     fn has_changed(&self) -> Result<bool, StoreError> {
+        self.opener.check()?;
         if self.purpose == Purpose::AsItIs {
             // Nobody can follow what is only read as it is: whoever wants to must not trust it.
             return Err(StoreError::ReadOnly);
@@ -240,19 +262,23 @@ impl Store for SqliteStore {
     }
 
     fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.opener.check()?;
         backup::back_up(&self.path, self.purpose, to)
     }
 
     fn erase(&self, patience: Duration) -> Result<Erasure, StoreError> {
+        self.opener.check()?;
         self.erase_for(patience)
     }
 
     fn erasure(&self) -> Result<Erasure, StoreError> {
+        self.opener.check()?;
         let due = erasure::due(&*self.readers.take(&self.path, self.purpose)?)?;
         Ok(if due.is_anything() { Erasure::Waiting } else { Erasure::Done })
     }
 
     fn inspect(&self) -> Result<Inspection, StoreError> {
+        self.opener.check()?;
         let reader = self.readers.take(&self.path, self.purpose)?;
         inspection::inspect(&reader, &self.path)
     }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
-use crate::{Check, Outcome};
+use crate::{Check, ExplainError, Outcome, RequestError};
 
 /// The check that failed; those in front of it have passed, those behind it were not reached.
 fn failed(keystile: &Keystile, token: &str) -> Option<Check> {
@@ -49,13 +49,31 @@ fn a_verdict_on_a_token_names_the_check_that_failed() {
 #[test]
 fn a_verdict_that_nobody_could_give_has_no_steps() {
     let world = World::new();
-    let token = issue(&world.open());
-    world.clock.set(Timestamp::from_unix(1_700_000_010).unwrap());
     let keystile = world.open();
-    let mut request = keystile.request();
-    // More scopes than a request may ask for: the validator cannot say.
-    request.all_of = vec![Scope::new("a:read").unwrap(); 1_000];
-    let explained = keystile.explain(token.token.expose_secret(), &request).unwrap();
+    keystile.change_settings(|settings| settings.tokens.signing_algorithm = SigningAlgorithm::Hs256).unwrap();
+    let token = issue(&keystile);
+    // Without the key-encryption key nobody can look at the key of the token.
+    let without = Keystile::options().clock(Arc::clone(&world.clock)).on_demand(true).open(world.db()).unwrap();
+    let explained = without.explain(token.token.expose_secret(), &without.request()).unwrap();
     assert_eq!(explained.verdict.code(), Some(crate::Code::Unavailable));
     assert!(explained.steps.is_empty());
+}
+
+/// A mistake of the caller is no verdict.
+#[test]
+fn a_request_that_breaks_a_bound_is_an_error_of_its_own() {
+    let world = World::new();
+    let keystile = world.open();
+    let mut request = keystile.request();
+    request.all_of = vec![Scope::new("a:read").unwrap(); 1_000];
+    let refused = RequestError::Scopes { given: 1_000 };
+    assert!(matches!(keystile.explain("hello", &request), Err(ExplainError::Request(error)) if error == refused));
+    assert_eq!(keystile.try_verify("hello", &request), Err(refused));
+    assert_eq!(keystile.try_preview("hello", &request), Err(refused));
+    assert_eq!(keystile.try_verify_batch(&["hello"], &request), Err(refused));
+    assert_eq!(
+        keystile.verify("hello", &request).code(),
+        Some(crate::Code::Unavailable),
+        "who does not ask hears this"
+    );
 }
