@@ -72,7 +72,11 @@ impl Keystile {
     pub fn doctor(&self, path: &Path) -> Result<Health, StoreError> {
         let mut health = Health { findings: Vec::new() };
         let facts = self.inner.store().inspect()?;
-        let generation = self.inner.store().read()?.position()?.generation.0;
+        let generation = match self.inner.store().read()?.position() {
+            Ok(position) => position.generation.0.to_string(),
+            Err(error) if is_unreadable(&error) => "unknown".to_owned(),
+            Err(error) => return Err(error),
+        };
         health.add(
             Severity::Ok,
             "engine",
@@ -94,6 +98,7 @@ impl Keystile {
             }
             Some(first) => health.add(Severity::Error, "durability", first.clone()),
         }
+        check_rows(self, &mut health)?;
         match self.verify_audit(None)? {
             AuditReport::Intact { entries, head } => {
                 health.add(Severity::Ok, "audit", format!("{entries} entries, head {head}"));
@@ -109,16 +114,17 @@ impl Keystile {
             }
         }
         check_clock(self, &mut health);
-        check_erasure(self, &mut health)?;
-        check_imports(self, &mut health)?;
-        check_issuers(self, &mut health)?;
+        // What cannot be read is told of above.
+        for check in [check_erasure, check_imports, check_issuers] {
+            readable(check(self, &mut health))?;
+        }
         check_sandbox(self, &mut health);
         check_mode(path, &mut health);
         check_leftovers(path, &mut health);
         check_file_system(path, &mut health);
         check_reserve(path, &mut health);
-        check_signing_keys(self, &mut health)?;
-        check_kek(self, path, &mut health)?;
+        readable(check_signing_keys(self, &mut health))?;
+        readable(check_kek(self, path, &mut health))?;
         Ok(health)
     }
 }
@@ -157,6 +163,36 @@ fn check_clock(keystile: &Keystile, health: &mut Health) {
     health.add(Severity::Error, "clock", message);
 }
 
+/// Reads every row as whatever uses it does: each one that cannot be read is a finding, up to a number of them.
+fn check_rows(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
+    let mut count = 0_usize;
+    keystile.inner.store().read()?.check_rows(&mut |row| {
+        count = count.saturating_add(1);
+        if count <= LISTED_UNREADABLE {
+            let advice = "find out who wrote to the store, or what damages its disk; restore a backup";
+            health.add(Severity::Error, "rows", format!("{row} · {advice}"));
+        }
+    })?;
+    match count.saturating_sub(LISTED_UNREADABLE) {
+        0 if count == 0 => health.add(Severity::Ok, "rows", "every row of every table can be read"),
+        0 => {}
+        more => health.add(Severity::Error, "rows", format!("{more} more rows cannot be read · restore a backup")),
+    }
+    Ok(())
+}
+
+/// Rows that cannot be read and are findings of their own.
+const LISTED_UNREADABLE: usize = 1_000;
+
+/// Goes on where a check has met a row that cannot be read.
+fn readable(checked: Result<(), StoreError>) -> Result<(), StoreError> {
+    checked.or_else(|error| if is_unreadable(&error) { Ok(()) } else { Err(error) })
+}
+
+fn is_unreadable(error: &StoreError) -> bool {
+    matches!(error, StoreError::InvalidValue { .. } | StoreError::InvalidRow { .. })
+}
+
 /// What was deleted may be in the file for a while: as long as somebody reads an older state.
 fn check_erasure(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
     if keystile.is_erased()? {
@@ -188,7 +224,7 @@ fn check_imports(keystile: &Keystile, health: &mut Health) -> Result<(), StoreEr
 /// Without keys no token of an issuer is let in; with old ones, none that was signed with a new one.
 fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
     let now = keystile.request().now;
-    let issuers = keystile.issuers().list()?;
+    let issuers = keystile.issuers().list()?.issuers;
     let enabled: Vec<_> = issuers.iter().filter(|info| info.issuer.enabled).collect();
     let mut sound = true;
     for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| !issuer.says_audience()) {
@@ -436,3 +472,6 @@ fn check_mode(_: &Path, health: &mut Health) {
         "access rights are not checked on this system · let only its user read the store",
     );
 }
+
+#[cfg(test)]
+mod tests;

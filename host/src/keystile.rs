@@ -23,7 +23,7 @@ use crate::sandbox::{Sandbox, SandboxCounters};
 use crate::sealing::Sealing;
 use crate::seen_graces::SeenGraces;
 use crate::signing_keys::SigningKeys;
-use crate::store::{Erasure, Store, StoreError, Urgency, WriteTransaction};
+use crate::store::{Erasure, Store, StoreError, UnreadableRow, Urgency, WriteTransaction};
 use crate::timekeeping::Timekeeper;
 use crate::tokens::Tokens;
 use crate::usage::UsageBuffer;
@@ -236,6 +236,19 @@ impl Keystile {
     /// [`StoreError`] when the store refuses.
     pub fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.store.read()?.audit(subject, after, limit)
+    }
+
+    /// The same entries as [`audit`](Keystile::audit), and apart from them those that cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store refuses.
+    pub fn readable_audit(
+        &self,
+        subject: Option<&str>,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<AuditEntry>, Vec<UnreadableRow>), StoreError> {
+        self.inner.store.read()?.readable_audit(subject, after, limit)
     }
 
     /// A page of audit entries, newest first.

@@ -63,8 +63,8 @@ pub use tokens::{
 // External issuers
 pub use issuers::{
     AddIssuerError, AudienceRule, ChangeIssuerError, EnvironmentRule, ExternalIssuer, FetchProblem, IssuerFieldError,
-    IssuerInfo, IssuerKeys, IssuerUpdate, Issuers, JwksUrl, KeySetInfo, KeySetKey, KeySetProblem, KeySource, NewIssuer,
-    RefreshIssuerError, Refreshed, ShowIssuerError, UnknownProblem, UpdateIssuerError,
+    IssuerInfo, IssuerKeys, IssuerList, IssuerUpdate, Issuers, JwksUrl, KeySetInfo, KeySetKey, KeySetProblem,
+    KeySource, NewIssuer, RefreshIssuerError, Refreshed, ShowIssuerError, UnknownProblem, UpdateIssuerError,
 };
 pub use keystile_validator::jwt::{Algorithm, ClaimMapping, ScopeClaim, TokenType};
 // Users, logins and sessions
@@ -98,7 +98,7 @@ pub use security_events::{
     AccountHash, ListSecurityEventsError, SecurityEvent, SecurityEventKind, SecurityEventPage, SecurityEventQuery,
 };
 pub use settings::{MAX_LIFETIME_BOUNDS, SetSettingsError};
-pub use store::StoreError;
+pub use store::{StoreError, UnreadableRow};
 pub use systems::SYSTEMS;
 pub use timekeeping::{AcceptedClock, StoreTime};
 

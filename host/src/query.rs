@@ -10,6 +10,7 @@ use keystile_validator::{Environment, KeyId, Scope};
 use crate::ids::ImportId;
 use crate::key::{Key, KeyStatus, SortColumn};
 use crate::keys::Concern;
+use crate::store::UnreadableRow;
 
 /// Most keys on one page.
 pub const MAX_PAGE: usize = 1_000;
@@ -69,6 +70,8 @@ impl Default for KeyQuery {
 pub struct KeyPage {
     /// The keys, in the order that was asked for.
     pub keys: Vec<Key>,
+    /// Keys of this page that cannot be read. They count towards its length.
+    pub unreadable: Vec<UnreadableRow>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<Cursor>,
 }

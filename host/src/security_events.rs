@@ -15,7 +15,7 @@ use crate::ids::{SessionId, UserId};
 use crate::key::{UnknownName, names};
 use crate::keystile::Keystile;
 use crate::query::{DEFAULT_PAGE, MAX_PAGE};
-use crate::store::StoreError;
+use crate::store::{StoreError, UnreadableRow};
 
 /// Most rows of one kind of security event that are kept; the oldest go.
 pub const MAX_EVENTS_OF_A_KIND: u64 = 2_500;
@@ -110,6 +110,8 @@ impl Default for SecurityEventQuery {
 /// A page of security events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityEventPage {
+    /// Events that cannot be read.
+    pub unreadable: Vec<UnreadableRow>,
     /// The events, newest first.
     pub events: Vec<SecurityEvent>,
     /// Where the next page starts; `None` at the end.

@@ -1,5 +1,6 @@
 //! Sessions as users and operators see them: plain data.
 
+use crate::store::UnreadableRow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -134,6 +135,8 @@ impl Default for SessionQuery {
 /// A page of sessions.
 #[derive(Clone, Debug)]
 pub struct SessionPage {
+    /// Sessions that cannot be read.
+    pub unreadable: Vec<UnreadableRow>,
     /// The sessions, newest first.
     pub sessions: Vec<Session>,
     /// Where the next page starts; `None` at the end.

@@ -1,5 +1,6 @@
 //! Users as operators see them: plain data.
 
+use crate::store::UnreadableRow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -249,6 +250,8 @@ impl Default for UserQuery {
 /// A page of users.
 #[derive(Clone, Debug)]
 pub struct UserPage {
+    /// Users that cannot be read.
+    pub unreadable: Vec<UnreadableRow>,
     /// The users, newest first.
     pub users: Vec<User>,
     /// Where the next page starts; `None` at the end.

@@ -24,6 +24,7 @@ mod restore;
 mod sandbox;
 mod systems;
 mod traps;
+mod unreadable;
 mod uses;
 mod vectors;
 mod withstand;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use crossterm::event::Event;
 use keystile::{
     AuditEntry, AuditPage, AuditQuery, AuditReport, CreateKeyError, CreatedKey, Environment, Explanation, Finding,
-    IssuerInfo, KeyCounts, KeyId, KeyPage, KeyQuery, NamedFormat, NewKey, RevokeReason, RotateKeyError, RotatedKey,
+    IssuerList, KeyCounts, KeyId, KeyPage, KeyQuery, NamedFormat, NewKey, RevokeReason, RotateKeyError, RotatedKey,
     Rotation, Scope, Secret, SecurityEventPage, SecurityEventQuery, SessionId, SessionPage, SessionQuery, SigningKey,
-    SigningKeyRotation, Timestamp, User, UserId, UserPage, UserQuery,
+    SigningKeyRotation, Timestamp, UnreadableRow, User, UserId, UserPage, UserQuery,
 };
 use zeroize::Zeroizing;
 
@@ -224,13 +224,28 @@ pub(crate) enum Page {
     /// Signing keys.
     SigningKeys(Vec<SigningKey>),
     /// External issuers.
-    Issuers(Vec<IssuerInfo>),
+    Issuers(IssuerList),
     /// Entries of the audit trail.
     Audit(AuditPage),
     /// What the doctor finds.
     Health(Vec<Finding>),
     /// Security events.
     SecurityEvents(SecurityEventPage),
+}
+
+impl Page {
+    /// The rows of the page that cannot be read.
+    pub(crate) fn unreadable(&self) -> &[UnreadableRow] {
+        match self {
+            Page::Keys(page) => &page.unreadable,
+            Page::Users(page) => &page.unreadable,
+            Page::Sessions(page) => &page.unreadable,
+            Page::Issuers(list) => &list.unreadable,
+            Page::Audit(page) => &page.unreadable,
+            Page::SecurityEvents(page) => &page.unreadable,
+            Page::Counts(_) | Page::SigningKeys(_) | Page::Health(_) => &[],
+        }
+    }
 }
 
 /// A change that needs no more than a yes.

@@ -1,7 +1,7 @@
 //! What happens next: a model and a message make a new model and effects. Pure; time comes in messages.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use keystile::{AuditReport, Key, KeyState, SortColumn, Timestamp, UserId};
+use keystile::{AuditReport, Key, KeyState, SortColumn, Timestamp, UnreadableRow, UserId};
 use ratatui::layout::Rect;
 use zeroize::Zeroizing;
 
@@ -28,6 +28,16 @@ pub(crate) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         model.toast.take_if(|toast| toast.text == WORKING);
     }
     effects
+}
+
+/// What is told of rows that a list leaves out because they cannot be read.
+fn of_unreadable(rows: &[UnreadableRow]) -> Option<String> {
+    let first = text::printable(&rows.first()?.to_string());
+    let more = match rows.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(format!("{first}{more} · see the section Health, and restore a backup"))
 }
 
 fn take(model: &mut Model, message: Message) -> Vec<Effect> {
@@ -71,7 +81,14 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             effects
         }
         Message::Loaded { request, start, page } => match page {
-            Ok(page) => loaded(model, request, start, page),
+            Ok(page) => {
+                let unreadable = of_unreadable(page.unreadable());
+                let effects = loaded(model, request, start, page);
+                if let Some(problem) = unreadable {
+                    model.fail(problem);
+                }
+                effects
+            }
             Err(Unread { section, problem }) => {
                 with_table!([&mut] model, in section, table => table.failed(request));
                 model.fail(problem);
@@ -606,7 +623,10 @@ fn loaded(model: &mut Model, request: u64, start: usize, page: Page) -> Vec<Effe
             model.sessions.loaded(request, start, page, height)
         }
         Page::SigningKeys(rows) => model.signing_keys.loaded(request, start, table::Page { rows, next: None }, height),
-        Page::Issuers(rows) => model.issuers.loaded(request, start, table::Page { rows, next: None }, height),
+        Page::Issuers(list) => {
+            let page = table::Page { rows: list.issuers, next: None };
+            model.issuers.loaded(request, start, page, height)
+        }
         Page::Audit(page) => {
             let page = table::Page { rows: page.entries, next: page.next };
             model.audit.loaded(request, start, page, height)

@@ -8,6 +8,8 @@
 
 mod redact;
 mod rows;
+#[cfg(test)]
+mod story;
 mod verify;
 
 use std::fmt;
@@ -19,6 +21,8 @@ pub(crate) use redact::{CHANGED, Redaction, owner};
 pub use rows::MAX_ROWS;
 pub use rows::{BoundRow, BoundRows, RowId, RowKind, RowState};
 
+#[cfg(test)]
+pub(crate) use story::do_everything;
 pub use verify::MAX_DIFFERENCES;
 pub(crate) use verify::verify;
 #[cfg(test)]
@@ -26,7 +30,7 @@ pub(crate) use verify::verify_view;
 pub use verify::{AuditProblem, AuditReport, Checkpoint, Difference, DifferenceKind, EntryName};
 
 use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
-use crate::store::{StoreError, WriteTransaction};
+use crate::store::{StoreError, UnreadableRow, WriteTransaction};
 
 /// One entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +138,8 @@ impl Default for AuditQuery {
 pub struct AuditPage {
     /// The entries, newest first.
     pub entries: Vec<AuditEntry>,
+    /// Entries that cannot be read.
+    pub unreadable: Vec<UnreadableRow>,
     /// Where the next page starts; `None` at the end.
     pub next: Option<u64>,
 }

@@ -53,6 +53,8 @@ pub enum AuditProblem {
     WrongPrevious,
     /// Its fields do not give its hash.
     WrongHash,
+    /// It holds what no Keystile writes.
+    Unreadable,
     /// The rows that it names cannot be read.
     WrongRows,
     /// The trail was broken there before it was chained anew by an update of the schema.
@@ -69,6 +71,7 @@ impl fmt::Display for AuditProblem {
             AuditProblem::Gap => "an entry is missing before it",
             AuditProblem::WrongPrevious => "it does not continue the entry before",
             AuditProblem::WrongHash => "its content was changed",
+            AuditProblem::Unreadable => "it cannot be read",
             AuditProblem::WrongRows => "the rows that it names cannot be read",
             AuditProblem::BrokenBefore => "the trail was broken there already when it was chained anew",
             AuditProblem::CheckpointMissing => "the noted entry is missing, or is another one here",
@@ -203,7 +206,17 @@ pub(crate) fn verify_view(
     let mut latest: Option<(Timestamp, u64)> = None;
     loop {
         let after = last.as_ref().map_or(0, |last| last.sequence);
-        let entries = view.audit(None, after, WALK)?;
+        let entries = match view.audit(None, after, WALK) {
+            // One of them cannot be read. Those before it are looked at one by one.
+            Err(StoreError::InvalidValue { .. }) => match view.audit(None, after, 1) {
+                Err(StoreError::InvalidValue { .. }) => {
+                    let (sequence, problem) = (after.saturating_add(1), AuditProblem::Unreadable);
+                    return Ok(AuditReport::Broken { sequence, problem });
+                }
+                entries => entries?,
+            },
+            entries => entries?,
+        };
         if entries.is_empty() {
             break;
         }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::args::{AuditListArgs, AuditVerifyArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::json::UnreadableJson;
 use super::output::{BAD, GOOD};
 use super::people::{NONE, counted};
 use super::table::{Column, Table};
@@ -16,20 +17,24 @@ pub(super) fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<Ex
     let keystile = context.open_for_reading()?.keystile;
     let subject = args.key.map(|id| id.to_string()).or_else(|| args.subject.clone());
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let (entries, next) = match args.after {
-        Some(after) => (keystile.audit(subject.as_deref(), after, limit)?, None),
+    let (entries, unreadable, next) = match args.after {
+        Some(after) => {
+            let (entries, unreadable) = keystile.readable_audit(subject.as_deref(), after, limit)?;
+            (entries, unreadable, None)
+        }
         None => {
             let query = AuditQuery { subject, search: args.search.clone(), limit, before: args.before };
             let page = keystile.recent_audit(&query)?;
-            (page.entries, page.next)
+            (page.entries, page.unreadable, page.next)
         }
     };
     if context.output.is_json() {
         let entries = entries.iter().map(EntryJson::from).collect();
-        context.output.json(&EntriesJson { entries, next })?;
-        return Ok(Exit::Done);
+        let rows = UnreadableJson::all(&unreadable);
+        context.output.json(&EntriesJson { entries, unreadable: rows, next })?;
+        return Ok(context.end_without(&unreadable));
     }
-    if entries.is_empty() {
+    if entries.is_empty() && unreadable.is_empty() {
         context.output.note("no entries");
         return Ok(Exit::Done);
     }
@@ -55,12 +60,15 @@ pub(super) fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<Ex
     if let Some(next) = next {
         context.output.hint(format_args!("there are more: add --before {next}"));
     }
-    Ok(Exit::Done)
+    Ok(context.end_without(&unreadable))
 }
 
 #[derive(Serialize)]
 struct EntriesJson<'a> {
     entries: Vec<EntryJson<'a>>,
+    /// Rows of the list that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableJson<'a>>,
     /// The `--before` of the next page, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,

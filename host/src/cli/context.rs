@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::clock::behind;
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::output::Output;
 use crate::text::is_treacherous;
-use crate::{KekPlace, Keystile, OpenError, OpenOptions, StoreError};
+use crate::{KekPlace, Keystile, OpenError, OpenOptions, StoreError, UnreadableRow};
 
 /// What a command works with.
 pub(super) struct Context<'a> {
@@ -78,6 +78,15 @@ impl Context<'_> {
         } else {
             format!("keystile {rest}")
         }
+    }
+
+    /// Tells of the rows that are not in an answer because they cannot be read; says how the command ends.
+    pub(super) fn end_without(&mut self, unreadable: &[UnreadableRow]) -> Exit {
+        for row in unreadable {
+            let message = format!("{row} · run `{}` to see all of them, and restore a backup", self.command("doctor"));
+            self.output.warn(&Failure::new(Exit::CannotSay, "unreadable_row", message));
+        }
+        if unreadable.is_empty() { Exit::Done } else { Exit::CannotSay }
     }
 
     /// How this command opens or makes the store.

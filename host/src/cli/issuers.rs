@@ -7,6 +7,7 @@ use keystile_validator::jwt::FORBIDDEN_CLAIMS;
 use super::args::{AddIssuerArgs, IssuerArgs, RefreshIssuerArgs, UpdateIssuerArgs};
 use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
+use super::json::UnreadableJson;
 use super::key_files::read_keys;
 use super::output::{BAD, GOOD, TITLE, WARNING};
 use super::people::{NONE, counted, joined};
@@ -73,13 +74,13 @@ pub(super) fn add(args: AddIssuerArgs, context: &mut Context<'_>) -> Result<Exit
 /// Lists the issuers.
 pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open_for_reading()?.keystile;
-    let (issuers, now) = (keystile.issuers().list()?, keystile.request().now);
+    let (list, now) = (keystile.issuers().list()?, keystile.request().now);
     if context.output.is_json() {
-        let issuers = issuers.iter().map(IssuerJson::new).collect();
-        context.output.json(&IssuersJson { issuers })?;
-        return Ok(Exit::Done);
+        let issuers = list.issuers.iter().map(IssuerJson::new).collect();
+        context.output.json(&IssuersJson { issuers, unreadable: UnreadableJson::all(&list.unreadable) })?;
+        return Ok(context.end_without(&list.unreadable));
     }
-    if issuers.is_empty() {
+    if list.issuers.is_empty() && list.unreadable.is_empty() {
         context.output.note("no issuers");
         let hint = context.command("issuers add --help");
         context.output.hint(format_args!("see how to add one with `{hint}`"));
@@ -95,7 +96,7 @@ pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
         Column::new("FETCHED").rank(2),
         Column::new("PROBLEM").rank(3),
     ]);
-    for info in &issuers {
+    for info in &list.issuers {
         let (issuer, keys) = (&info.issuer, &info.key_set);
         table.row(vec![
             Cell::styled(state(issuer), if issuer.enabled { GOOD } else { WARNING }),
@@ -112,7 +113,7 @@ pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
         ]);
     }
     context.output.table(&table)?;
-    Ok(Exit::Done)
+    Ok(context.end_without(&list.unreadable))
 }
 
 /// Shows an issuer.
@@ -288,6 +289,9 @@ struct OneIssuer<'a> {
 #[derive(Serialize)]
 struct IssuersJson<'a> {
     issuers: Vec<IssuerJson<'a>>,
+    /// Rows of the list that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableJson<'a>>,
 }
 
 #[derive(Serialize)]

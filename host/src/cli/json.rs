@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::text::rfc3339;
-use crate::{Key, NamedFormat, Origin, Principal, PrincipalKind, SecretInfo, Timestamp, Verdict};
+use crate::{Key, NamedFormat, Origin, Principal, PrincipalKind, SecretInfo, Timestamp, UnreadableRow, Verdict};
 
 /// A key, without digests.
 #[derive(Serialize)]
@@ -243,5 +243,21 @@ impl<'a> From<&'a Principal> for PrincipalJson<'a> {
             issued_at: principal.issued_at().map(rfc3339),
             expires_at: principal.expires_at().map(rfc3339),
         }
+    }
+}
+
+/// A row that cannot be read.
+#[derive(Serialize)]
+pub(super) struct UnreadableJson<'a> {
+    table: &'static str,
+    row: &'a str,
+    column: &'static str,
+}
+
+impl<'a> UnreadableJson<'a> {
+    /// All of these.
+    pub(super) fn all(rows: &'a [UnreadableRow]) -> Vec<UnreadableJson<'a>> {
+        let json = |row: &'a UnreadableRow| UnreadableJson { table: row.table(), row: &row.row, column: row.column };
+        rows.iter().map(json).collect()
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::args::{CreateArgs, IdArgs, ListArgs, RevokeArgs};
 use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
-use super::json::{KeyJson, OneKey, origin};
+use super::json::{KeyJson, OneKey, UnreadableJson, origin};
 use super::output::TITLE;
 use super::people::{NONE, counted, joined, relative_or, state_style};
 use super::table::{Cell, Column, Table};
@@ -100,10 +100,11 @@ pub(super) fn list(args: ListArgs, context: &mut Context<'_>) -> Result<Exit, Fa
     let now = keystile.request().now;
     if context.output.is_json() {
         let next = page.next.as_ref().map(Cursor::to_string);
-        context.output.json(&PageJson { keys: KeyJson::all(&page.keys, now), next })?;
-        return Ok(Exit::Done);
+        let unreadable = UnreadableJson::all(&page.unreadable);
+        context.output.json(&PageJson { keys: KeyJson::all(&page.keys, now), unreadable, next })?;
+        return Ok(context.end_without(&page.unreadable));
     }
-    if page.keys.is_empty() {
+    if page.keys.is_empty() && page.unreadable.is_empty() {
         context.output.note("no keys");
         let hint = context.command("keys create --name NAME");
         context.output.hint(format_args!("make one with `{hint}`, or ask for others"));
@@ -114,12 +115,15 @@ pub(super) fn list(args: ListArgs, context: &mut Context<'_>) -> Result<Exit, Fa
         let command = context.command(&next_page(&args, &next));
         context.output.hint(format_args!("there are more: {command}"));
     }
-    Ok(Exit::Done)
+    Ok(context.end_without(&page.unreadable))
 }
 
 #[derive(Serialize)]
 struct PageJson<'a> {
     keys: Vec<KeyJson<'a>>,
+    /// Rows of the list that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableJson<'a>>,
     next: Option<String>,
 }
 

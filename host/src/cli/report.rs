@@ -20,7 +20,7 @@ pub(super) fn report(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let now = keystile.request().now;
     if context.output.is_json() {
         context.output.json(&json(&report, now))?;
-        return Ok(Exit::Done);
+        return Ok(context.end_without(&report.unreadable));
     }
     for section in &report.sections {
         let title = section.concern.title();
@@ -36,7 +36,7 @@ pub(super) fn report(context: &mut Context<'_>) -> Result<Exit, Failure> {
     }
     let hint = context.command("keys rotate ID");
     context.output.hint(format_args!("renew a secret with `{hint}`; suspend what nobody uses before you revoke it"));
-    Ok(Exit::Done)
+    Ok(context.end_without(&report.unreadable))
 }
 
 fn table(keys: &[Key], now: Timestamp) -> Table {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::args::SecurityEventListArgs;
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::json::UnreadableJson;
 use super::people::NONE;
 use super::table::{Column, Table};
 use crate::text::rfc3339;
@@ -21,10 +22,11 @@ pub(super) fn list(args: &SecurityEventListArgs, context: &mut Context<'_>) -> R
     let page = keystile.security_events(&query)?;
     if context.output.is_json() {
         let events = page.events.iter().map(EventJson::from).collect();
-        context.output.json(&PageJson { events, next: page.next })?;
-        return Ok(Exit::Done);
+        let unreadable = UnreadableJson::all(&page.unreadable);
+        context.output.json(&PageJson { events, unreadable, next: page.next })?;
+        return Ok(context.end_without(&page.unreadable));
     }
-    if page.events.is_empty() {
+    if page.events.is_empty() && page.unreadable.is_empty() {
         context.output.note("no security events");
         return Ok(Exit::Done);
     }
@@ -52,7 +54,7 @@ pub(super) fn list(args: &SecurityEventListArgs, context: &mut Context<'_>) -> R
     if let Some(next) = page.next {
         context.output.hint(format_args!("there are more: add --before {next}"));
     }
-    Ok(Exit::Done)
+    Ok(context.end_without(&page.unreadable))
 }
 
 /// The session or the user it happened to, or the hash of the account that was named.
@@ -95,7 +97,10 @@ impl From<&SecurityEvent> for EventJson {
 }
 
 #[derive(Serialize)]
-struct PageJson {
+struct PageJson<'a> {
     events: Vec<EventJson>,
+    /// Rows of the list that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableJson<'a>>,
     next: Option<u64>,
 }

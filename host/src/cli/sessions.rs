@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::args::{SessionEndArgs, SessionListArgs, SessionsCommand};
 use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
+use super::json::UnreadableJson;
 use super::output::{BAD, GOOD, WARNING};
 use super::people::{NONE, counted, joined};
 use super::table::{Cell, Column, Table};
@@ -30,10 +31,11 @@ fn list(args: &SessionListArgs, context: &mut Context<'_>) -> Result<Exit, Failu
     let now = keystile.request().now;
     if context.output.is_json() {
         let sessions = page.sessions.iter().map(|session| SessionJson::new(session, now)).collect();
-        context.output.json(&PageJson { sessions, next: page.next.map(|id| id.to_string()) })?;
-        return Ok(Exit::Done);
+        let unreadable = UnreadableJson::all(&page.unreadable);
+        context.output.json(&PageJson { sessions, unreadable, next: page.next.map(|id| id.to_string()) })?;
+        return Ok(context.end_without(&page.unreadable));
     }
-    if page.sessions.is_empty() {
+    if page.sessions.is_empty() && page.unreadable.is_empty() {
         context.output.note("no sessions");
         return Ok(Exit::Done);
     }
@@ -42,7 +44,7 @@ fn list(args: &SessionListArgs, context: &mut Context<'_>) -> Result<Exit, Failu
         let command = context.command(&next_page(args, next));
         context.output.hint(format_args!("there are more: {command}"));
     }
-    Ok(Exit::Done)
+    Ok(context.end_without(&page.unreadable))
 }
 
 fn table(sessions: &[Session], now: Timestamp) -> Table {
@@ -168,6 +170,9 @@ struct OneSession<'a> {
 #[derive(Serialize)]
 struct PageJson<'a> {
     sessions: Vec<SessionJson<'a>>,
+    /// Rows of the list that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableJson<'a>>,
     next: Option<String>,
 }
 

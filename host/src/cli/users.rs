@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::args::{ResetPasswordArgs, UserArgs, UserCreateArgs, UserListArgs, UserUpdateArgs, UsersCommand};
 use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
+use super::json::UnreadableJson;
 use super::lines::Lines;
 use super::output::{GOOD, TITLE, WARNING};
 use super::people::{NONE, relative_or};
@@ -69,10 +70,11 @@ fn list(args: &UserListArgs, context: &mut Context<'_>) -> Result<Exit, Failure>
     let page = keystile.users().list(&query)?;
     if context.output.is_json() {
         let users = page.users.iter().map(UserJson::from).collect();
-        context.output.json(&PageJson { users, next: page.next.map(|id| id.to_string()) })?;
-        return Ok(Exit::Done);
+        let unreadable = UnreadableJson::all(&page.unreadable);
+        context.output.json(&PageJson { users, unreadable, next: page.next.map(|id| id.to_string()) })?;
+        return Ok(context.end_without(&page.unreadable));
     }
-    if page.users.is_empty() {
+    if page.users.is_empty() && page.unreadable.is_empty() {
         context.output.note("no users");
         let hint = context.command("users create EMAIL");
         context.output.hint(format_args!("make one with `{hint}`, or ask for others"));
@@ -83,7 +85,7 @@ fn list(args: &UserListArgs, context: &mut Context<'_>) -> Result<Exit, Failure>
         let command = context.command(&next_page(args, next));
         context.output.hint(format_args!("there are more: {command}"));
     }
-    Ok(Exit::Done)
+    Ok(context.end_without(&page.unreadable))
 }
 
 fn table(users: &[User], now: Timestamp) -> Table {
@@ -415,5 +417,8 @@ struct ResetJson<'a> {
 #[derive(Serialize)]
 struct PageJson<'a> {
     users: Vec<UserJson<'a>>,
+    /// Rows of the list that cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<UnreadableJson<'a>>,
     next: Option<String>,
 }

@@ -6,16 +6,34 @@ use super::Issuers;
 use super::error::ShowIssuerError;
 use super::issuer::{ExternalIssuer, IssuerInfo, KeySetInfo};
 use super::key_set::usable_keys;
-use crate::store::{KeySetRow, ReadTransaction, StoreError};
+use crate::store::{KeySetRow, ReadTransaction, StoreError, UnreadableRow};
+
+/// Issuers with what is known of their keys.
+#[derive(Clone, Debug)]
+pub struct IssuerList {
+    /// The issuers, by name.
+    pub issuers: Vec<IssuerInfo>,
+    /// Issuers that cannot be read. While there are any, every verdict is `unavailable`.
+    pub unreadable: Vec<UnreadableRow>,
+}
 
 impl Issuers<'_> {
     /// All issuers by name, with what is known of their keys.
     ///
     /// # Errors
     /// [`StoreError`] when the store refuses.
-    pub fn list(&self) -> Result<Vec<IssuerInfo>, StoreError> {
+    pub fn list(&self) -> Result<IssuerList, StoreError> {
         let view = self.inner.store().read()?;
-        view.issuers()?.into_iter().map(|issuer| info(&*view, issuer)).collect()
+        let (readable, unreadable) = view.readable_issuers()?;
+        let mut list = IssuerList { issuers: Vec::new(), unreadable };
+        for issuer in readable {
+            let name = issuer.name.clone();
+            match info(&*view, issuer) {
+                Ok(info) => list.issuers.push(info),
+                Err(error) => list.unreadable.push(UnreadableRow::from_error(error, || name)?),
+            }
+        }
+        Ok(list)
     }
 
     /// An issuer, with what is known of its keys.

@@ -33,6 +33,7 @@ pub use issuer::{
     MAX_CLAIM_NAME_LEN, MAX_ISSUER_LEN, MAX_ISSUERS, MAX_JWKS_URL_LEN, MAX_LEEWAY,
 };
 pub use key_set::MAX_JWKS_KEYS;
+pub use list::IssuerList;
 pub use problem::{FetchProblem, KeySetProblem, UnknownProblem};
 pub use refresh::{FETCH_COOLDOWN, MAX_BACKOFF, Refreshed};
 

@@ -112,7 +112,7 @@ fn an_issuer_lives_from_add_to_remove() {
     assert_eq!(info.issuer, added);
     assert_eq!(info.key_set.keys, [KeySetKey { kid: Some("ec".into()), kty: "EC".into(), algorithm: None }]);
     keystile.issuers().add(given("auth0", &[ED])).unwrap();
-    let names: Vec<_> = keystile.issuers().list().unwrap().into_iter().map(|info| info.issuer.name).collect();
+    let names: Vec<_> = keystile.issuers().list().unwrap().issuers.into_iter().map(|info| info.issuer.name).collect();
     assert_eq!(names, ["auth0", "clerk"]);
 
     let disabled = keystile.issuers().disable("clerk").unwrap();
@@ -168,7 +168,7 @@ fn names_and_issuers_are_taken_once_and_there_are_so_many() {
         keystile.issuers().add(given(&format!("i{number}"), &[EC])).unwrap();
     }
     assert!(matches!(keystile.issuers().add(given("last", &[EC])), Err(AddIssuerError::TooMany)));
-    assert_eq!(keystile.issuers().list().unwrap().len(), MAX_ISSUERS);
+    assert_eq!(keystile.issuers().list().unwrap().issuers.len(), MAX_ISSUERS);
 }
 
 #[test]
@@ -557,6 +557,7 @@ fn issuers_are_those_of_the_replaced_store_after_a_restore() {
         .issuers()
         .list()
         .unwrap()
+        .issuers
         .into_iter()
         .map(|info| (info.issuer.name, info.issuer.issuer, info.issuer.enabled, info.key_set.keys[0].kty.clone()))
         .collect();

@@ -7,6 +7,7 @@ use super::concern::Concern;
 use super::error::ListKeysError;
 use crate::key::{Key, SortColumn};
 use crate::query::{KeyQuery, MAX_PAGE};
+use crate::store::UnreadableRow;
 
 /// Most keys that a section names; it counts all of them.
 pub const MAX_REPORT_KEYS: usize = 100;
@@ -16,6 +17,8 @@ pub const MAX_REPORT_KEYS: usize = 100;
 pub struct KeyReport {
     /// The sections.
     pub sections: Vec<ReportSection>,
+    /// Keys that cannot be read, and may belong into any of them.
+    pub unreadable: Vec<UnreadableRow>,
 }
 
 /// One section of the report.
@@ -49,12 +52,16 @@ impl Keys<'_> {
     /// [`ListKeysError`] when the store refuses.
     pub fn report(&self) -> Result<KeyReport, ListKeysError> {
         let now = self.inner.now();
-        let mut report = KeyReport { sections: Concern::ALL.iter().copied().map(ReportSection::new).collect() };
+        let mut report = KeyReport {
+            sections: Concern::ALL.iter().copied().map(ReportSection::new).collect(),
+            unreadable: Vec::new(),
+        };
         let mut query =
             KeyQuery { sort: SortColumn::CreatedAt, descending: false, limit: MAX_PAGE, ..KeyQuery::default() };
         loop {
             let page = self.list(&query)?;
             report.add(&page.keys, now);
+            report.unreadable.extend(page.unreadable);
             match page.next {
                 Some(next) => query.after = Some(next),
                 None => return Ok(report),

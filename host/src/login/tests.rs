@@ -91,6 +91,11 @@ impl World {
         options.key_encryption_key_file(kek).open(path).unwrap()
     }
 
+    /// A store that seals nothing, or of which nothing sealed is used.
+    pub(crate) fn open_without_key(&self, path: &std::path::Path) -> Keystile {
+        Keystile::options().clock(Arc::clone(&self.clock)).on_demand(true).open(path).unwrap()
+    }
+
     /// The same store, by a handle that holds it in memory and follows it.
     pub(crate) fn follow(&self) -> Keystile {
         let kek = self.path.with_file_name("kek");

@@ -2,7 +2,7 @@
 
 use keystile_validator::Timestamp;
 
-use super::{Generation, StoreError};
+use super::{Generation, StoreError, UnreadableRow};
 use crate::issuers::{ExternalIssuer, FetchProblem};
 
 /// What is kept of the keys of an issuer: the last good set, and how fetching it goes.
@@ -38,6 +38,9 @@ pub(crate) struct IssuersMark {
 pub(crate) trait ReadIssuers {
     /// All issuers, by name.
     fn issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError>;
+
+    /// All issuers that can be read, by name, and those that cannot.
+    fn readable_issuers(&self) -> Result<(Vec<ExternalIssuer>, Vec<UnreadableRow>), StoreError>;
 
     /// The issuer of this name.
     fn issuer(&self, name: &str) -> Result<Option<ExternalIssuer>, StoreError>;

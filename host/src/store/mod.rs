@@ -10,6 +10,7 @@ mod issuers;
 pub(crate) mod security_events;
 mod sqlite;
 mod tokens;
+mod unreadable;
 pub(crate) mod users;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
 pub(crate) use sqlite::faults;
 pub(crate) use sqlite::{Mode, RESERVE, SqliteStore, leftovers_of, network_file_system_of, reserve_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
+pub use unreadable::UnreadableRow;
 
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry, RowKind, RowState};
 use crate::ids::UserId;
@@ -239,6 +241,14 @@ pub(crate) trait ReadTransaction:
     /// subject when one is given.
     fn audit(&self, subject: Option<&str>, after: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 
+    /// The same entries, and apart from them those that cannot be read.
+    fn readable_audit(
+        &self,
+        subject: Option<&str>,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<AuditEntry>, Vec<UnreadableRow>), StoreError>;
+
     /// A page of audit entries, newest first.
     fn recent_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError>;
 
@@ -249,6 +259,9 @@ pub(crate) trait ReadTransaction:
     /// The state of every row that the audit trail binds, with the row's kind and id, in no particular order;
     /// no state where the row's nonce is missing.
     fn row_states(&self, each: &mut EachRowState<'_>) -> Result<(), StoreError>;
+
+    /// Reads every row of every table, as whatever uses it does, and hands out those that cannot be read.
+    fn check_rows(&self, each: &mut dyn FnMut(UnreadableRow)) -> Result<(), StoreError>;
 
     /// What is in the store and is bound by nothing: rows of further tables that belong to no row, and
     /// definitions that are not ours.

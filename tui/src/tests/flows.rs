@@ -242,7 +242,11 @@ fn a_late_answer_does_not_undo_a_newer_question() {
     let mut harness = Harness::new();
     add(&harness, 3);
     harness.take(Message::Changed);
-    let late = Message::Loaded { request: 1, start: 0, page: Ok(Page::Keys(KeyPage { keys: Vec::new(), next: None })) };
+    let late = Message::Loaded {
+        request: 1,
+        start: 0,
+        page: Ok(Page::Keys(KeyPage { keys: Vec::new(), unreadable: Vec::new(), next: None })),
+    };
     harness.take(late);
     assert_eq!(harness.model.keys.rows().len(), 3);
 }

@@ -1,5 +1,6 @@
 //! Tests of the whole: what keys lead to, what the screen shows.
 
+mod damaged;
 mod flows;
 mod gate;
 mod moved;

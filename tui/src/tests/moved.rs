@@ -15,7 +15,7 @@ const NEED_A_KEY: [&str; 6] = ["R", "X", "S", "U", "a", "<Enter>"];
 fn reload(model: &mut Model, keys: Vec<keystile::Key>) {
     let effects = update(model, Message::Changed);
     let [Effect::Load { request, start, .. }] = effects.as_slice() else { panic!("{effects:?}") };
-    let page = Ok(Page::Keys(KeyPage { keys, next: None }));
+    let page = Ok(Page::Keys(KeyPage { keys, unreadable: Vec::new(), next: None }));
     update(model, Message::Loaded { request: *request, start: *start, page });
 }
 
@@ -34,7 +34,7 @@ fn what_is_typed_ahead_of_the_list_does_nothing_to_any_key() {
         assert!(refused(&model).contains("the list is being read · wait for it"), "{pressed}: {}", refused(&model));
         // Once the list is there, so is the key.
         let Some(Effect::Load { request, start, .. }) = asked.last() else { panic!("{asked:?}") };
-        let page = Ok(Page::Keys(KeyPage { keys: vec![key(7, "ci")], next: None }));
+        let page = Ok(Page::Keys(KeyPage { keys: vec![key(7, "ci")], unreadable: Vec::new(), next: None }));
         update(&mut model, Message::Loaded { request: *request, start: *start, page });
         press(&mut model, "S");
         assert!(text(&model).contains("Suspend: ci"), "{}", text(&model));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use keystile::{
     AccountHash, Algorithm, AuditEntry, AuditHash, AuditPage, ClaimMapping, CreatedKey, Digest, EndReason, Environment,
-    ExternalIssuer, Finding, IssuerInfo, Key, KeyEncryptionKey, KeyFormat, KeyId, KeyPage, KeySetInfo, KeySetKey,
-    KeySource, KeyState, Keystile, ManualClock, NamedFormat, NewStore, Origin, Revocation, RevokeReason, Scope, Secret,
-    SecretInfo, SecurityEvent, SecurityEventKind, SecurityEventPage, Session, SessionEnd, SessionId, SessionPage,
-    Severity, SigningAlgorithm, SigningKey, SigningKeyState, Timestamp, User, UserId, UserPage,
+    ExternalIssuer, Finding, IssuerInfo, IssuerList, Key, KeyEncryptionKey, KeyFormat, KeyId, KeyPage, KeySetInfo,
+    KeySetKey, KeySource, KeyState, Keystile, ManualClock, NamedFormat, NewStore, Origin, Revocation, RevokeReason,
+    Scope, Secret, SecretInfo, SecurityEvent, SecurityEventKind, SecurityEventPage, Session, SessionEnd, SessionId,
+    SessionPage, Severity, SigningAlgorithm, SigningKey, SigningKeyState, Timestamp, User, UserId, UserPage,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -99,12 +99,25 @@ pub(super) fn keys() -> Vec<Key> {
 pub(super) fn sections() -> Vec<(Section, fn() -> Page)> {
     vec![
         (Section::Users, || {
-            Page::Users(UserPage { users: vec![user(1, "ada@example.com"), user(2, "bob@example.com")], next: None })
+            Page::Users(UserPage {
+                users: vec![user(1, "ada@example.com"), user(2, "bob@example.com")],
+                unreadable: Vec::new(),
+                next: None,
+            })
         }),
-        (Section::Sessions, || Page::Sessions(SessionPage { sessions: vec![session(1), session(2)], next: None })),
+        (Section::Sessions, || {
+            Page::Sessions(SessionPage { sessions: vec![session(1), session(2)], unreadable: Vec::new(), next: None })
+        }),
         (Section::SigningKeys, || Page::SigningKeys(vec![signing_key(1), signing_key(2)])),
-        (Section::Issuers, || Page::Issuers(vec![issuer("acme", true), issuer("old \u{1b}[31m", false)])),
-        (Section::Audit, || Page::Audit(AuditPage { entries: vec![entry(2), entry(1)], next: None })),
+        (Section::Issuers, || {
+            Page::Issuers(IssuerList {
+                issuers: vec![issuer("acme", true), issuer("old \u{1b}[31m", false)],
+                unreadable: Vec::new(),
+            })
+        }),
+        (Section::Audit, || {
+            Page::Audit(AuditPage { entries: vec![entry(2), entry(1)], unreadable: Vec::new(), next: None })
+        }),
         (Section::Health, || {
             let finding = |severity, check, message: &str| Finding { severity, check, message: message.to_owned() };
             Page::Health(vec![
@@ -113,7 +126,9 @@ pub(super) fn sections() -> Vec<(Section, fn() -> Page)> {
                 finding(Severity::Error, "audit", "entry 7: it was changed · compare with a backup"),
             ])
         }),
-        (Section::SecurityEvents, || Page::SecurityEvents(SecurityEventPage { events: security_events(), next: None })),
+        (Section::SecurityEvents, || {
+            Page::SecurityEvents(SecurityEventPage { events: security_events(), unreadable: Vec::new(), next: None })
+        }),
     ]
 }
 
@@ -248,7 +263,7 @@ pub(super) fn model(keys: Vec<Key>, size: (u16, u16), theme: Theme, plain: bool)
     }];
     let effects = update(&mut model, Message::Opened { formats, max_lifetime: None, only_readable: false });
     let [Effect::Load { request, start, .. }, _] = effects.as_slice() else { panic!("{effects:?}") };
-    let page = Ok(Page::Keys(KeyPage { keys, next: None }));
+    let page = Ok(Page::Keys(KeyPage { keys, unreadable: Vec::new(), next: None }));
     update(&mut model, Message::Loaded { request: *request, start: *start, page });
     model
 }
@@ -395,6 +410,11 @@ impl Harness {
         let formats = harness.keystile.formats().unwrap();
         harness.take(Message::Opened { formats, max_lifetime: None, only_readable: false });
         harness
+    }
+
+    /// The file of the store.
+    pub(super) fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("keystile.db")
     }
 
     pub(super) fn take(&mut self, message: Message) {

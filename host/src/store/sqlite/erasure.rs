@@ -16,8 +16,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use rusqlite::backup::Backup;
+use rusqlite::{Connection, Row};
 
 use super::backup::{finish, step};
 use super::checked::Checked as _;
@@ -126,14 +126,15 @@ impl Due {
 
 pub(super) fn due(connection: &Connection) -> Result<Due, StoreError> {
     let query = "SELECT erased, truncated < erased, rewritten < rewrite_asked FROM erasure";
-    let due = first(connection, query, [], |row| {
-        Ok(Due {
-            erased: Column(0, "erasure.erased").number(row)?,
-            truncate: Column(1, "erasure.truncated").flag(row)?,
-            rewrite: Column(2, "erasure.rewritten").flag(row)?,
-        })
-    })?;
-    Ok(due.unwrap_or_default())
+    Ok(first(connection, query, [], read_due)?.unwrap_or_default())
+}
+
+pub(super) fn read_due(row: &Row<'_>) -> Result<Due, StoreError> {
+    Ok(Due {
+        erased: Column(0, "erasure.erased").number(row)?,
+        truncate: Column(1, "erasure.truncated").flag(row)?,
+        rewrite: Column(2, "erasure.rewritten").flag(row)?,
+    })
 }
 
 impl SqliteStore {

@@ -19,7 +19,7 @@ use crate::store::{Generation, StoreError};
 pub(super) const IN_FORCE: &str =
     "(k.import_pk IS NULL OR k.import_pk IN (SELECT pk FROM imports WHERE generation IS NOT NULL))";
 
-const COLUMNS: &str = "id, keys, started_at, started_by, leased_until, completed_at";
+pub(super) const COLUMNS: &str = "id, keys, started_at, started_by, leased_until, completed_at";
 
 impl<C: Deref<Target = Connection>> ReadImports for Transaction<C> {
     fn import(&self, id: ImportId) -> Result<Option<ImportRow>, StoreError> {
@@ -127,7 +127,7 @@ fn staged_pk(connection: &Connection, id: ImportId) -> Result<Option<i64>, Store
     first(connection, query, [id.as_bytes()], |row| Column(0, "imports.pk").integer(row))
 }
 
-fn read(row: &Row<'_>) -> Result<ImportRow, StoreError> {
+pub(super) fn read(row: &Row<'_>) -> Result<ImportRow, StoreError> {
     Ok(ImportRow {
         id: ImportId::from_bytes(Column(0, "imports.id").bytes(row)?),
         keys: Column(1, "imports.keys").number(row)?,

@@ -10,10 +10,12 @@ use super::reader::{all, first};
 use super::records::in_row;
 use super::rows::{Column, join_words, to_seconds};
 use super::transaction::Transaction;
+use super::unreadable::{name_of, page};
 use super::writer::touch;
+use crate::audit::RowKind;
 use crate::issuers::{ExternalIssuer, KeySource};
 use crate::key::MAX_NAME_LEN;
-use crate::store::{Generation, IssuersMark, KeySetRow, ReadIssuers, StoreError, WriteIssuers};
+use crate::store::{Generation, IssuersMark, KeySetRow, ReadIssuers, StoreError, UnreadableRow, WriteIssuers};
 use crate::text::is_line;
 
 impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
@@ -25,6 +27,13 @@ impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
                 in_row(error, || name.unwrap_or("without a name").to_owned())
             })
         })
+    }
+
+    fn readable_issuers(&self) -> Result<(Vec<ExternalIssuer>, Vec<UnreadableRow>), StoreError> {
+        let query = format!("SELECT {COLUMNS} FROM issuers ORDER BY name");
+        let name = name_of(RowKind::Issuer, 0);
+        let all = page(self.connection(), &query, [], usize::MAX, name, |_| None::<()>, read_issuer)?;
+        Ok((all.items, all.unreadable))
     }
 
     fn issuer(&self, name: &str) -> Result<Option<ExternalIssuer>, StoreError> {
@@ -77,7 +86,7 @@ impl<C: Deref<Target = Connection>> WriteIssuers for Transaction<C> {
 }
 
 /// The columns that [`read_issuer`] reads.
-const COLUMNS: &str = "name, issuer, jwks_url, algorithms, audiences, token_type, leeway, scope_claims, \
+pub(super) const COLUMNS: &str = "name, issuer, jwks_url, algorithms, audiences, token_type, leeway, scope_claims, \
      organization_claim, roles_claim, environment, enabled, created_at, created_by, updated_at, \
      environment_claim, any_environment, any_audience, forbidden_claims, wildcard_scopes";
 
@@ -91,7 +100,7 @@ const UPDATE: &str = "UPDATE issuers SET issuer = ?2, jwks_url = ?3, algorithms 
      created_at = ?13, created_by = ?14, updated_at = ?15, environment_claim = ?16, any_environment = ?17, \
      any_audience = ?18, forbidden_claims = ?19, wildcard_scopes = ?20, generation = ?21 WHERE name = ?1";
 
-fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
+pub(super) fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
     let (audiences, forbidden) = (Column(4, "issuers.audiences"), Column(18, "issuers.forbidden_claims"));
     Ok(ExternalIssuer {
         name: Column(0, "issuers.name").text(row)?.to_owned(),
@@ -138,21 +147,24 @@ fn read_scope_claims(row: &Row<'_>) -> Result<Vec<ScopeClaim>, StoreError> {
 }
 
 fn key_set(connection: &Connection, name: &str) -> Result<Option<KeySetRow>, StoreError> {
-    let query =
-        "SELECT jwks, fetched_at, max_age, etag, attempted_at, failures, problem FROM jwks_cache WHERE name = ?1";
-    first(connection, query, [name], |row| {
-        Ok(KeySetRow {
-            jwks: Column(0, "jwks_cache.jwks").optional_text(row)?.map(str::to_owned),
-            fetched_at: Column(1, "jwks_cache.fetched_at").optional_time(row)?,
-            max_age: Column(2, "jwks_cache.max_age").number(row)?,
-            etag: Column(3, "jwks_cache.etag").optional_text(row)?.map(str::to_owned),
-            attempted_at: Column(4, "jwks_cache.attempted_at").optional_time(row)?,
-            failures: Column(5, "jwks_cache.failures").number(row)?,
-            problem: match Column(6, "jwks_cache.problem").optional_text(row)? {
-                None => None,
-                Some(_) => Some(Column(6, "jwks_cache.problem").parsed(row)?),
-            },
-        })
+    first(connection, &format!("SELECT {KEY_SET_COLUMNS} FROM jwks_cache WHERE name = ?1"), [name], read_key_set)
+}
+
+/// The columns that [`read_key_set`] reads.
+pub(super) const KEY_SET_COLUMNS: &str = "jwks, fetched_at, max_age, etag, attempted_at, failures, problem";
+
+pub(super) fn read_key_set(row: &Row<'_>) -> Result<KeySetRow, StoreError> {
+    Ok(KeySetRow {
+        jwks: Column(0, "jwks_cache.jwks").optional_text(row)?.map(str::to_owned),
+        fetched_at: Column(1, "jwks_cache.fetched_at").optional_time(row)?,
+        max_age: Column(2, "jwks_cache.max_age").number(row)?,
+        etag: Column(3, "jwks_cache.etag").optional_text(row)?.map(str::to_owned),
+        attempted_at: Column(4, "jwks_cache.attempted_at").optional_time(row)?,
+        failures: Column(5, "jwks_cache.failures").number(row)?,
+        problem: match Column(6, "jwks_cache.problem").optional_text(row)? {
+            None => None,
+            Some(_) => Some(Column(6, "jwks_cache.problem").parsed(row)?),
+        },
     })
 }
 

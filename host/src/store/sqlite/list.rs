@@ -3,14 +3,15 @@
 //! A page begins behind the key that the page before has ended with, wherever that key is by now:
 //! the query compares values instead of counting rows.
 
-use keystile_validator::Timestamp;
+use keystile_validator::{KeyId, Timestamp};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
-use super::checked::Checked as _;
 use super::imports::IN_FORCE;
 use super::reader::first;
 use super::rows::{Column, KEY_COLUMN_COUNT, KEY_COLUMNS, read_key, read_secrets, to_integer, to_seconds};
+use super::unreadable::{Listed, id_at, name_of, page};
+use crate::audit::RowKind;
 use crate::key::{KeyStatus, SortColumn};
 use crate::keys::{Concern, EXPIRING_SECONDS, IDLE_SECONDS, KeyCounts, OLD_SECONDS, UNMISSED_SECONDS};
 use crate::query::{Cursor, CursorValue, KeyPage, KeyQuery, MAX_PAGE};
@@ -20,29 +21,28 @@ pub(super) fn keys(connection: &Connection, query: &KeyQuery, now: Timestamp) ->
     let limit = query.limit.clamp(1, MAX_PAGE);
     // One more than fits tells whether there is another page.
     let (sql, parameters) = select(query, now, limit.saturating_add(1))?;
-    let mut statement = connection.prepare_cached(&sql).checked()?;
-    let mut rows = statement.query(params_from_iter(parameters)).checked()?;
-    let mut page = KeyPage { keys: Vec::with_capacity(limit), next: None };
-    let mut end = None;
-    while let Some(row) = rows.next().checked()? {
-        if page.keys.len() == limit {
-            page.next = end;
-            break;
-        }
+    let place = |row: &Row<'_>| place(row, query);
+    let read = |row: &Row<'_>| {
         let (pk, mut key) = read_key(row)?;
         key.secrets = read_secrets(connection, pk)?;
-        if page.keys.len().saturating_add(1) == limit {
-            let value = Column(KEY_COLUMN_COUNT, "keys");
-            let value = match order(query.sort) {
-                Order::Number(_) => CursorValue::Number(value.integer(row)?),
-                Order::Text(_) => CursorValue::Text(value.text(row)?.to_owned()),
-                Order::Id => CursorValue::Number(0),
-            };
-            end = Some(Cursor { sort: query.sort, descending: query.descending, value, id: key.id });
-        }
-        page.keys.push(key);
-    }
-    Ok(page)
+        Ok(key)
+    };
+    let name = name_of(RowKind::Key, 1);
+    let Listed { items: keys, unreadable, next } =
+        page(connection, &sql, params_from_iter(parameters), limit, name, place, read)?;
+    Ok(KeyPage { keys, unreadable, next })
+}
+
+/// Where the page begins that comes after this row.
+fn place(row: &Row<'_>, query: &KeyQuery) -> Option<Cursor> {
+    let value = Column(KEY_COLUMN_COUNT, "keys");
+    let value = match order(query.sort) {
+        Order::Number(_) => CursorValue::Number(value.integer(row).ok()?),
+        Order::Text(_) => CursorValue::Text(value.text(row).ok()?.to_owned()),
+        Order::Id => CursorValue::Number(0),
+    };
+    let id = KeyId::from_bytes(id_at(row, 1)?);
+    Some(Cursor { sort: query.sort, descending: query.descending, value, id })
 }
 
 /// The query, with its parameters by their number.

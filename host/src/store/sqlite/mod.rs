@@ -16,6 +16,7 @@
 //! | `erasure` | getting what was deleted out of the file |
 //! | `trail` | how the audit trail binds the rows that are written |
 //! | `rows` | from rows to data and back |
+//! | `unreadable` | pages that go on without rows that cannot be read; a look at every row |
 //! | `backup`, `restore`, `inspection` | the whole file |
 //! | `reserve` | room on the disk that is kept for a revoke |
 
@@ -42,6 +43,7 @@ mod tests;
 mod tokens;
 mod trail;
 mod transaction;
+mod unreadable;
 mod users;
 mod writer;
 

@@ -8,25 +8,22 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_f
 
 use super::checked::Checked as _;
 use super::imports::IN_FORCE;
-use super::rows::{Column, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
+use super::records::in_row;
+use super::rows::{Column, FORMAT_COLUMNS, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
+use super::unreadable::{Listed, name_of, page};
 use super::{tokens, users};
-use crate::audit::{AuditEntry, AuditPage, AuditQuery};
+use crate::audit::{AuditEntry, AuditPage, AuditQuery, RowKind};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, Settings};
 use crate::query::MAX_PAGE;
-use crate::store::{ClockRow, Generation, Position, RotationRow, StoreError};
+use crate::store::{ClockRow, Generation, Position, RotationRow, StoreError, UnreadableRow};
 use crate::user::Email;
 
 /// The setting [`Settings::max_lifetime`]; absent: no limit.
 pub(super) const MAX_LIFETIME: &str = "max_lifetime";
 
 pub(super) fn position(connection: &Connection) -> Result<Position, StoreError> {
-    let position = first(connection, "SELECT epoch, generation FROM position", [], |row| {
-        Ok(Position {
-            epoch: Column(0, "position.epoch").number(row)?,
-            generation: Generation(Column(1, "position.generation").number(row)?),
-        })
-    })?;
+    let position = first(connection, "SELECT epoch, generation FROM position", [], read_position)?;
     position.ok_or(StoreError::InvalidValue { column: "position.one" })
 }
 
@@ -42,6 +39,14 @@ pub(super) fn clock(connection: &Connection) -> Result<ClockRow, StoreError> {
             })
         })?;
     clock.ok_or(StoreError::InvalidValue { column: "position.one" })
+}
+
+/// Reads `epoch, generation`.
+pub(super) fn read_position(row: &Row<'_>) -> Result<Position, StoreError> {
+    Ok(Position {
+        epoch: Column(0, "position.epoch").number(row)?,
+        generation: Generation(Column(1, "position.generation").number(row)?),
+    })
 }
 
 /// The id that a store shares with its backups, and with no other store.
@@ -74,13 +79,13 @@ pub(super) fn settings(connection: &Connection) -> Result<Settings, StoreError> 
 /// One setting; `None`: it was never set, or was taken away.
 pub(super) fn setting<T: FromStr>(connection: &Connection, name: &str) -> Result<Option<T>, StoreError> {
     let value = Column(0, "settings.value");
-    first(connection, "SELECT value FROM settings WHERE name = ?1", [name], |row| value.parsed(row))
+    first(connection, "SELECT value FROM settings WHERE name = ?1", [name], |row| {
+        value.parsed(row).map_err(|error| in_row(error, || name.to_owned()))
+    })
 }
 
 pub(super) fn formats(connection: &Connection) -> Result<Vec<NamedFormat>, StoreError> {
-    let query = "SELECT name, prefix, separator, environments, body_len, checksum, created_at \
-                 FROM formats ORDER BY ordinal";
-    all(connection, query, [], read_format)
+    all(connection, &format!("SELECT {FORMAT_COLUMNS} FROM formats ORDER BY ordinal"), [], read_format)
 }
 
 pub(super) fn key(connection: &Connection, id: KeyId) -> Result<Option<Key>, StoreError> {
@@ -129,21 +134,27 @@ pub(super) fn rotation(
 ) -> Result<Option<RotationRow>, StoreError> {
     let query = "SELECT r.number, r.grace, r.from_first_use \
                  FROM keys AS k JOIN rotations AS r ON r.key_pk = k.pk WHERE k.id = ?1 AND r.request_id = ?2";
-    first(connection, query, params![key.as_bytes(), request_id], |row| {
-        Ok(RotationRow {
-            number: Column(0, "rotations.number").number(row)?,
-            grace: Column(1, "rotations.grace").number(row)?,
-            from_first_use: Column(2, "rotations.from_first_use").flag(row)?,
-        })
+    first(connection, query, params![key.as_bytes(), request_id], read_rotation)
+}
+
+/// Reads `number, grace, from_first_use` of a rotation.
+pub(super) fn read_rotation(row: &Row<'_>) -> Result<RotationRow, StoreError> {
+    Ok(RotationRow {
+        number: Column(0, "rotations.number").number(row)?,
+        grace: Column(1, "rotations.grace").number(row)?,
+        from_first_use: Column(2, "rotations.from_first_use").flag(row)?,
     })
 }
 
 pub(super) fn usage_days(connection: &Connection, id: KeyId) -> Result<Vec<(u64, u64)>, StoreError> {
     let query = "SELECT d.day, d.uses FROM usage_days AS d JOIN keys AS k ON k.pk = d.key_pk WHERE k.id = ?1 \
                  ORDER BY d.day";
-    all(connection, query, [id.as_bytes()], |row| {
-        Ok((Column(0, "usage_days.day").number(row)?, Column(1, "usage_days.uses").number(row)?))
-    })
+    all(connection, query, [id.as_bytes()], read_usage_day)
+}
+
+/// Reads `day, uses`.
+pub(super) fn read_usage_day(row: &Row<'_>) -> Result<(u64, u64), StoreError> {
+    Ok((Column(0, "usage_days.day").number(row)?, Column(1, "usage_days.uses").number(row)?))
 }
 
 pub(super) fn audit(
@@ -152,17 +163,30 @@ pub(super) fn audit(
     after: u64,
     limit: usize,
 ) -> Result<Vec<AuditEntry>, StoreError> {
-    let (after, limit) = (to_integer(after), to_integer(limit as u64));
-    match subject {
-        None => {
-            let query = "SELECT * FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
-            all(connection, query, [after, limit], read_audit)
-        }
-        Some(subject) => {
-            let query = "SELECT * FROM audit WHERE subject = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
-            all(connection, query, params![subject, after, limit], read_audit)
-        }
-    }
+    let (query, parameters) = entries_after(subject, after, limit);
+    all(connection, query, params_from_iter(parameters), read_audit)
+}
+
+pub(super) fn readable_audit(
+    connection: &Connection,
+    subject: Option<&str>,
+    after: u64,
+    limit: usize,
+) -> Result<(Vec<AuditEntry>, Vec<UnreadableRow>), StoreError> {
+    let (query, parameters) = entries_after(subject, after, limit);
+    let name = name_of(RowKind::Setting, 0);
+    let parameters = params_from_iter(parameters);
+    let all = page(connection, query, parameters, limit, name, |_| None::<()>, read_audit)?;
+    Ok((all.items, all.unreadable))
+}
+
+fn entries_after(subject: Option<&str>, after: u64, limit: usize) -> (&'static str, Vec<Value>) {
+    let mut parameters = vec![Value::Integer(to_integer(after)), Value::Integer(to_integer(limit as u64))];
+    let Some(subject) = subject else {
+        return ("SELECT * FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2", parameters);
+    };
+    parameters.push(Value::Text(subject.to_owned()));
+    ("SELECT * FROM audit WHERE subject = ?3 AND sequence > ?1 ORDER BY sequence LIMIT ?2", parameters)
 }
 
 pub(super) fn latest_audit_time(
@@ -196,12 +220,11 @@ pub(super) fn recent_audit(connection: &Connection, query: &AuditQuery) -> Resul
         conditions.push(format!("({})", anywhere.join(" OR ")));
     }
     let sql = format!("SELECT * FROM audit WHERE {} ORDER BY sequence DESC LIMIT ?1", conditions.join(" AND "));
-    let mut entries = all(connection, &sql, params_from_iter(parameters), read_audit)?;
-    // One more than fits tells whether there is another page.
-    let more = entries.len() > limit;
-    entries.truncate(limit);
-    let next = if more { entries.last().map(|entry| entry.sequence) } else { None };
-    Ok(AuditPage { entries, next })
+    let name = name_of(RowKind::Setting, 0);
+    let place = |row: &Row<'_>| Column(0, "audit.sequence").number(row).ok();
+    let Listed { items: entries, unreadable, next } =
+        page(connection, &sql, params_from_iter(parameters), limit, name, place, read_audit)?;
+    Ok(AuditPage { entries, unreadable, next })
 }
 
 /// The first row of a query.

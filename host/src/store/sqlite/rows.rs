@@ -217,42 +217,45 @@ pub(super) fn read_rate(row: &Row<'_>, first: usize) -> Result<Option<Rate>, Sto
     Rate::new(calls, window).map(Some).map_err(|_| limit.invalid())
 }
 
+/// The columns that [`read_secret`] reads, of [`SECRET_TABLES`].
+pub(super) const SECRET_COLUMNS: &str = "s.number, s.digest, s.display, s.origin, s.created_at, s.retires_at, \
+     s.pending_grace, coalesce(u.uses, 0), u.first_used_at, u.last_used_at, s.ended_at";
+
+/// Secrets with their uses.
+pub(super) const SECRET_TABLES: &str =
+    "secrets AS s LEFT JOIN usage AS u ON u.key_pk = s.key_pk AND u.number = s.number";
+
 /// Reads the secrets of a key, oldest first.
 pub(super) fn read_secrets(connection: &Connection, pk: i64) -> Result<Vec<SecretInfo>, StoreError> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT s.number, s.digest, s.display, s.origin, s.created_at, s.retires_at, s.pending_grace, \
-                    coalesce(u.uses, 0), u.first_used_at, u.last_used_at, s.ended_at \
-             FROM secrets AS s LEFT JOIN usage AS u ON u.key_pk = s.key_pk AND u.number = s.number \
-             WHERE s.key_pk = ?1 ORDER BY s.number",
-        )
-        .checked()?;
-    let mut rows = statement.query([pk]).checked()?;
-    let mut secrets = Vec::new();
-    while let Some(row) = rows.next().checked()? {
-        let origin = Column(3, "secrets.origin");
-        secrets.push(SecretInfo {
-            number: Column(0, "secrets.number").number(row)?,
-            digest: keystile_validator::Digest::from_bytes(Column(1, "secrets.digest").bytes(row)?),
-            display: Column(2, "secrets.display").text(row)?.to_owned(),
-            origin: match origin.text(row)? {
-                "generated" => Origin::Generated,
-                "imported" => Origin::Imported,
-                _ => return Err(origin.invalid()),
-            },
-            created_at: Column(4, "secrets.created_at").time(row)?,
-            retires_at: Column(5, "secrets.retires_at").optional_time(row)?,
-            pending_grace: Column(6, "secrets.pending_grace").optional_number(row)?,
-            ended_at: Column(10, "secrets.ended_at").optional_time(row)?,
-            uses: Column(7, "usage.uses").number(row)?,
-            first_used_at: Column(8, "usage.first_used_at").optional_time(row)?,
-            last_used_at: Column(9, "usage.last_used_at").optional_time(row)?,
-        });
-    }
-    Ok(secrets)
+    let query = format!("SELECT {SECRET_COLUMNS} FROM {SECRET_TABLES} WHERE s.key_pk = ?1 ORDER BY s.number");
+    super::reader::all(connection, &query, [pk], read_secret)
 }
 
-/// Reads `name, prefix, separator, environments, body_len, checksum, created_at` of a format.
+pub(super) fn read_secret(row: &Row<'_>) -> Result<SecretInfo, StoreError> {
+    let origin = Column(3, "secrets.origin");
+    Ok(SecretInfo {
+        number: Column(0, "secrets.number").number(row)?,
+        digest: keystile_validator::Digest::from_bytes(Column(1, "secrets.digest").bytes(row)?),
+        display: Column(2, "secrets.display").text(row)?.to_owned(),
+        origin: match origin.text(row)? {
+            "generated" => Origin::Generated,
+            "imported" => Origin::Imported,
+            _ => return Err(origin.invalid()),
+        },
+        created_at: Column(4, "secrets.created_at").time(row)?,
+        retires_at: Column(5, "secrets.retires_at").optional_time(row)?,
+        pending_grace: Column(6, "secrets.pending_grace").optional_number(row)?,
+        ended_at: Column(10, "secrets.ended_at").optional_time(row)?,
+        uses: Column(7, "usage.uses").number(row)?,
+        first_used_at: Column(8, "usage.first_used_at").optional_time(row)?,
+        last_used_at: Column(9, "usage.last_used_at").optional_time(row)?,
+    })
+}
+
+/// The columns that [`read_format`] reads.
+pub(super) const FORMAT_COLUMNS: &str = "name, prefix, separator, environments, body_len, checksum, created_at";
+
+/// Reads a format.
 pub(super) fn read_format(row: &Row<'_>) -> Result<NamedFormat, StoreError> {
     let separator = Column(2, "formats.separator");
     let separator = match separator.text(row)? {

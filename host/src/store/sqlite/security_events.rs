@@ -8,6 +8,8 @@ use super::checked::Checked as _;
 use super::reader;
 use super::rows::{Column, to_integer, to_seconds};
 use super::transaction::Transaction;
+use super::unreadable::{Listed, name_of, page};
+use crate::audit::RowKind;
 use crate::ids::{SessionId, UserId};
 use crate::query::MAX_PAGE;
 use crate::security_events::{
@@ -43,11 +45,11 @@ impl<C: std::ops::Deref<Target = Connection>> ReadSecurityEvents for Transaction
         }
         let conditions = conditions.join(" AND ");
         let sql = format!("SELECT {COLUMNS} FROM security_events WHERE {conditions} ORDER BY id DESC LIMIT ?1");
-        let mut events = reader::all(self.connection(), &sql, params_from_iter(parameters), read)?;
-        let more = events.len() > limit;
-        events.truncate(limit);
-        let next = events.last().filter(|_| more).map(|event| event.id);
-        Ok(SecurityEventPage { events, next })
+        let name = name_of(RowKind::Setting, 0);
+        let place = |row: &Row<'_>| Column(0, "security_events.id").number(row).ok();
+        let Listed { items: events, unreadable, next } =
+            page(self.connection(), &sql, params_from_iter(parameters), limit, name, place, read)?;
+        Ok(SecurityEventPage { events, unreadable, next })
     }
 
     fn each_security_event(
@@ -111,7 +113,7 @@ impl<C: std::ops::Deref<Target = Connection>> WriteSecurityEvents for Transactio
     }
 }
 
-const COLUMNS: &str = "id, kind, user_id, account, session_id, address, first_at, last_at, count";
+pub(super) const COLUMNS: &str = "id, kind, user_id, account, session_id, address, first_at, last_at, count";
 
 /// The row of the events that tell the same and began in this hour: its id, its count, and when it last was counted up.
 fn alike(
@@ -154,7 +156,7 @@ fn insert(connection: &Connection, event: &SecurityEvent, id: Option<u64>) -> Re
     execute(connection, sql, values)
 }
 
-fn read(row: &Row<'_>) -> Result<SecurityEvent, StoreError> {
+pub(super) fn read(row: &Row<'_>) -> Result<SecurityEvent, StoreError> {
     let kind: SecurityEventKind = Column(1, "security_events.kind").parsed(row)?;
     let address = Column(5, "security_events.address");
     Ok(SecurityEvent {

@@ -62,15 +62,13 @@ impl<C: Deref<Target = Connection>> ReadTokens for Transaction<C> {
     }
 
     fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
-        let query = "SELECT kid, algorithm, state, public_key, sealed_key, created_at, signs_from, activated_at, \
-                     retired_at, last_expiry FROM signing_keys ORDER BY pk";
-        all(self.connection(), query, [], read_signing_key)
+        let query = format!("SELECT {SIGNING_KEY_COLUMNS} FROM signing_keys ORDER BY pk");
+        all(self.connection(), &query, [], read_signing_key)
     }
 
     fn revocations(&self, after: Generation, each: &mut dyn FnMut(RevocationRow)) -> Result<(), StoreError> {
-        let query = "SELECT issuer, kind, value, revoked_at, issued_before, expires_at FROM revocations \
-                     WHERE generation > ?1";
-        let mut statement = self.connection().prepare_cached(query).checked()?;
+        let query = format!("SELECT {REVOCATION_COLUMNS} FROM revocations WHERE generation > ?1");
+        let mut statement = self.connection().prepare_cached(&query).checked()?;
         let mut rows = statement.query([to_integer(after.0)]).checked()?;
         while let Some(row) = rows.next().checked()? {
             each(read_revocation(row)?);
@@ -79,9 +77,9 @@ impl<C: Deref<Target = Connection>> ReadTokens for Transaction<C> {
     }
 
     fn revocation(&self, issuer: &str, kind: RevocationKind, value: &str) -> Result<Option<RevocationRow>, StoreError> {
-        let query = "SELECT issuer, kind, value, revoked_at, issued_before, expires_at FROM revocations \
-                     WHERE issuer = ?1 AND kind = ?2 AND value = ?3";
-        first(self.connection(), query, [issuer, kind.as_str(), value], read_revocation)
+        let query =
+            format!("SELECT {REVOCATION_COLUMNS} FROM revocations WHERE issuer = ?1 AND kind = ?2 AND value = ?3");
+        first(self.connection(), &query, [issuer, kind.as_str(), value], read_revocation)
     }
 }
 
@@ -157,13 +155,17 @@ impl<C: Deref<Target = Connection>> WriteTokens for Transaction<C> {
 
     fn sweep_revocations(&mut self, expired_before: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, _| {
-            let sql = "DELETE FROM revocations WHERE expires_at < ?1";
-            let before = [to_seconds(expired_before)];
-            connection.prepare_cached(sql).and_then(|mut delete| delete.execute(before)).checked()?;
+            let sql = "DELETE FROM revocations WHERE (issuer, kind, value) IN \
+                       (SELECT issuer, kind, value FROM revocations WHERE expires_at < ?1 LIMIT ?2)";
+            let values = [to_seconds(expired_before), SWEPT_AT_ONCE];
+            connection.prepare_cached(sql).and_then(|mut delete| delete.execute(values)).checked()?;
             Ok(())
         })
     }
 }
+
+/// Revocations that one write sweeps: enough to keep up, few enough to be quick.
+const SWEPT_AT_ONCE: i64 = 1_000;
 
 fn insert_signing_key(connection: &Connection, generation: i64, key: &SigningKeyRow) -> Result<(), StoreError> {
     let sql = "INSERT INTO signing_keys (kid, generation, algorithm, state, public_key, sealed_key, created_at, \
@@ -185,7 +187,11 @@ fn insert_signing_key(connection: &Connection, generation: i64, key: &SigningKey
     Ok(())
 }
 
-fn read_signing_key(row: &Row<'_>) -> Result<SigningKeyRow, StoreError> {
+/// The columns that [`read_signing_key`] reads.
+pub(super) const SIGNING_KEY_COLUMNS: &str = "kid, algorithm, state, public_key, sealed_key, created_at, signs_from, \
+     activated_at, retired_at, last_expiry";
+
+pub(super) fn read_signing_key(row: &Row<'_>) -> Result<SigningKeyRow, StoreError> {
     Ok(SigningKeyRow {
         kid: Column(0, "signing_keys.kid").text(row)?.to_owned(),
         algorithm: Column(1, "signing_keys.algorithm").parsed(row)?,
@@ -200,7 +206,10 @@ fn read_signing_key(row: &Row<'_>) -> Result<SigningKeyRow, StoreError> {
     })
 }
 
-fn read_revocation(row: &Row<'_>) -> Result<RevocationRow, StoreError> {
+/// The columns that [`read_revocation`] reads.
+pub(super) const REVOCATION_COLUMNS: &str = "issuer, kind, value, revoked_at, issued_before, expires_at";
+
+pub(super) fn read_revocation(row: &Row<'_>) -> Result<RevocationRow, StoreError> {
     Ok(RevocationRow {
         issuer: Column(0, "revocations.issuer").text(row)?.to_owned(),
         kind: Column(1, "revocations.kind").parsed(row)?,

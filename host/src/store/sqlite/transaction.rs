@@ -10,7 +10,7 @@ use super::checked::Checked as _;
 use super::connection::checkpoint;
 use super::guard::Claim;
 use super::trail::{self, Trail};
-use super::{check_files, clock, erasure, list, reader, records, writer};
+use super::{check_files, clock, erasure, list, reader, records, unreadable, writer};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
@@ -19,7 +19,7 @@ use crate::query::{KeyPage, KeyQuery};
 use crate::store::imports::ImportOrdinal;
 use crate::store::{
     ClockRow, EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError,
-    Urgency, UsageDelta, WriteTransaction,
+    UnreadableRow, Urgency, UsageDelta, WriteTransaction,
 };
 use crate::user::Email;
 
@@ -31,6 +31,9 @@ pub(super) enum Behavior {
     /// Write, alone: begun only when nobody else writes.
     Write,
 }
+
+/// Steps after which the notes of the trail are counted.
+const STEPS_BETWEEN_COUNTS: u32 = 100;
 
 /// A transaction on a connection, which it gives back when it ends. Dropped, it is undone.
 ///
@@ -46,6 +49,8 @@ pub(super) struct Transaction<C: Deref<Target = Connection>> {
     failed: bool,
     /// The files that are written to, when others may use them too.
     claim: Option<Arc<Claim>>,
+    /// Steps since the notes of the trail were last counted.
+    steps: u32,
 }
 
 impl<C: Deref<Target = Connection>> Transaction<C> {
@@ -59,7 +64,7 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
             Behavior::Write => "BEGIN IMMEDIATE",
         };
         connection.prepare_cached(begin).and_then(|mut begin| begin.execute([])).checked()?;
-        Ok(Transaction { connection, generation: None, trail: Trail::default(), failed: false, claim: None })
+        Ok(Transaction { connection, generation: None, trail: Trail::default(), failed: false, claim: None, steps: 0 })
     }
 
     /// Has a commit make sure that it goes into the files that everybody uses, and the guard know what was read.
@@ -101,12 +106,31 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
         if self.failed || self.connection.is_autocommit() {
             return Err(StoreError::RolledBack);
         }
-        let result = step(&self.connection, &mut self.generation);
+        let result = step(&self.connection, &mut self.generation).and_then(|value| {
+            self.bound_notes()?;
+            Ok(value)
+        });
         self.failed = result.is_err();
         if let (Some(claim), Err(error)) = (&self.claim, &result) {
             claim.note(error);
         }
         result
+    }
+
+    /// Binds rows by entries of their own when many are noted: a restore changes all rows, and what is noted of
+    /// them is in memory.
+    fn bound_notes(&mut self) -> Result<(), StoreError> {
+        self.steps = self.steps.saturating_add(1);
+        if self.steps < STEPS_BETWEEN_COUNTS {
+            return Ok(());
+        }
+        self.bind_many()
+    }
+
+    /// The same now: after a step that changes many rows.
+    pub(super) fn bind_many(&mut self) -> Result<(), StoreError> {
+        self.steps = 0;
+        self.trail.bind_many(&self.connection)
     }
 }
 
@@ -225,6 +249,15 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         reader::audit(&self.connection, subject, after, limit)
     }
 
+    fn readable_audit(
+        &self,
+        subject: Option<&str>,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<AuditEntry>, Vec<UnreadableRow>), StoreError> {
+        reader::readable_audit(&self.connection, subject, after, limit)
+    }
+
     fn latest_audit_time(&self, subject: &str, action: &str) -> Result<Option<Timestamp>, StoreError> {
         reader::latest_audit_time(&self.connection, subject, action)
     }
@@ -235,6 +268,10 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
 
     fn row_states(&self, each: &mut EachRowState<'_>) -> Result<(), StoreError> {
         trail::row_states(&self.connection, each)
+    }
+
+    fn check_rows(&self, each: &mut dyn FnMut(UnreadableRow)) -> Result<(), StoreError> {
+        unreadable::check_rows(&self.connection, each)
     }
 
     fn strays(&self) -> Result<Vec<DifferenceKind>, StoreError> {

@@ -8,7 +8,9 @@ use super::checked::Checked as _;
 use super::reader;
 use super::rows::{Column, join_words, to_integer, to_seconds};
 use super::transaction::Transaction;
+use super::unreadable::{id_at, name_of, page};
 use super::writer::{set_setting, touch};
+use crate::audit::RowKind;
 use crate::ids::{SessionId, UserId};
 use crate::login::{LoginSettings, REFRESH_WINDOW_BOUNDS};
 use crate::query::MAX_PAGE;
@@ -79,21 +81,9 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
     }
 
     fn each_bucket(&self, each: &mut dyn FnMut(BucketId, Bucket) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let sql = "SELECT kind, subject, account, failures, last_at, blocked_until, succeeded_at FROM attempts";
-        for_each(self.connection(), sql, [], |row| {
-            let kind = Column(0, "attempts.kind");
-            let kind = match kind.text(row)? {
-                "account" => BucketKind::Account,
-                "address" => BucketKind::Address,
-                "device" => BucketKind::Device,
-                _ => return Err(kind.invalid()),
-            };
-            let account = match kind {
-                BucketKind::Device => Some(Column(2, "attempts.account").bytes(row)?),
-                BucketKind::Account | BucketKind::Address => None,
-            };
-            let id = BucketId { kind, subject: Column(1, "attempts.subject").bytes(row)?, account };
-            each(id, read_bucket(row, 3)?)
+        for_each(self.connection(), &format!("SELECT {BUCKET_COLUMNS} FROM attempts"), [], |row| {
+            let (id, bucket) = read_named_bucket(row)?;
+            each(id, bucket)
         })
     }
 }
@@ -255,7 +245,12 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
     }
 
     fn delete_sessions(&mut self) -> Result<(), StoreError> {
-        self.step(|connection, _| execute(connection, "DELETE FROM sessions", []).map(drop))
+        // In parts: what the trail notes of a row before it goes is in memory.
+        let sql = "DELETE FROM sessions WHERE pk IN (SELECT pk FROM sessions LIMIT ?1)";
+        while self.step(|connection, _| execute(connection, sql, [DELETED_AT_ONCE]))? > 0 {
+            self.bind_many()?;
+        }
+        Ok(())
     }
 
     fn forget_sessions(&mut self, expired: Timestamp) -> Result<(), StoreError> {
@@ -344,6 +339,9 @@ pub(super) fn set_settings(connection: &Connection, settings: &LoginSettings) ->
     set_setting(connection, REFRESH_WINDOW, changed(&settings.refresh_window, &default.refresh_window))
 }
 
+/// Rows that one statement deletes where all of them go.
+const DELETED_AT_ONCE: i64 = 1_000;
+
 /// Rows that one write forgets: enough to keep up, few enough to be quick.
 const FORGOTTEN_AT_ONCE: i64 = 50;
 
@@ -413,18 +411,15 @@ fn users(connection: &Connection, query: &UserQuery) -> Result<UserPage, StoreEr
     }
     let conditions = conditions.join(" AND ");
     let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE {conditions} ORDER BY pk DESC LIMIT ?1");
-    let rows = reader::all(connection, &sql, params_from_iter(parameters), read_user)?;
-    let mut users: Vec<User> = rows
-        .into_iter()
-        .filter_map(|row| match row {
-            UserRow::Live { user, .. } => Some(user),
-            UserRow::Deleted { .. } => None,
-        })
-        .collect();
-    let more = users.len() > limit;
-    users.truncate(limit);
-    let next = users.last().filter(|_| more).map(|user| user.id);
-    Ok(UserPage { users, next })
+    let place = |row: &Row<'_>| id_at(row, 0).map(UserId::from_bytes);
+    let name = name_of(RowKind::User, 0);
+    let page = page(connection, &sql, params_from_iter(parameters), limit, name, place, read_user)?;
+    let live = |row| match row {
+        UserRow::Live { user, .. } => Some(user),
+        UserRow::Deleted { .. } => None,
+    };
+    let users = page.items.into_iter().filter_map(live).collect();
+    Ok(UserPage { users, unreadable: page.unreadable, next: page.next })
 }
 
 /// The text anywhere. `instr` has no wildcards to escape.
@@ -454,18 +449,17 @@ fn sessions(connection: &Connection, query: &SessionQuery, now: Timestamp) -> Re
     }
     let conditions = conditions.join(" AND ");
     let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE {conditions} ORDER BY s.pk DESC LIMIT ?1");
-    let rows = reader::all(connection, &sql, params_from_iter(parameters), read_session)?;
-    let mut sessions: Vec<Session> = rows.into_iter().map(|row| row.session).collect();
-    let more = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next = sessions.last().filter(|_| more).map(|session| session.id);
-    Ok(SessionPage { sessions, next })
+    let place = |row: &Row<'_>| id_at(row, 0).map(SessionId::from_bytes);
+    let name = name_of(RowKind::Session, 0);
+    let page = page(connection, &sql, params_from_iter(parameters), limit, name, place, read_session)?;
+    let sessions = page.items.into_iter().map(|row| row.session).collect();
+    Ok(SessionPage { sessions, unreadable: page.unreadable, next: page.next })
 }
 
-const USER_COLUMNS: &str = "id, email, name, organization, admin, password, password_set_at, created_at, created_by, \
+pub(super) const USER_COLUMNS: &str = "id, email, name, organization, admin, password, password_set_at, created_at, created_by, \
      updated_at, suspended_at, last_login_at, deleted_at";
 
-fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
+pub(super) fn read_user(row: &Row<'_>) -> Result<UserRow, StoreError> {
     let id = UserId::from_bytes(Column(0, "users.id").bytes(row)?);
     let email = Column(1, "users.email");
     let Some(address) = email.optional_text(row)? else {
@@ -503,13 +497,14 @@ fn email_pk(connection: &Connection, email: &Email) -> Result<Option<i64>, Store
     reader::first(connection, "SELECT pk FROM users WHERE email = ?1", [email.as_str()], |row| column.integer(row))
 }
 
-const SESSION_TABLES: &str = "sessions AS s JOIN users AS u ON u.pk = s.user_pk";
+// A session of no user is one that cannot be read.
+pub(super) const SESSION_TABLES: &str = "sessions AS s LEFT JOIN users AS u ON u.pk = s.user_pk";
 
-const SESSION_COLUMNS: &str = "s.id, u.id, s.refresh_key, s.counter, s.rotated_at, s.client_id, s.client, s.address, \
+pub(super) const SESSION_COLUMNS: &str = "s.id, u.id, s.refresh_key, s.counter, s.rotated_at, s.client_id, s.client, s.address, \
      s.key_id, s.scopes, s.created_at, s.last_used_at, s.expires_at, s.ended_at, s.end_reason, s.environment, \
      s.secret_number, s.tokens_until";
 
-fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
+pub(super) fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
     let address = Column(7, "sessions.address");
     let key = Column(8, "sessions.key_id");
     let environment = Column(15, "sessions.environment");
@@ -544,6 +539,25 @@ fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
         rotated_at: Column(4, "sessions.rotated_at").optional_time(row)?,
         tokens_until: Column(17, "sessions.tokens_until").optional_time(row)?,
     })
+}
+
+/// The columns that [`read_named_bucket`] reads.
+pub(super) const BUCKET_COLUMNS: &str = "kind, subject, account, failures, last_at, blocked_until, succeeded_at";
+
+pub(super) fn read_named_bucket(row: &Row<'_>) -> Result<(BucketId, Bucket), StoreError> {
+    let kind = Column(0, "attempts.kind");
+    let kind = match kind.text(row)? {
+        "account" => BucketKind::Account,
+        "address" => BucketKind::Address,
+        "device" => BucketKind::Device,
+        _ => return Err(kind.invalid()),
+    };
+    let account = match kind {
+        BucketKind::Device => Some(Column(2, "attempts.account").bytes(row)?),
+        BucketKind::Account | BucketKind::Address => None,
+    };
+    let id = BucketId { kind, subject: Column(1, "attempts.subject").bytes(row)?, account };
+    Ok((id, read_bucket(row, 3)?))
 }
 
 /// Reads `failures, last_at, blocked_until, succeeded_at`, the first of which is this column.

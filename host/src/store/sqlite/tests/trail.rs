@@ -8,10 +8,10 @@ use super::*;
 use crate::audit::{self, AuditProblem, AuditReport, Checkpoint, DifferenceKind, RowKind};
 use crate::store::sqlite::connection::{Purpose, connect};
 use crate::store::sqlite::schema::{self, Step};
-use crate::store::sqlite::trail::{KINDS, UNBOUND_TABLES};
+use crate::store::sqlite::trail::{KINDS, MAX_NOTED, UNBOUND_TABLES};
 use crate::store::sqlite::transaction::{Behavior, Transaction};
 use crate::store::sqlite::watch_writes;
-use crate::store::{RevocationKind, RevocationRow, RotationRow};
+use crate::store::{RevocationKind, RevocationRow, RotationRow, WriteTokens as _};
 
 /// A store with a row of every kind, as Keystile writes them, each with an entry.
 fn filled() -> Fixture {
@@ -318,6 +318,36 @@ fn no_write_goes_without_an_entry() {
     let last: Vec<_> = entries.iter().rev().take(2).map(|entry| (&*entry.action, &*entry.actor, entry.at)).collect();
     assert_eq!(last, [(audit::ROWS_CHANGED, "keystile", at(1)), (audit::ROWS_CHANGED, "tests", at(1))]);
     is_intact(&fixture);
+}
+
+/// A write that changes very many rows, as a restore does: what is noted of them stays bounded, and all are bound.
+#[test]
+fn notes_of_changed_rows_are_bounded() {
+    let fixture = filled();
+    let connection = connect(&fixture.path(), Purpose::Write).unwrap();
+    watch_writes(&connection).unwrap();
+    let mut transaction = Transaction::begin(&connection, Behavior::Write).unwrap();
+    let noted = || {
+        connection.query_row("SELECT count(*) FROM temp.touched_rows", [], |row| row.get::<_, i64>(0)).unwrap() as usize
+    };
+    let mut most = 0;
+    for number in 0..12_000 {
+        transaction.put_revocation(&revocation(&format!("token {number}"))).unwrap();
+        if number % 50 == 0 {
+            most = most.max(noted());
+        }
+    }
+    assert!((MAX_NOTED - 100..MAX_NOTED + 100).contains(&most), "{most}");
+    append(&mut transaction, "store.restored");
+    Box::new(transaction).commit().unwrap();
+    drop(connection);
+    is_intact(&fixture);
+    let entries = fixture.open().read().unwrap().audit(None, 0, 100).unwrap();
+    let actions: Vec<_> =
+        entries.iter().rev().take(12).map(|entry| (&*entry.action, entry.rows.iter().count())).collect();
+    let by_themselves = vec![(audit::ROWS_CHANGED, audit::MAX_ROWS); 10];
+    assert_eq!(actions[..2], [(audit::ROWS_CHANGED, 1_000), ("store.restored", 1_000)], "the rest, with its entry");
+    assert_eq!(actions[2..], by_themselves, "those before, bound on the way");
 }
 
 /// A change of more rows than an entry names.

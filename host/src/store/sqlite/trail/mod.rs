@@ -95,11 +95,17 @@ impl Trail {
 
     /// Appends an entry that names the rows which were changed after the last one, if there are any.
     pub(super) fn close(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        if super::reader::first(connection, "SELECT 1 FROM temp.touched_rows LIMIT 1", [], |_| Ok(()))?.is_none() {
-            return Ok(());
-        }
-        let (at, actor) = match self.noted.take() {
-            Some(noted) => noted,
+        if has_noted(connection, 1)? { self.bind_noted(connection) } else { Ok(()) }
+    }
+
+    /// [`close`](Trail::close), when so many rows are noted that their notes take up memory.
+    pub(super) fn bind_many(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        if has_noted(connection, MAX_NOTED)? { self.bind_noted(connection) } else { Ok(()) }
+    }
+
+    fn bind_noted(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let (at, actor) = match &self.noted {
+            Some(noted) => noted.clone(),
             None => (self.newest(connection)?, THE_STORE.to_owned()),
         };
         let new = NewEntry { at, actor: &actor, action: ROWS_CHANGED, subject: None, detail: "{}" };
@@ -150,8 +156,10 @@ impl Trail {
         let head = super::reader::first(connection, sql, [], |row| {
             Ok(Head {
                 sequence: Column(0, "audit.sequence").number(row)?,
-                at: Column(1, "audit.at").time(row)?,
-                hash: AuditHash(Column(2, "audit.hash").bytes(row)?),
+                // No change may fail because something else has written to the newest entry: verifying the trail
+                // tells of that.
+                at: Column(1, "audit.at").time(row).unwrap_or(EPOCH),
+                hash: AuditHash(Column(2, "audit.hash").bytes(row).unwrap_or_default()),
             })
         })?;
         Ok(*self.head.insert(match head {
@@ -184,6 +192,17 @@ pub(super) fn insert(connection: &Connection, entry: &AuditEntry) -> Result<(), 
     ];
     connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
     Ok(())
+}
+
+/// Notes of changed rows that a transaction keeps in memory, about; with more, they are bound by entries of their
+/// own, before the entry of the change.
+pub(super) const MAX_NOTED: usize = 10 * MAX_ROWS;
+
+/// Whether at least so many rows are noted.
+fn has_noted(connection: &Connection, count: usize) -> Result<bool, StoreError> {
+    let query = "SELECT 1 FROM temp.touched_rows LIMIT 1 OFFSET ?1";
+    let before = to_integer(count.saturating_sub(1) as u64);
+    Ok(super::reader::first(connection, query, [before], |_| Ok(()))?.is_some())
 }
 
 /// A row that was changed, as a trigger has noted it.
