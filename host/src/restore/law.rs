@@ -158,7 +158,7 @@ impl History {
         [
             format!("{:?}", self.keystile.settings().unwrap()),
             format!("{:?}", self.keystile.formats().unwrap()),
-            format!("{:?}", issuers.iter().map(|info| (&info.issuer, &info.key_set.keys)).collect::<Vec<_>>()),
+            format!("{:?}", issuers.issuers.iter().map(|info| (&info.issuer, &info.key_set.keys)).collect::<Vec<_>>()),
             format!("{:?}", self.keystile.tokens().issuer().unwrap()),
         ]
     }
