@@ -108,6 +108,7 @@ impl Keystile {
                 health.add(Severity::Ok, "audit", format!("{entries} entries, head {head}"));
             }
         }
+        check_clock(self, &mut health);
         check_erasure(self, &mut health)?;
         check_imports(self, &mut health)?;
         check_issuers(self, &mut health)?;
@@ -138,6 +139,21 @@ fn add_differences(health: &mut Health, differences: &[Difference], more: u64) {
 
 /// Differences between store and trail that are findings of their own.
 const LISTED_DIFFERENCES: usize = 10;
+
+/// While the clock is behind what the store has seen, whatever expires in between is refused.
+fn check_clock(keystile: &Keystile, health: &mut Health) {
+    let time = keystile.time();
+    if time.behind().is_none() {
+        return;
+    }
+    let message = format!(
+        "the store has seen {}, and the clock says {}: whatever expires before the later time is refused · set the \
+         clock when it is wrong; when it is right, run `keystile clock accept`",
+        rfc3339(time.newest),
+        rfc3339(time.clock)
+    );
+    health.add(Severity::Error, "clock", message);
+}
 
 /// What was deleted may be in the file for a while: as long as somebody reads an older state.
 fn check_erasure(keystile: &Keystile, health: &mut Health) -> Result<(), StoreError> {
