@@ -92,9 +92,10 @@ mod tests {
         for on_demand in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("keystile.db");
-            Keystile::create(&path, NewStore::default()).unwrap();
             let clock = Arc::new(ManualClock::at(Timestamp::from_unix(1_700_000_000).unwrap()));
             let options = || Keystile::options().clock(Arc::clone(&clock)).on_demand(on_demand);
+            // By the same clock: a store knows the newest time that it was written at.
+            options().create(&path, NewStore::default()).unwrap();
             let writer = options().open(&path).unwrap();
             let created = writer.keys().create(NewKey { name: "k".into(), ..NewKey::default() }).unwrap();
             let grace = Grace::from_first_use(GRACE);
