@@ -113,6 +113,7 @@ impl Keystile {
                 health.add(Severity::Ok, "audit", format!("{entries} entries, head {head}"));
             }
         }
+        check_clock(self, &mut health);
         // What cannot be read is told of above.
         for check in [check_erasure, check_imports, check_issuers] {
             readable(check(self, &mut health))?;
@@ -173,6 +174,21 @@ fn readable(checked: Result<(), StoreError>) -> Result<(), StoreError> {
 
 fn is_unreadable(error: &StoreError) -> bool {
     matches!(error, StoreError::InvalidValue { .. } | StoreError::InvalidRow { .. })
+}
+
+/// While the clock is behind what the store has seen, whatever expires in between is refused.
+fn check_clock(keystile: &Keystile, health: &mut Health) {
+    let time = keystile.time();
+    if time.behind().is_none() {
+        return;
+    }
+    let message = format!(
+        "the store has seen {}, and the clock says {}: whatever expires before the later time is refused · set the \
+         clock when it is wrong; when it is right, run `keystile clock accept`",
+        rfc3339(time.newest),
+        rfc3339(time.clock)
+    );
+    health.add(Severity::Error, "clock", message);
 }
 
 /// What was deleted may be in the file for a while: as long as somebody reads an older state.

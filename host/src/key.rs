@@ -65,6 +65,9 @@ pub struct Key {
     /// The user whose suspension it shares: it acts for that user, and is resumed with the user. `None` while it is
     /// suspended: an operator has suspended the key itself.
     pub suspended_for: Option<UserId>,
+    /// Whether a restore has suspended it: one of the two stores did not know it. An operator decides when it is
+    /// resumed.
+    pub suspended_by_restore: bool,
     /// When and why it was revoked.
     pub revocation: Option<Revocation>,
     /// Its secrets, oldest first; the last one is the active one.
@@ -89,6 +92,8 @@ pub struct SecretInfo {
     /// Replaced by a rotation whose grace starts when a newer secret is first used: so many seconds
     /// from then.
     pub pending_grace: Option<u64>,
+    /// When it was noted that it has ended: from then on it is refused as `rotated` whatever the clock says.
+    pub ended_at: Option<Timestamp>,
     /// How often it was allowed.
     pub uses: u64,
     /// When it was first allowed.
@@ -100,9 +105,20 @@ pub struct SecretInfo {
 impl SecretInfo {
     /// Whether it is refused at this time because a newer secret has replaced it.
     pub fn has_ended(&self, now: Timestamp) -> bool {
-        self.retires_at.is_some_and(|at| now >= at)
+        refused_from(self.retires_at, self.ended_at).is_some_and(|at| now >= at)
     }
 }
+
+/// From when on a secret is refused as `rotated`: one that was noted as ended, always.
+pub(crate) fn refused_from(retires_at: Option<Timestamp>, ended_at: Option<Timestamp>) -> Option<Timestamp> {
+    if ended_at.is_some() { Some(EPOCH) } else { retires_at }
+}
+
+/// The beginning of time.
+const EPOCH: Timestamp = match Timestamp::from_unix(0) {
+    Ok(epoch) => epoch,
+    Err(_) => Timestamp::MAX,
+};
 
 /// Where a secret came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,8 +271,7 @@ impl Key {
 
     /// Whether an older secret is still valid beside the active one.
     pub fn is_rotating(&self, now: Timestamp) -> bool {
-        self.status(now) == KeyStatus::Active
-            && self.retiring().any(|secret| secret.retires_at.is_none_or(|at| now < at))
+        self.status(now) == KeyStatus::Active && self.retiring().any(|secret| !secret.has_ended(now))
     }
 
     /// The secret that was made last.
@@ -295,7 +310,7 @@ impl Key {
             scopes: self.scopes.clone(),
             not_before: self.not_before,
             expires_at: self.expires_at,
-            retires_at: secret.retires_at,
+            retires_at: refused_from(secret.retires_at, secret.ended_at),
             addresses: self.addresses.clone(),
             rate: self.rate,
             starts_grace: self

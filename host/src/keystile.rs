@@ -24,6 +24,7 @@ use crate::sealing::Sealing;
 use crate::seen_graces::SeenGraces;
 use crate::signing_keys::SigningKeys;
 use crate::store::{Erasure, Store, StoreError, UnreadableRow, Urgency, WriteTransaction};
+use crate::timekeeping::Timekeeper;
 use crate::tokens::Tokens;
 use crate::usage::UsageBuffer;
 use crate::verify::{Counting, batch_len};
@@ -62,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) issuers: IssuerState,
     pub(crate) hasher: Hasher,
     pub(crate) clock: Box<dyn Clock>,
+    pub(crate) time: Timekeeper,
     pub(crate) sealing: Sealing,
     pub(crate) actor: String,
     pub(crate) read_only: bool,
@@ -343,10 +345,6 @@ impl Inner {
         &self.sandbox
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
     pub(crate) fn actor(&self) -> &str {
         &self.actor
     }
@@ -359,7 +357,7 @@ impl Inner {
     ) -> Result<T, E> {
         let mut transaction = self.store.write()?;
         let now = self.now();
-        self.mind_the_clock(&mut *transaction, now)?;
+        self.note_time(&mut *transaction, now)?;
         let result = change(&mut *transaction, now)?;
         let urgency = transaction.erases()?;
         transaction.commit()?;
@@ -384,7 +382,8 @@ impl Inner {
 
     /// What the mirror follows, as of now.
     pub(crate) fn source(&self) -> Source<'_> {
-        Source { store: &*self.store, sandbox: &self.sandbox, sealing: &self.sealing, now: self.now() }
+        let now = self.now();
+        Source { store: &*self.store, sandbox: &self.sandbox, sealing: &self.sealing, time: &self.time, now }
     }
 
     /// Begins a verdict; `None`: it is `unavailable`.
@@ -424,23 +423,6 @@ impl Inner {
         }
     }
 
-    /// Whether the clock has gone back since the last change, whoever made it: what was over by then
-    /// stays over.
-    fn mind_the_clock(&self, transaction: &mut dyn WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
-        let last = match transaction.last_audit() {
-            // Whoever wrote to the newest entry must not keep anybody from revoking.
-            Err(StoreError::InvalidValue { .. }) => None,
-            last => last?,
-        };
-        let Some(since) = last.map(|last| last.at).filter(|at| *at > now) else { return Ok(()) };
-        let sessions = transaction.clock_went_back(since, now)?;
-        if sessions > 0 {
-            let detail = serde_json::json!({ "seconds": since.seconds_since(now), "sessions": sessions });
-            self.audit(transaction, now, "clock.went_back", None, &detail)?;
-        }
-        Ok(())
-    }
-
     pub(crate) fn audit(
         &self,
         transaction: &mut dyn WriteTransaction,
@@ -459,10 +441,11 @@ impl Inner {
         if self.read_only {
             return Ok(());
         }
-        // One that fails keeps the other from nothing.
+        // One that fails keeps the others from nothing.
         let graces = self.graces.start_all(self);
+        let noted = self.note_time_if_due();
         // What this process or another one could not get out of the file.
         let _ = self.store.erase(Duration::ZERO);
-        self.usage.flush(&*self.store).and(graces)
+        self.usage.flush(&*self.store).and(graces).and(noted)
     }
 }

@@ -93,13 +93,14 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};
 pub use formats::AddFormatError;
 pub use process::protect_memory;
-pub use restore::{RestoreError, Restored};
+pub use restore::{RestoreError, RestoreSuspension, Restored, SuspendedKey};
 pub use security_events::{
     AccountHash, ListSecurityEventsError, SecurityEvent, SecurityEventKind, SecurityEventPage, SecurityEventQuery,
 };
 pub use settings::{MAX_LIFETIME_BOUNDS, SetSettingsError};
 pub use store::{StoreError, UnreadableRow};
 pub use systems::SYSTEMS;
+pub use timekeeping::{AcceptedClock, StoreTime};
 
 /// Bounds of the host, each with a test that hits it.
 pub mod bounds {
@@ -120,8 +121,10 @@ pub mod bounds {
     pub use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_ADDRESS_AFTER, LOCK_SECONDS};
     pub use crate::password::{MAX_PASSWORD_LEN, MIN_PASSWORD_LEN};
     pub use crate::query::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_LEN};
+    pub use crate::restore::MAX_LISTED_SUSPENDED;
     pub use crate::security_events::{MAX_EVENTS_OF_A_KIND, SECURITY_EVENT_DAYS};
     pub use crate::session::{MAX_CLIENT_ID_LEN, MAX_CLIENT_LEN, MAX_SESSION_SCOPES, MAX_SESSIONS};
+    pub use crate::timekeeping::CLOCK_TOLERANCE;
     pub use crate::tokens::{
         ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_CLAIM_LEN,
         MAX_INSPECTED_LEN, MAX_ISSUER_LEN as MAX_OWN_ISSUER_LEN, MAX_TOKEN_LEN as MAX_ISSUED_TOKEN_LEN,
@@ -135,6 +138,7 @@ pub mod bounds {
 pub mod cli;
 pub mod sandbox;
 pub mod text;
+mod timekeeping;
 
 mod audit;
 mod bell;

@@ -20,6 +20,7 @@ use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
 use crate::sealing::{KekError, KeyEncryptionKey, Sealing};
 use crate::settings::SetSettingsError;
 use crate::store::{Mode, SqliteStore, Store, StoreError};
+use crate::timekeeping::Timekeeper;
 use crate::workers::{ERASE_PATIENCE, FLUSH_INTERVAL, Workers};
 
 /// What a new store starts with.
@@ -187,7 +188,12 @@ impl OpenOptions {
         let mode = if self.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
         let sealing = self.kek.load()?;
         let store: Box<dyn Store> = Box::new(SqliteStore::open(path.as_ref(), mode)?);
-        sealing.check(&*store.read()?)?;
+        let time = Timekeeper::default();
+        {
+            let view = store.read()?;
+            sealing.check(&*view)?;
+            time.follow(view.clock()?);
+        }
         let sandbox = match self.sandbox {
             SandboxChoice::Embedded(options) => Sandbox::new(options)?,
             SandboxChoice::Given(sandbox) => *sandbox,
@@ -206,6 +212,7 @@ impl OpenOptions {
             issuers: crate::issuers::IssuerState::default(),
             hasher: crate::password::Hasher::default(),
             clock: self.clock,
+            time,
             sealing,
             actor: self.actor,
             read_only: self.read_only,
@@ -213,6 +220,8 @@ impl OpenOptions {
             erase_patience: if self.on_demand { ERASE_PATIENCE } else { Duration::ZERO },
             erasure_waits: std::sync::atomic::AtomicBool::new(false),
         });
+        // From here on the clock counts too.
+        inner.now();
         inner.follow()?;
         let workers = match self.in_background {
             true => Workers::start(&inner, self.flush_interval).map_err(OpenError::Thread)?,

@@ -1,44 +1,96 @@
 //! Restoring a backup, without bringing anything back that was refused in the meantime.
 
 #[cfg(test)]
+mod law;
+#[cfg(test)]
+mod suspended;
+#[cfg(test)]
 mod tests;
 mod users;
 
 use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
-use keystile_validator::{KeyState, Timestamp};
+use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
 use crate::audit;
 use crate::clock::{Clock as _, SystemClock};
-use crate::key::{Key, SecretInfo, SortColumn};
-use crate::keys::MAX_STAGED_AT_ONCE;
+use crate::key::{Key, SecretInfo, SortColumn, UnknownName, names};
+use crate::keys::{MAX_STAGED_AT_ONCE, suspended};
 use crate::keystile::Keystile;
 use crate::query::{KeyQuery, MAX_PAGE};
+use crate::settings::describe;
 use crate::store::{Generation, ReadTransaction, SqliteStore, StoreError, WriteTransaction};
 
+/// Keys that a restore has suspended and lists, at most; beyond that they are counted.
+pub const MAX_LISTED_SUSPENDED: usize = 1_000;
+
 /// What a restore did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// Keys in the store now.
     pub keys: u64,
     /// Keys that were changed or made after the backup: what was decided about them goes on to hold,
     /// and those that the backup does not know are kept suspended.
     pub carried_over: u64,
+    /// Keys that were active and that the restore has suspended.
+    pub keys_suspended: u64,
+    /// The first [`MAX_LISTED_SUSPENDED`] of them. Each says so itself ([`Key::suspended_by_restore`]), and
+    /// [`Keys::resume`](crate::Keys::resume) switches it on again.
+    pub suspended: Vec<SuspendedKey>,
     /// Users that were changed, made, suspended or deleted after the backup: the same holds for them.
     pub users_carried_over: u64,
     /// Sessions that were ended by the restore, because nobody can say whether they had ended since.
     pub sessions_ended: u64,
 }
 
+/// A key that a restore has suspended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuspendedKey {
+    /// Its id.
+    pub id: KeyId,
+    /// Its name.
+    pub name: String,
+    /// Who it acts for.
+    pub owner: Option<String>,
+    /// When it was made or imported.
+    pub created_at: Timestamp,
+    /// Why it was suspended.
+    pub reason: RestoreSuspension,
+}
+
+names! {
+    /// Why a restore suspends a key.
+    RestoreSuspension {
+        /// The backup does not know it: it was made or imported since.
+        MadeSince = "made_since",
+        /// The replaced store does not know it, and its owner's address is that of another user there.
+        OwnerChanged = "owner_changed",
+    }
+}
+
+impl Restored {
+    fn suspend(&mut self, key: &Key, reason: RestoreSuspension) {
+        self.keys_suspended = self.keys_suspended.saturating_add(1);
+        if self.suspended.len() < MAX_LISTED_SUSPENDED {
+            let (name, owner) = (key.name.clone(), key.owner.clone());
+            self.suspended.push(SuspendedKey { id: key.id, name, owner, created_at: key.created_at, reason });
+        }
+    }
+}
+
 impl Keystile {
     /// Puts a backup in the place of a store. Processes that have the store open go on with the
     /// restored one. Nothing comes back that the replaced store refuses: states, limits and secrets of
-    /// keys stay as they are now, and keys that the backup does not know are kept, suspended. Signing
-    /// keys stay, and what was revoked stays revoked. So it is with external issuers: settings and keys
-    /// stay, and those that only one of both knows are disabled. Users are kept as keys are, with their
-    /// passwords; sessions and locks are those of the replaced store.
+    /// keys stay as they are now, and keys that the backup does not know are kept, suspended. Settings, key
+    /// formats, signing keys and external issuers stay as they are now, and what was revoked stays revoked.
+    /// Users are kept as keys are, with their passwords; sessions and locks are those of the replaced store.
+    ///
+    /// So what comes back is what nobody decides by: names and metadata of keys, names of users, and the keys and
+    /// users that the replaced store does not know. Where it cannot be read, or is another store than that of the
+    /// backup, everything is that of the backup, and all sessions end.
     ///
     /// # Errors
     /// [`RestoreError`]; the store is then what it was.
@@ -47,11 +99,13 @@ impl Keystile {
         let mut restored = Restored::default();
         let mut replaced = None;
         SqliteStore::restore(from.as_ref(), to.as_ref(), |transaction, current| {
+            // It may be done again, when somebody has written meanwhile.
+            restored = Restored::default();
             discard_staged(transaction)?;
             if let Some(current) = current {
-                restored.carried_over = keep_refused(transaction, current, now, actor)?;
-                crate::issuers::keep_refused(transaction, current, now, actor)?;
-                restored.users_carried_over = users::keep(transaction, current, now, actor)?;
+                restored.carried_over = keep_refused(transaction, current, now, actor, &mut restored)?;
+                crate::issuers::keep(transaction, current, now, actor)?;
+                restored.users_carried_over = users::keep(transaction, current, now, actor, &mut restored)?;
                 // The trail of the store that is replaced ends here; with a note of its head, a copy of
                 // it can be told from a forgery.
                 replaced = current.last_audit()?.map(|head| format!("{}:{}", head.sequence, head.hash));
@@ -61,16 +115,20 @@ impl Keystile {
             restored.keys = transaction.key_count()?;
             let detail = json!({
                 "carried_over": restored.carried_over,
+                "keys_suspended": restored.keys_suspended,
                 "users_carried_over": restored.users_carried_over,
                 "sessions_ended": restored.sessions_ended,
                 "replaced_head": replaced,
             });
-            audit::append(transaction, now, actor, "store.restored", None, &detail)
+            audit::append(transaction, now, actor, RESTORED, None, &detail)
         })
         .map_err(RestoreError::Store)?;
         Ok(restored)
     }
 }
+
+/// The action of the last entry of a restore.
+pub(crate) const RESTORED: &str = "store.restored";
 
 /// An import that was in progress when the backup was made is not part of it.
 fn discard_staged(restored: &mut dyn WriteTransaction) -> Result<(), StoreError> {
@@ -86,12 +144,10 @@ fn keep_refused(
     current: &dyn ReadTransaction,
     now: Timestamp,
     actor: &str,
+    told: &mut Restored,
 ) -> Result<u64, StoreError> {
     let mut kept = 0_u64;
-    for format in current.formats()? {
-        // Keys that are carried over name their format. One that is there already stays as it is.
-        restored.insert_format(&format)?;
-    }
+    keep_rules(restored, current, now, actor)?;
     keep_tokens(restored, current)?;
     let mut query = KeyQuery { sort: SortColumn::Id, descending: false, limit: MAX_PAGE, ..KeyQuery::default() };
     loop {
@@ -100,7 +156,7 @@ fn keep_refused(
             let id = current.id;
             let what = match restored.key(id)? {
                 Some(key) => keep_limits(restored, key, current, now)?,
-                None => carry_over(restored, current, now)?,
+                None => carry_over(restored, current, now, told)?,
             };
             if let Some(what) = what {
                 kept = kept.saturating_add(1);
@@ -113,6 +169,30 @@ fn keep_refused(
             None => return Ok(kept),
         }
     }
+}
+
+/// Settings and formats stay those of the current store: names of issuer and audience, lifetimes and limits, and what
+/// a key looks like.
+fn keep_rules(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    now: Timestamp,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let settings = current.settings()?;
+    if restored.settings()? != settings {
+        restored.set_settings(&settings)?;
+        let detail = json!({ "kept": describe(&settings) });
+        audit::append(restored, now, actor, "settings.carried_over", None, &detail)?;
+    }
+    // Before the keys, which name them.
+    let formats = current.formats()?;
+    if restored.formats()? != formats {
+        restored.replace_formats(&formats)?;
+        let names: Vec<_> = formats.iter().map(|format| &format.name).collect();
+        audit::append(restored, now, actor, "formats.carried_over", None, &json!({ "kept": names }))?;
+    }
+    Ok(())
 }
 
 /// No revoked token comes back, and no signing key that the current store has retired; those that sign
@@ -138,11 +218,13 @@ fn keep_limits(
         Key { secrets: old.secrets.clone(), name: old.name.clone(), metadata: old.metadata.clone(), ..current.clone() };
     let mut changed = false;
     for secret in &mut key.secrets {
-        // A secret that the current store does not know was refused by it, and retires.
+        // A secret that the current store does not know was refused by it, and ends.
         let known = current.secrets.iter().find(|known| known.digest == secret.digest);
-        let times = known.map_or((Some(now), None), |known| (known.retires_at, known.pending_grace));
-        if (secret.retires_at, secret.pending_grace) != times {
-            (secret.retires_at, secret.pending_grace) = times;
+        let times =
+            known.map_or((Some(now), None, Some(now)), |known| (known.retires_at, known.pending_grace, known.ended_at));
+        let times = (times.0, times.1, secret.ended_at.or(times.2));
+        if (secret.retires_at, secret.pending_grace, secret.ended_at) != times {
+            (secret.retires_at, secret.pending_grace, secret.ended_at) = times;
             restored.update_secret(key.id, secret)?;
             changed = true;
         }
@@ -172,11 +254,12 @@ fn carry_over(
     restored: &mut dyn WriteTransaction,
     mut key: Key,
     now: Timestamp,
+    told: &mut Restored,
 ) -> Result<Option<&'static str>, StoreError> {
     let what = match key.state {
         KeyState::Active => {
-            key.state = KeyState::Suspended;
-            key.suspended_at = Some(now);
+            key = by_restore(key, now);
+            told.suspend(&key, RestoreSuspension::MadeSince);
             "suspended, unknown to the backup"
         }
         KeyState::Suspended => "suspended",
@@ -185,6 +268,11 @@ fn carry_over(
     key.updated_at = now;
     restored.insert_key(&key)?;
     Ok(Some(what))
+}
+
+/// A key that the restore suspends.
+fn by_restore(key: Key, now: Timestamp) -> Key {
+    Key { suspended_by_restore: true, ..suspended(key, now, None) }
 }
 
 /// Why a backup was not restored.

@@ -18,7 +18,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::keystile::Inner;
 use crate::store::{ReadTokens, StoreError, WriteTransaction};
 
-/// The key under which a store seals its signing keys: 32 bytes.
+/// The key under which a store seals its signing keys, and what refresh tokens are made with: 32 bytes.
 ///
 /// It exists in memory only while a store is open: no `Clone`, no `Serialize`, a `Debug` without
 /// content, wiped when dropped.
@@ -287,7 +287,7 @@ impl fmt::Display for KekError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KekError::NotGiven => f.write_str(
-                "signing keys are sealed under a key-encryption key, and none was given · give it with --kek FILE or in \
+                "signing keys and sessions are sealed under a key-encryption key, and none was given · give it with --kek FILE or in \
                  KEYSTILE_KEK; `openssl rand -base64 32` makes one for a store that has none yet",
             ),
             KekError::Missing { path } => write!(
@@ -304,7 +304,7 @@ impl fmt::Display for KekError {
             }
             KekError::Wrong => f.write_str(
                 "this is not the key-encryption key of this store · give the one that the store was made with; without it \
-                 its signing keys cannot be used",
+                 its signing keys and sessions cannot be used",
             ),
             KekError::File { action, path, source } => {
                 write!(f, "cannot {action} {}: {source} · check the path and the rights on it", path.display())

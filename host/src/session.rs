@@ -94,6 +94,8 @@ names! {
         TooMany = "too_many",
         /// The key that began it no longer allows what the session has.
         Key = "key",
+        /// It was begun before what refresh tokens are made with was sealed.
+        Unsealed = "unsealed",
         /// A backup was restored, and nobody can say whether it had ended since.
         Restored = "restored",
     }

@@ -17,8 +17,26 @@ pub(crate) enum Counting {
 }
 
 impl Inner {
-    /// Judges one credential.
+    /// Judges one credential. When the clock is behind the newest time that is known of the store, both times must
+    /// allow it: what was over stays over.
     pub(crate) fn verify(&self, credential: &[u8], request: &Request, counting: Counting) -> Verdict {
+        let Some(newest) = self.newest_time() else { return Verdict::deny(Code::Unavailable) };
+        if request.now < newest && (counting == Counting::Counted || self.is_about_now(request.now)) {
+            let later = Request { now: newest, ..request.clone() };
+            let verdict = self.judge(credential, &later, Counting::Untraced);
+            if !verdict.is_allow() {
+                return verdict;
+            }
+        }
+        let verdict = self.judge(credential, request, counting);
+        if counting == Counting::Counted {
+            self.see_end(&verdict);
+        }
+        verdict
+    }
+
+    /// Judges one credential at the time of the request.
+    fn judge(&self, credential: &[u8], request: &Request, counting: Counting) -> Verdict {
         let credential = bounded(credential);
         let Some(look) = self.look() else { return Verdict::deny(Code::Unavailable) };
         let digest = digest_of(credential);
@@ -74,7 +92,11 @@ impl Inner {
         let one_by_one = |verdicts: &mut Vec<Verdict>| {
             verdicts.extend(credentials.iter().map(|one| self.verify(one.as_ref(), request, Counting::Counted)));
         };
-        // So are tokens, whose records are looked up by what they say of themselves.
+        // So are tokens, whose records are looked up by what they say of themselves, and all where there are two
+        // times to judge at.
+        if self.newest_time().is_none_or(|newest| request.now < newest) {
+            return one_by_one(verdicts);
+        }
         if credentials.iter().any(|credential| looks_like_jws(bounded(credential.as_ref()))) {
             return one_by_one(verdicts);
         }
@@ -136,7 +158,15 @@ impl Inner {
             if let Some(digest) = digest {
                 self.leave_trace(&verdict, digest, *hints, request.now);
             }
+            self.see_end(&verdict);
             verdicts.push(verdict);
+        }
+    }
+
+    /// Notes that a verdict has refused something because its time is over.
+    fn see_end(&self, verdict: &Verdict) {
+        if matches!(verdict.code(), Some(Code::Expired | Code::Rotated)) {
+            self.time.saw_end();
         }
     }
 

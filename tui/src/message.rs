@@ -46,6 +46,11 @@ pub(crate) enum Message {
     },
     /// Somebody has changed the store.
     Changed,
+    /// The clock is behind the newest time that the store has seen, or no longer.
+    Clock {
+        /// Whether it is.
+        behind: bool,
+    },
     /// Rows that were asked for.
     Loaded {
         /// The request.

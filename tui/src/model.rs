@@ -27,6 +27,8 @@ pub(crate) struct Model {
     pub(crate) db: String,
     /// Why nothing may be changed, when that is so.
     pub(crate) read_only: Option<&'static str>,
+    /// Whether the clock is behind the newest time that the store has seen.
+    pub(crate) clock_behind: bool,
     /// Whether a store is open.
     pub(crate) store: StoreState,
     /// Since when the store is being opened, while it is.
@@ -187,6 +189,7 @@ impl Model {
             plain,
             db,
             read_only: read_only.then_some(ASKED_FOR),
+            clock_behind: false,
             store: StoreState::Opening,
             opening_since: now,
             section: Section::default(),

@@ -222,6 +222,10 @@ fn take(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Message::Clock { behind } => {
+            model.clock_behind = behind;
+            Vec::new()
+        }
         Message::Trouble(problem) => {
             model.fail(problem);
             Vec::new()
@@ -735,7 +739,7 @@ fn rotated_key(model: &mut Model, rotated: keystile::RotatedKey) {
     };
     let now = model.now;
     let old = key.retiring().last().map(|old| match (old.retires_at, old.pending_grace) {
-        (Some(at), _) if at <= now => "The old secret is refused from now on.".to_owned(),
+        _ if old.has_ended(now) => "The old secret is refused from now on.".to_owned(),
         (Some(at), _) => format!("The old secret dies {} ({}).", text::minute(at), text::relative(now, at)),
         (None, Some(grace)) => {
             format!("The old secret dies {} after the first use of this one.", text::format_duration(grace))

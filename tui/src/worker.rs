@@ -50,7 +50,7 @@ pub(crate) fn work(settings: &Settings, effects: &Receiver<Effect>, messages: &S
                 }
             }
         });
-        let mut worker = Worker { settings, messages, long, keystile: None, seen: None, troubled: None };
+        let mut worker = Worker { settings, messages, long, keystile: None, seen: None, troubled: None, behind: false };
         worker.run(Effect::Open);
         // A panic over there is told here, when the threads are joined.
         while !walker.is_finished() {
@@ -93,6 +93,8 @@ struct Worker<'a> {
     seen: Option<u64>,
     /// What went wrong last while following, so that it is told once.
     troubled: Option<String>,
+    /// Whether the clock was behind what the store has seen.
+    behind: bool,
 }
 
 impl Worker<'_> {
@@ -156,6 +158,12 @@ impl Worker<'_> {
 
     /// Tells whether the store has changed.
     fn follow(&mut self) {
+        let Some(keystile) = &self.keystile else { return };
+        let behind = keystile.time().behind().is_some();
+        if self.behind != behind {
+            self.behind = behind;
+            self.send(Message::Clock { behind });
+        }
         let Some(keystile) = &self.keystile else { return };
         match newest(keystile) {
             Ok(newest) => {

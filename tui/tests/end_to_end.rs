@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use keystile::{Code, Keystile, NewKey, NewStore};
+use keystile::{Code, Keystile, ManualClock, NewKey, NewStore, Timestamp};
 
 use crate::pty::Pty;
 
@@ -197,4 +197,25 @@ fn without_a_terminal_it_says_so() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("not a terminal · "), "{message}");
     assert!(output.stdout.is_empty());
+}
+
+/// Another program has written to the store with a clock that was ahead, and an operator accepts the earlier time.
+#[test]
+fn a_clock_that_is_behind_the_store_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("keystile.db");
+    Keystile::create(&db, NewStore::default()).unwrap();
+    let mut pty = start(&db, &[], (120, 24));
+    pty.wait_for("There are no keys yet");
+    assert!(!pty.screen().contains("CLOCK BEHIND"));
+    let ahead = ManualClock::at(Timestamp::from_unix(4_000_000_000).unwrap());
+    let keystile = Keystile::options().clock(ahead).on_demand(true).open(&db).unwrap();
+    keystile.keys().create(NewKey { name: "of the future".into(), ..NewKey::default() }).unwrap();
+    pty.wait_for("CLOCK BEHIND");
+    pty.send("8");
+    pty.wait_for("the store has seen 2096");
+    open(&db).accept_clock().unwrap();
+    pty.wait_until("the warning to go", |pty| !pty.screen().contains("CLOCK BEHIND"));
+    pty.send("q");
+    assert!(pty.wait().success());
 }

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use keystile_validator::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{AuditEntry, AuditHash, BoundRow, RECHAINED, RowId, RowKind, RowState};
+use crate::restore::RESTORED;
 use crate::store::{ReadTransaction, Store, StoreError};
+use crate::timekeeping::CLOCK_ACCEPTED;
 
 /// What verifying the trail and the rows found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +123,8 @@ pub enum DifferenceKind {
     Stray(String),
     /// This table, index, trigger or view is not what Keystile has made.
     Schema(String),
+    /// The newest time that the store has seen is earlier than its entries.
+    Clock,
 }
 
 impl DifferenceKind {
@@ -132,6 +137,7 @@ impl DifferenceKind {
             DifferenceKind::FoundChanged(_) => "found_changed",
             DifferenceKind::Stray(_) => "stray",
             DifferenceKind::Schema(_) => "schema",
+            DifferenceKind::Clock => "clock",
         }
     }
 
@@ -142,7 +148,7 @@ impl DifferenceKind {
             | DifferenceKind::Added(row)
             | DifferenceKind::Removed(row)
             | DifferenceKind::FoundChanged(row) => Some(row),
-            DifferenceKind::Stray(_) | DifferenceKind::Schema(_) => None,
+            DifferenceKind::Stray(_) | DifferenceKind::Schema(_) | DifferenceKind::Clock => None,
         }
     }
 }
@@ -161,6 +167,7 @@ impl fmt::Display for Difference {
             }
             DifferenceKind::Stray(table) => write!(f, "rows of {table} belong to nothing"),
             DifferenceKind::Schema(name) => write!(f, "the definition of {name} is not Keystile's"),
+            DifferenceKind::Clock => write!(f, "the newest time of the store is earlier than an entry ({entry})"),
         }
     }
 }
@@ -195,6 +202,8 @@ pub(crate) fn verify_view(
     let mut before_rechaining = None;
     let mut checkpoint_seen = checkpoint.is_none();
     let mut last: Option<AuditEntry> = None;
+    // The latest entry since the time of the store last went back, which only these do.
+    let mut latest: Option<(Timestamp, u64)> = None;
     loop {
         let after = last.as_ref().map_or(0, |last| last.sequence);
         let entries = match view.audit(None, after, WALK) {
@@ -232,6 +241,11 @@ pub(crate) fn verify_view(
                 }
                 before_rechaining = Some(sequence);
             }
+            if [CLOCK_ACCEPTED, RESTORED].contains(&entry.action.as_str())
+                || latest.is_none_or(|(at, _)| entry.at >= at)
+            {
+                latest = Some((entry.at, sequence));
+            }
             last = Some(entry);
         }
     }
@@ -243,6 +257,11 @@ pub(crate) fn verify_view(
         return Ok(AuditReport::Broken { sequence, problem });
     }
     compare_rows(view, newest, &mut found)?;
+    if let Some((at, sequence)) = latest
+        && view.clock()?.newest < at
+    {
+        found.add(DifferenceKind::Clock, Some(sequence))?;
+    }
     let Found { listed: differences, more, .. } = found;
     let entries = last.as_ref().map_or(0, |last| last.sequence);
     let head = last.map_or(AuditHash([0; 32]), |last| last.hash);

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::clock::behind;
 use super::failure::{Exit, Failure};
 use super::output::Output;
 use crate::text::is_treacherous;
@@ -37,19 +38,35 @@ pub(super) struct Opened {
 
 impl Context<'_> {
     /// Opens the store to change it.
-    pub(super) fn open(&self) -> Result<Keystile, Failure> {
+    pub(super) fn open(&mut self) -> Result<Keystile, Failure> {
+        let keystile = self.options()?.open(&self.db)?;
+        self.tell_time(&keystile);
+        Ok(keystile)
+    }
+
+    /// Opens the store to change it, without a word about its clock.
+    pub(super) fn open_to_accept_its_clock(&self) -> Result<Keystile, Failure> {
         Ok(self.options()?.open(&self.db)?)
     }
 
     /// Opens the store to look at it; a user who can only read it may do that too.
-    pub(super) fn open_for_reading(&self) -> Result<Opened, Failure> {
-        match self.options()?.open(&self.db) {
-            Ok(keystile) => Ok(Opened { keystile, read_only: false }),
+    pub(super) fn open_for_reading(&mut self) -> Result<Opened, Failure> {
+        let opened = match self.options()?.open(&self.db) {
+            Ok(keystile) => Opened { keystile, read_only: false },
             Err(OpenError::Store(StoreError::ReadOnly | StoreError::Unreadable { .. })) => {
                 let keystile = self.options()?.read_only(true).open(&self.db)?;
-                Ok(Opened { keystile, read_only: true })
+                Opened { keystile, read_only: true }
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
+        };
+        self.tell_time(&opened.keystile);
+        Ok(opened)
+    }
+
+    /// Warns of a clock that is behind what the store has seen.
+    fn tell_time(&mut self, keystile: &Keystile) {
+        if let Some(warning) = behind(keystile.time(), &self.command("clock accept")) {
+            self.output.warn(&warning);
         }
     }
 

@@ -221,7 +221,11 @@ fn fields(key: &Key, now: Timestamp, context: &mut Context<'_>) -> Result<(), Fa
         ("expires", time(key.expires_at, "never")),
     ];
     if let Some(at) = key.suspended_at {
-        let with = key.suspended_for.map_or_else(String::new, |user| format!(" with its owner, {user}"));
+        let with = match key.suspended_for {
+            Some(user) => format!(" with its owner, {user}"),
+            None if key.suspended_by_restore => " by a restore".to_owned(),
+            None => String::new(),
+        };
         fields.push(("suspended", format!("{}{with}", exact(now, at))));
     }
     if let Some(revocation) = &key.revocation {
@@ -253,6 +257,10 @@ fn secrets_table(key: &Key, now: Timestamp) -> Table {
     ]);
     for secret in &key.secrets {
         let retires = match (secret.retires_at, secret.pending_grace) {
+            _ if secret.has_ended(now) => {
+                let ended = secret.ended_at.or(secret.retires_at).map(rfc3339);
+                format!("ended {}", ended.unwrap_or_default())
+            }
             (Some(at), _) => relative(now, at),
             (None, Some(grace)) => {
                 format!("{} after first use of a newer one", format_duration(grace))

@@ -6,6 +6,7 @@
 
 mod args;
 mod audit;
+mod clock;
 mod context;
 mod demo;
 mod failure;
@@ -150,6 +151,7 @@ fn dispatch(command: Command, context: &mut Context<'_>) -> Result<Exit, Failure
         Command::SecurityEvents { command: SecurityEventsCommand::List(args) } => security_events::list(&args, context),
         Command::Settings { command: SettingsCommand::Show } => store::show_settings(context),
         Command::Settings { command: SettingsCommand::Set(args) } => store::set_settings(args, context),
+        Command::Clock { command } => clock::run(command, context),
         Command::Backup(args) => store::backup(&args, context),
         Command::Restore(args) => store::restore(&args, context),
         Command::Doctor => store::doctor(context),

@@ -28,7 +28,9 @@ pub(super) fn rotate(args: RotateArgs, context: &mut Context<'_>) -> Result<Exit
         context.output.note(format_args!("rotated {} (now {})", key.id, printable(key.display())));
         let old = key.retiring().last();
         match old.map(|old| (old.retires_at, old.pending_grace)) {
-            Some((Some(at), _)) if at <= now => context.output.note("the old secret is refused from now on"),
+            _ if old.is_some_and(|old| old.has_ended(now)) => {
+                context.output.note("the old secret is refused from now on")
+            }
             Some((Some(at), _)) => context.output.note(format_args!("the old secret works until {}", exact(now, at))),
             Some((None, Some(grace))) => context.output.note(format_args!(
                 "the old secret works until {} after the first use of the new one",

@@ -9,10 +9,10 @@ use super::formats::looks_like;
 use super::output::{BAD, GOOD, WARNING};
 use super::people::counted;
 use super::table::{Cell, Column, Table};
-use crate::text::{format_duration, printable};
+use crate::text::{format_duration, printable, rfc3339};
 use crate::{
-    Finding, KeyFormat, KeyFormatError, Keystile, NewStore, OwnIssuer, RestoreError, SYSTEMS, Settings, Severity,
-    StoreError,
+    Finding, KeyFormat, KeyFormatError, Keystile, NewStore, OwnIssuer, RestoreError, RestoreSuspension, SYSTEMS,
+    Settings, Severity, StoreError, SuspendedKey,
 };
 
 /// Makes a store.
@@ -192,8 +192,8 @@ pub(super) fn backup(args: &BackupArgs, context: &mut Context<'_>) -> Result<Exi
     } else {
         context.output.line(format_args!("backed up to {}", printable(&path)))?;
         context.output.hint(
-            "it holds names, digests, hashes of passwords, what refresh tokens are made with, and sealed keys; keep it \
-             where only you can read it, and its key elsewhere",
+            "it holds names, digests, hashes of passwords, and sealed keys; keep it where only you can read it, and its \
+             key elsewhere",
         );
     }
     Ok(Exit::Done)
@@ -220,6 +220,8 @@ pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<E
         context.output.json(&RestoredJson {
             keys: restored.keys,
             carried_over: restored.carried_over,
+            keys_suspended: restored.keys_suspended,
+            suspended: restored.suspended.iter().map(SuspendedJson::from).collect(),
             users_carried_over: restored.users_carried_over,
             sessions_ended: restored.sessions_ended,
         })?;
@@ -232,6 +234,35 @@ pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<E
             "carried over: {} changed or made since the backup, see `keystile audit list`",
             counted(restored.carried_over, "key", "keys")
         ))?;
+    }
+    if restored.keys_suspended > 0 {
+        let keys = counted(restored.keys_suspended, "key", "keys");
+        context.output.line(format_args!("suspended {keys}, because one of the two stores does not know them:"))?;
+        let columns = [
+            Column::new("ID"),
+            Column::new("NAME").cut_to(12),
+            Column::new("OWNER").cut_to(12),
+            Column::new("CREATED"),
+            Column::new("REASON"),
+        ];
+        let mut table = Table::new(&columns);
+        for key in &restored.suspended {
+            table.row(vec![
+                key.id.to_string().into(),
+                key.name.as_str().into(),
+                key.owner.as_deref().unwrap_or("-").into(),
+                rfc3339(key.created_at).into(),
+                why_suspended(key.reason).into(),
+            ]);
+        }
+        context.output.table(&table)?;
+        let more = restored.keys_suspended.saturating_sub(restored.suspended.len() as u64);
+        if more > 0 {
+            let list = context.command("keys list --state suspended");
+            context.output.line(format_args!("and {more} more, see `{list}`"))?;
+        }
+        let resume = context.command("keys resume ID");
+        context.output.hint(format_args!("look at each of them, and switch on those that are yours with `{resume}`"));
     }
     if restored.users_carried_over > 0 {
         let users = counted(restored.users_carried_over, "user", "users");
@@ -246,12 +277,44 @@ pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<E
     Ok(Exit::Done)
 }
 
+/// Why a key was suspended, for people.
+fn why_suspended(reason: RestoreSuspension) -> &'static str {
+    match reason {
+        RestoreSuspension::MadeSince => "made since the backup",
+        RestoreSuspension::OwnerChanged => "its owner is another user now",
+    }
+}
+
 #[derive(Serialize)]
-struct RestoredJson {
+struct RestoredJson<'a> {
     keys: u64,
     carried_over: u64,
+    keys_suspended: u64,
+    /// The first of them.
+    suspended: Vec<SuspendedJson<'a>>,
     users_carried_over: u64,
     sessions_ended: u64,
+}
+
+#[derive(Serialize)]
+struct SuspendedJson<'a> {
+    id: String,
+    name: &'a str,
+    owner: Option<&'a str>,
+    created_at: String,
+    reason: &'static str,
+}
+
+impl<'a> From<&'a SuspendedKey> for SuspendedJson<'a> {
+    fn from(key: &'a SuspendedKey) -> SuspendedJson<'a> {
+        SuspendedJson {
+            id: key.id.to_string(),
+            name: &key.name,
+            owner: key.owner.as_deref(),
+            created_at: rfc3339(key.created_at),
+            reason: key.reason.as_str(),
+        }
+    }
 }
 
 /// Looks for trouble.

@@ -266,10 +266,9 @@ impl Issuers<'_> {
     }
 }
 
-/// Keeps in a restored store whatever the current one refuses, and says of how many issuers that was
-/// so. Of an issuer in both, settings and keys stay as they are now; one that only either of them knows
-/// is kept, disabled.
-pub(crate) fn keep_refused(
+/// Makes the issuers of a restored store those of the current one, with their settings, states and keys; says of how
+/// many that has changed anything.
+pub(crate) fn keep(
     restored: &mut dyn WriteTransaction,
     current: &dyn ReadTransaction,
     now: Timestamp,
@@ -282,27 +281,19 @@ pub(crate) fn keep_refused(
         let detail = json!({ "kept": what });
         audit::append(restored, now, actor, "issuer.carried_over", Some(name.to_owned()), &detail)
     };
-    for mut old in restored.issuers()? {
-        let same = currents.iter().find(|issuer| issuer.name == old.name);
-        // Under another name, it is in the way of the one that is in force.
-        let in_the_way = currents.iter().any(|issuer| issuer.name != old.name && issuer.issuer == old.issuer);
-        if in_the_way || same.is_some_and(|issuer| issuer.issuer != old.issuer) {
+    for old in restored.issuers()? {
+        // One with another `iss` is another issuer, and in the way of the one that has its name.
+        if !currents.iter().any(|issuer| issuer.name == old.name && issuer.issuer == old.issuer) {
             restored.remove_issuer(&old.name)?;
-            tell(restored, &old.name, "removed, another issuer has its name or its `iss`")?;
-        } else if same.is_none() && old.enabled {
-            (old.enabled, old.updated_at) = (false, now);
-            restored.update_issuer(&old)?;
-            tell(restored, &old.name, "disabled, removed since the backup")?;
+            tell(restored, &old.name, "removed, as in the replaced store")?;
         }
     }
-    for mut issuer in currents {
+    for issuer in currents {
         let keys = current.key_set(&issuer.name)?.unwrap_or_else(no_keys);
         match restored.issuer(&issuer.name)? {
             None => {
-                issuer.enabled = false;
-                issuer.updated_at = now;
                 restored.insert_issuer(&issuer, &keys)?;
-                tell(restored, &issuer.name, "disabled, unknown to the backup")?;
+                tell(restored, &issuer.name, "unknown to the backup")?;
             }
             Some(old) => {
                 if old != issuer {

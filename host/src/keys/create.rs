@@ -97,6 +97,7 @@ impl Keys<'_> {
                 state: KeyState::Active,
                 suspended_at: None,
                 suspended_for: None,
+                suspended_by_restore: false,
                 revocation: None,
                 secrets: vec![secret_info(1, &secret, named, now)],
             };
@@ -142,6 +143,7 @@ pub(super) fn secret_info(number: u32, secret: &Secret, named: &NamedFormat, now
         created_at: now,
         retires_at: None,
         pending_grace: None,
+        ended_at: None,
         uses: 0,
         first_used_at: None,
         last_used_at: None,

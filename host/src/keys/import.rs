@@ -329,6 +329,7 @@ fn new_key(imported: ImportedKey, now: Timestamp, max_lifetime: Option<u64>, act
         state: KeyState::Active,
         suspended_at: None,
         suspended_for: None,
+        suspended_by_restore: false,
         revocation: None,
         secrets: vec![SecretInfo {
             number: 1,
@@ -338,6 +339,7 @@ fn new_key(imported: ImportedKey, now: Timestamp, max_lifetime: Option<u64>, act
             created_at: now,
             retires_at: None,
             pending_grace: None,
+            ended_at: None,
             uses: 0,
             first_used_at: None,
             last_used_at: None,

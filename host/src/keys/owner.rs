@@ -53,8 +53,7 @@ pub(crate) fn resume_with_user(
         if owner.as_ref() != Some(&user.email) {
             continue;
         }
-        let new =
-            Key { state: KeyState::Active, suspended_at: None, suspended_for: None, updated_at: now, ..old.clone() };
+        let new = Key { updated_at: now, ..switched_on(old.clone()) };
         write_key(inner, transaction, now, &old, &new, KeyEntry { action: "key.resumed", detail: &detail })?;
         resumed.push(id);
     }
@@ -109,6 +108,11 @@ fn suspend(
         write_key(inner, transaction, now, &old, &new, KeyEntry { action: "key.suspended", detail })?;
     }
     Ok(())
+}
+
+/// A key, switched on again.
+pub(super) fn switched_on(key: Key) -> Key {
+    Key { state: KeyState::Active, suspended_at: None, suspended_for: None, suspended_by_restore: false, ..key }
 }
 
 /// A key, switched off: by itself, or with a user.

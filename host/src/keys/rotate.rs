@@ -157,7 +157,17 @@ fn retire(old: &mut SecretInfo, rotation: RotationRow, now: Timestamp, expires_a
     } else {
         // A grace that waits for the first use goes on waiting: whichever ends first counts.
         let end = grace_end(now, rotation.grace, expires_at);
-        old.retires_at = Some(old.retires_at.map_or(end, |before| before.min(end)));
+        retire_at(old, end, now);
+    }
+}
+
+/// Sets when an old secret retires, never later than it was to. One that has no time left has ended, whatever the
+/// clock says later.
+fn retire_at(old: &mut SecretInfo, end: Timestamp, now: Timestamp) {
+    let end = old.retires_at.map_or(end, |before| before.min(end));
+    old.retires_at = Some(end);
+    if end <= now {
+        old.ended_at = Some(now);
     }
 }
 
@@ -181,8 +191,8 @@ pub(crate) fn start_grace(inner: &Inner, digest: &Digest, first_use: Timestamp) 
             let Some(secret) = key.secrets.get_mut(index).filter(|secret| secret.number < number) else { continue };
             let Some(grace) = secret.pending_grace.take() else { continue };
             let end = grace_end(first_use, grace, old.expires_at);
-            let end = secret.retires_at.map_or(end, |before| before.min(end));
-            secret.retires_at = Some(end);
+            retire_at(secret, end, now);
+            let end = secret.retires_at.unwrap_or(end);
             let detail = json!({ "prefix": secret.display, "secret": secret.number, "retires_at": rfc3339(end) });
             let entry = KeyEntry { action: "key.grace_started", detail: &detail };
             write_key(inner, transaction, now, &old, &key, entry)?;

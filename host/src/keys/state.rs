@@ -4,7 +4,7 @@ use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
 use super::error::ChangeStateError;
-use super::owner::{suspended, suspended_owner};
+use super::owner::{suspended, suspended_owner, switched_on};
 use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in};
 use crate::key::{Key, MAX_NOTE_LEN, Revocation, RevokeReason};
@@ -41,7 +41,7 @@ impl Keys<'_> {
             if let Some(user) = suspended_owner(&*transaction, old.owner.as_deref())? {
                 return Err(ChangeStateError::OwnerSuspended { user });
             }
-            let key = Key { state: KeyState::Active, suspended_at: None, suspended_for: None, ..old.clone() };
+            let key = switched_on(old.clone());
             self.write_state(transaction, now, &old, key, "key.resumed")
         })
     }
@@ -64,6 +64,7 @@ impl Keys<'_> {
             key.state = KeyState::Revoked;
             key.suspended_at = None;
             key.suspended_for = None;
+            key.suspended_by_restore = false;
             key.revocation = Some(Revocation { at: now, reason, note: note.map(str::to_owned) });
             key.updated_at = now;
             let detail = json!({ "reason": reason.as_str(), "note": note });

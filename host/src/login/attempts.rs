@@ -20,6 +20,7 @@ use crate::security_events::{AccountHash, NewSecurityEvent, SecurityEventKind, k
 use crate::store::security_events::CountedEvent;
 use crate::store::users::{Bucket, BucketId, BucketKind};
 use crate::store::{ReadTransaction, StoreError, WriteTransaction};
+use crate::timekeeping::may_forget;
 
 /// Seconds for which a bucket is locked.
 pub const LOCK_SECONDS: u64 = 15 * 60;
@@ -211,8 +212,10 @@ fn count_in(
         }
     };
     let forget = |seconds| Timestamp::from_unix(now.unix().saturating_sub(seconds)).unwrap_or(now);
-    transaction.forget_buckets(forget(DEVICE_KNOWN), forget(ACCOUNT.forget))?;
-    transaction.forget_security_events(kept_since(now))?;
+    if may_forget(&*transaction, now)? {
+        transaction.forget_buckets(forget(DEVICE_KNOWN), forget(ACCOUNT.forget))?;
+        transaction.forget_security_events(kept_since(now))?;
+    }
     // As if it had failed, as in the buckets; a success takes it back.
     let event = failed_login(&*transaction, attempt, &buckets)?;
     let event = transaction.count_security_event(&event, now)?;

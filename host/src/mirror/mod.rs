@@ -46,6 +46,7 @@ use crate::sandbox::Sandbox;
 use crate::sealing::Sealing;
 use crate::store::imports::ImportOrdinal;
 use crate::store::{KeyOrdinal, Position, ReadTransaction, Store, StoreError};
+use crate::timekeeping::Timekeeper;
 
 /// Records of keys that are new to the mirror, at most so many in one step; the last key may bring a few more.
 /// A step takes some 20 ms.
@@ -80,6 +81,8 @@ struct Progress {
     loaded_up_to: KeyOrdinal,
     /// Imports that were completed and whose keys are not all in the mirror, each with the last one that is.
     imports: VecDeque<(ImportOrdinal, KeyOrdinal)>,
+    /// How often an earlier time was accepted, as of that position.
+    clock_accepted: u64,
 }
 
 /// What a mirror follows.
@@ -90,6 +93,8 @@ pub(crate) struct Source<'a> {
     pub(crate) sandbox: &'a Sandbox,
     /// Opens the secrets of HMAC keys, which the validator needs.
     pub(crate) sealing: &'a Sealing,
+    /// Gets what the store knows of the time.
+    pub(crate) time: &'a Timekeeper,
     /// Decides which keys of the store are in use.
     pub(crate) now: Timestamp,
 }
@@ -200,11 +205,17 @@ impl Mirror {
         source: &Source<'_>,
     ) -> Result<Moved, StoreError> {
         let target = view.position()?;
+        let clock = view.clock()?;
         let here = match progress.position {
             // What is here was acknowledged, and is in the store no more.
             Some(here) if target < here => return Err(went_back(here, target)),
             Some(here) if target.epoch > here.epoch => {
                 // A restore: what is here may allow what the store refuses now, however long loading takes.
+                self.health.set_caught_up(false);
+                None
+            }
+            Some(_) if clock.accepted != progress.clock_accepted => {
+                // An earlier time was accepted: what was dropped here by the later one refuses again.
                 self.health.set_caught_up(false);
                 None
             }
@@ -219,10 +230,18 @@ impl Mirror {
             }
             None => {
                 let (moved, last) = self.take_all(target, view, source)?;
-                *progress = Progress { position: Some(target), loaded_up_to: last, imports: VecDeque::new() };
+                *progress = Progress {
+                    position: Some(target),
+                    loaded_up_to: last,
+                    imports: VecDeque::new(),
+                    clock_accepted: clock.accepted,
+                };
+                // The time may go back now that nothing of the later one is in force.
+                source.time.follow(clock);
                 return Ok(moved);
             }
         };
+        source.time.follow(clock);
         progress.position = Some(target);
         // Last, because it takes long: what has changed is in force by now.
         moved.has_more = self.take_new(progress, view)?;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use keystile_validator::Timestamp;
 use serde_json::json;
 
+use super::{RestoreSuspension, Restored, by_restore};
 use crate::audit;
 use crate::keys::{disowned, suspended};
 use crate::mirror::THIS_STORE;
@@ -21,6 +22,7 @@ pub(super) fn keep(
     current: &dyn ReadTransaction,
     now: Timestamp,
     actor: &str,
+    told: &mut Restored,
 ) -> Result<u64, StoreError> {
     let mut kept = 0_u64;
     let mut addresses = BTreeSet::new();
@@ -46,7 +48,7 @@ pub(super) fn keep(
     })?;
     // Whoever has lost the address to another, and is not known to the current store.
     restored.delete_users_without_email(now)?;
-    suspend_keys(restored, current, &addresses, now, actor)?;
+    suspend_keys(restored, current, &addresses, now, actor, told)?;
     suspend_with_users(restored, now, actor)?;
     keep_sessions(restored, current, now)?;
     keep_locks(restored, current)?;
@@ -81,11 +83,14 @@ fn suspend_keys(
     addresses: &BTreeSet<Email>,
     now: Timestamp,
     actor: &str,
+    told: &mut Restored,
 ) -> Result<(), StoreError> {
     for address in addresses {
         for id in restored.active_keys_of(address)? {
             if let (Some(key), None) = (restored.key(id)?, current.key(id)?) {
-                restored.update_key(&suspended(key, now, None))?;
+                let key = by_restore(key, now);
+                restored.update_key(&key)?;
+                told.suspend(&key, RestoreSuspension::OwnerChanged);
                 let detail = json!({ "kept": "suspended, its owner is another in the replaced store" });
                 audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
             }

@@ -51,8 +51,12 @@ impl Sessions<'_> {
     /// Ends the session of this refresh token, whichever of the session's tokens it is.
     pub(crate) fn logout(&self, refresh_token: &str) -> Result<SessionId, LogoutError> {
         let token = UnverifiedRefreshToken::parse(refresh_token).ok_or(LogoutError::Invalid)?;
-        let row = self.inner.store().read()?.session(token.session)?.ok_or(LogoutError::Invalid)?;
-        token.verify(&row.key).ok_or(LogoutError::Invalid)?;
+        let view = self.inner.store().read()?;
+        let row = view.session(token.session)?.ok_or(LogoutError::Invalid)?;
+        // One without a key has ended already.
+        let key = self.inner.refresh_key(&*view, &row)?.ok_or(LogoutError::Invalid)?;
+        drop(view);
+        token.verify(&key).ok_or(LogoutError::Invalid)?;
         self.inner.change(|transaction, now| {
             // A session is never forgotten in between: that takes a month after its expiry.
             if let Some(row) = transaction.session(token.session)? {
@@ -107,6 +111,22 @@ pub(crate) fn end_sessions(
             let session = end_session(inner, transaction, now, &row.session, reason)?;
             let counts = session.end.is_some_and(|end| end.reason != EndReason::Expired);
             ended = ended.saturating_add(counts.into());
+        }
+    }
+    Ok(ended)
+}
+
+/// Ends the sessions that were begun after this time, while the clock was ahead of it; says how many.
+pub(crate) fn end_sessions_from_the_future(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut ended = 0_u64;
+    for id in transaction.open_sessions(None)? {
+        if let Some(row) = transaction.session(id)?.filter(|row| row.session.created_at > now) {
+            end_session(inner, transaction, now, &row.session, EndReason::Expired)?;
+            ended = ended.saturating_add(1);
         }
     }
     Ok(ended)

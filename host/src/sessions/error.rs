@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use super::refresh_key::OpenRefreshKeyError;
 use crate::ids::{SessionId, UserId};
 use crate::query::MAX_PAGE;
+use crate::sealing::KekError;
 use crate::store::StoreError;
 use crate::tokens::IssueTokenError;
 
@@ -22,6 +24,8 @@ pub enum RefreshError {
     Reused,
     /// Its session is bound to another client.
     OtherClient,
+    /// The key-encryption key is missing, under which the key of its session is sealed.
+    Kek(KekError),
     /// No access token could be made.
     Token(IssueTokenError),
     /// The store refused.
@@ -34,6 +38,8 @@ pub enum RefreshError {
 pub enum LogoutError {
     /// It is no refresh token of this store. RFC 7009, section 2.2: who logs out need not be told.
     Invalid,
+    /// The key-encryption key is missing, under which the key of its session is sealed.
+    Kek(KekError),
     /// The store refused.
     Store(StoreError),
 }
@@ -81,6 +87,7 @@ impl fmt::Display for RefreshError {
             RefreshError::OtherClient => {
                 f.write_str("the refresh token was given to another client · use it as the client that logged in")
             }
+            RefreshError::Kek(error) => error.fmt(f),
             RefreshError::Token(error) => error.fmt(f),
             RefreshError::Store(error) => error.fmt(f),
         }
@@ -91,6 +98,7 @@ impl fmt::Display for LogoutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LogoutError::Invalid => f.write_str("not a refresh token of this store · give one that a login gave"),
+            LogoutError::Kek(error) => error.fmt(f),
             LogoutError::Store(error) => error.fmt(f),
         }
     }
@@ -126,6 +134,24 @@ impl From<IssueTokenError> for RefreshError {
         match error {
             IssueTokenError::Store(error) => RefreshError::Store(error),
             error => RefreshError::Token(error),
+        }
+    }
+}
+
+impl From<OpenRefreshKeyError> for RefreshError {
+    fn from(error: OpenRefreshKeyError) -> RefreshError {
+        match error {
+            OpenRefreshKeyError::Kek(error) => RefreshError::Kek(error),
+            OpenRefreshKeyError::Store(error) => RefreshError::Store(error),
+        }
+    }
+}
+
+impl From<OpenRefreshKeyError> for LogoutError {
+    fn from(error: OpenRefreshKeyError) -> LogoutError {
+        match error {
+            OpenRefreshKeyError::Kek(error) => LogoutError::Kek(error),
+            OpenRefreshKeyError::Store(error) => LogoutError::Store(error),
         }
     }
 }

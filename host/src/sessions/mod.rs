@@ -5,12 +5,13 @@ mod error;
 mod list;
 mod outlived;
 mod refresh;
+mod refresh_key;
 mod start;
 #[cfg(test)]
 mod tests;
 mod token;
 
-pub(crate) use end::end_sessions;
+pub(crate) use end::{end_sessions, end_sessions_from_the_future};
 pub use error::{EndSessionError, ListSessionsError, LogoutError, RefreshError};
 pub(crate) use outlived::{end_outlived, outlived};
 pub use refresh::Refresh;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::end::end_session;
 use super::outlived::outlived;
+use super::refresh_key::RefreshKey;
 use super::start::{give_tokens, token_lifetime};
 use super::token::{TokenNumber, UnverifiedRefreshToken};
 use super::{LoggedIn, RefreshError, Sessions};
@@ -40,13 +41,18 @@ impl Sessions<'_> {
     pub(crate) fn refresh(&self, refresh_token: &str, refresh: &Refresh<'_>) -> Result<LoggedIn, RefreshError> {
         let token = UnverifiedRefreshToken::parse(refresh_token).ok_or(RefreshError::Invalid)?;
         // What is no token of ours costs a read, and waits for no writer.
-        let row = self.inner.store().read()?.session(token.session)?.ok_or(RefreshError::Invalid)?;
-        let number = token.verify(&row.key).ok_or(RefreshError::Invalid)?;
+        let view = self.inner.store().read()?;
+        let seen = view.session(token.session)?.ok_or(RefreshError::Invalid)?;
+        let key = self.inner.refresh_key(&*view, &seen)?.ok_or(RefreshError::Ended)?;
+        drop(view);
+        let number = token.verify(&key).ok_or(RefreshError::Invalid)?;
         let outcome = self.inner.change(|transaction, now| {
             let row = transaction.session(token.session)?.ok_or(RefreshError::Invalid)?;
             // The key is that of the first look, or the session is another one since a restore.
-            token.verify(&row.key).ok_or(RefreshError::Invalid)?;
-            self.refresh_in(transaction, now, row, number, refresh)
+            if row.key != seen.key {
+                return Err(RefreshError::Invalid);
+            }
+            self.refresh_in(transaction, now, (row, &key), number, refresh)
         })?;
         match outcome {
             Outcome::Given(given) => Ok(given),
@@ -58,15 +64,16 @@ impl Sessions<'_> {
         &self,
         transaction: &mut dyn WriteTransaction,
         now: Timestamp,
-        mut row: SessionRow,
+        (mut row, key): (SessionRow, &RefreshKey),
         number: TokenNumber,
         refresh: &Refresh<'_>,
     ) -> Result<Outcome, RefreshError> {
-        // Whatever the clock says, it is at least as late as when the session was last used; and the window
-        // is closed when the clock is before its beginning.
+        // Whatever the clock says, it is at least as late as the store knows and as when the session was last used;
+        // and the window is closed when the clock is before its beginning.
         let clock = now;
         let now = now.max(row.session.last_used_at);
-        match row.session.status(now) {
+        let latest = now.max(transaction.clock()?.newest);
+        match row.session.status(latest) {
             SessionStatus::Active => {}
             SessionStatus::Ended => return Ok(Outcome::Refused(RefreshError::Ended)),
             SessionStatus::Expired => {
@@ -78,7 +85,7 @@ impl Sessions<'_> {
         if row.session.client_id.is_some() && row.session.client_id.as_deref() != refresh.client_id {
             return Ok(Outcome::Refused(RefreshError::OtherClient));
         }
-        let Some(user) = self.standing(transaction, now, &row)? else {
+        let Some(user) = self.standing(transaction, latest, &row)? else {
             end_session(self.inner, transaction, now, &row.session, EndReason::Key)?;
             return Ok(Outcome::Refused(RefreshError::Ended));
         };
@@ -109,7 +116,7 @@ impl Sessions<'_> {
         row.session.last_used_at = now;
         let ttl = token_lifetime(&*transaction, clock, &mut row)?;
         transaction.update_session(&row)?;
-        Ok(Outcome::Given(give_tokens(self.inner, transaction, clock, &user, &row, ttl)?))
+        Ok(Outcome::Given(give_tokens(self.inner, transaction, clock, &user, (&row, key), ttl)?))
     }
 
     /// The user of a session, as long as it may be refreshed: the user is not suspended, and the key that began it

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use keystile_validator::{Environment, KeyId, Scope, Timestamp};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::end::end_session;
 use super::outlived::end_of_standing;
+use super::refresh_key::RefreshKey;
 use super::{DEFAULT_CLIENT_ID, LoggedIn, token};
 use crate::ids::SessionId;
 use crate::keystile::Inner;
 use crate::session::{EndReason, MAX_SESSIONS, Session};
-use crate::store::users::{RefreshKey, SessionRow};
+use crate::signing_keys::SigningKeyError;
+use crate::store::users::SessionRow;
 use crate::store::{StoreError, WriteTransaction};
 use crate::text::rfc3339;
+use crate::timekeeping::may_forget;
 use crate::tokens::{AccessTokenClaims, IssueTokenError};
 use crate::user::User;
 
@@ -47,13 +49,17 @@ pub(crate) fn start(
 ) -> Result<LoggedIn, IssueTokenError> {
     let lifetime = transaction.settings()?.logins.session_lifetime;
     make_room(inner, transaction, now, user)?;
-    let forget = Timestamp::from_unix(now.unix().saturating_sub(KEPT_SECONDS)).unwrap_or(now);
-    transaction.forget_sessions(forget)?;
-    let mut key = Zeroizing::new([0; 32]);
-    getrandom::fill(key.as_mut()).map_err(|_| StoreError::NoRandomBytes)?;
+    if may_forget(&*transaction, now)? {
+        let forget = Timestamp::from_unix(now.unix().saturating_sub(KEPT_SECONDS)).unwrap_or(now);
+        transaction.forget_sessions(forget)?;
+    }
+    let id = SessionId::generate(now).map_err(|_| StoreError::NoRandomBytes)?;
+    let key = RefreshKey::generate()?;
+    let kek = inner.key_to_seal(transaction, now).map_err(SigningKeyError::from)?;
+    let sealed = key.seal(kek, transaction.store_id()?, id).map_err(SigningKeyError::from)?;
     let mut row = SessionRow {
         session: Session {
-            id: SessionId::generate(now).map_err(|_| StoreError::NoRandomBytes)?,
+            id,
             user: user.id,
             client_id: new.client_id,
             client: new.client,
@@ -67,7 +73,7 @@ pub(crate) fn start(
             expires_at: now.saturating_add(lifetime),
             end: None,
         },
-        key: RefreshKey(key),
+        key: Some(sealed),
         counter: 1,
         rotated_at: None,
         tokens_until: None,
@@ -89,7 +95,7 @@ pub(crate) fn start(
         "failures_before": Some(new.failures_before).filter(|failures| *failures > 0),
     });
     inner.audit(transaction, now, "session.started", Some(session.id.to_string()), &without_nulls(detail))?;
-    give_tokens(inner, transaction, now, user, &row, ttl)
+    give_tokens(inner, transaction, now, user, (&row, &key), ttl)
 }
 
 /// Ends the sessions that were used least lately, so that there is room for one more.
@@ -133,7 +139,7 @@ pub(super) fn give_tokens(
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
     user: &User,
-    row: &SessionRow,
+    (row, key): (&SessionRow, &RefreshKey),
     ttl: u64,
 ) -> Result<LoggedIn, IssueTokenError> {
     let session = &row.session;
@@ -151,7 +157,7 @@ pub(super) fn give_tokens(
         session_id: session.id,
         user_id: user.id,
         access_token: issued.token,
-        refresh_token: token::make(session.id, row.counter, &row.key),
+        refresh_token: token::make(session.id, row.counter, key),
         expires_in: issued.expires_at.seconds_since(now),
         session_expires_at: session.expires_at,
     })

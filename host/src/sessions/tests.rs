@@ -223,7 +223,7 @@ fn a_session_that_is_bound_to_a_client_is_refused_to_others() {
 fn a_forged_token_does_nothing() {
     let world = world();
     let given = world.login();
-    let key = crate::store::users::RefreshKey(zeroize::Zeroizing::new([0; 32]));
+    let key = super::refresh_key::RefreshKey(zeroize::Zeroizing::new([0; 32]));
     for counter in [0, 1, 2, u64::MAX] {
         let forged = token::make(given.session_id, counter, &key);
         assert!(matches!(world.refresh(&forged), Err(RefreshError::Invalid)));
@@ -233,10 +233,92 @@ fn a_forged_token_does_nothing() {
     world.refresh(&given.refresh_token).unwrap();
 }
 
+/// Nor is one that is made with anything that the store or a backup holds.
+#[test]
+fn whoever_has_a_backup_but_not_its_key_cannot_refresh() {
+    let world = world();
+    let [given, other] = [world.login(), world.login()];
+    let backup = world.path.with_file_name("backup.db");
+    world.keystile.backup(&backup).unwrap();
+    let bytes = std::fs::read(&backup).unwrap();
+    let view = world.keystile.inner.store().read().unwrap();
+    for session in [&given, &other] {
+        let row = view.session(session.session_id).unwrap().unwrap();
+        let Ok(Some(key)) = world.keystile.inner.refresh_key(&*view, &row) else { panic!() };
+        let made = token::make(session.session_id, 1, &key);
+        assert_eq!(made.expose_secret(), session.refresh_token.expose_secret(), "the real way");
+        assert!(!bytes.windows(32).any(|window| window == key.0.as_slice()), "the key lies in the backup");
+        assert!(!bytes.windows(16).any(|window| window == &key.0[..16]), "half of the key lies in the backup");
+    }
+    drop(view);
+    // All of what the row of the session holds, at every place of it, as the key of the MAC.
+    let stolen = rusqlite::Connection::open(&backup).unwrap();
+    let sql = "SELECT refresh_key FROM sessions WHERE id = ?1";
+    let sealed: Vec<u8> = stolen.query_row(sql, [given.session_id.as_bytes()], |row| row.get(0)).unwrap();
+    for window in sealed.windows(32) {
+        let key = super::refresh_key::RefreshKey(zeroize::Zeroizing::new(window.try_into().unwrap()));
+        for counter in 0..3 {
+            let forged = token::make(given.session_id, counter, &key);
+            assert!(matches!(world.refresh(&forged), Err(RefreshError::Invalid)));
+        }
+    }
+    // By the program itself, on the backup, without the key-encryption key or with another one.
+    let clock = std::sync::Arc::clone(&world.clock);
+    let without = crate::Keystile::options().clock(clock.clone()).on_demand(true).open(&backup).unwrap();
+    let token = given.refresh_token.expose_secret();
+    let refused = without.refresh(token, &Refresh::default());
+    assert!(matches!(refused, Err(RefreshError::Kek(crate::KekError::NotGiven))), "{refused:?}");
+    assert!(matches!(without.logout(token), Err(LogoutError::Kek(crate::KekError::NotGiven))));
+    let another = crate::KeyEncryptionKey::generate().unwrap();
+    let refused = crate::Keystile::options().clock(clock).key_encryption_key(another).open(&backup);
+    assert!(matches!(refused, Err(crate::OpenError::Kek(crate::KekError::Wrong))), "{refused:?}");
+    assert_eq!(world.end(given.session_id), None);
+    world.refresh(&given.refresh_token).unwrap();
+}
+
+/// The backup of a store is restored where another key-encryption key is: that is told when it is opened.
+#[test]
+fn a_backup_that_is_restored_under_another_key_is_refused_with_a_reason() {
+    let world = world();
+    // A restore asks the clock of the system.
+    world.clock.set(crate::Clock::now(&crate::SystemClock));
+    let given = world.login();
+    let backup = world.path.with_file_name("backup.db");
+    world.keystile.backup(&backup).unwrap();
+    let elsewhere = world.path.with_file_name("elsewhere.db");
+    crate::Keystile::restore(&backup, &elsewhere, "tests").unwrap();
+    let another = crate::KeyEncryptionKey::generate().unwrap();
+    let refused = crate::Keystile::options().key_encryption_key(another).open(&elsewhere).unwrap_err();
+    assert!(refused.to_string().contains("not the key-encryption key of this store · give the one"), "{refused}");
+    // Over the store that it was made of, whatever was sealed since is that of the store.
+    let since = world.login();
+    crate::Keystile::restore(&backup, &world.path, "tests").unwrap();
+    for session in [given, since] {
+        world.refresh(&session.refresh_token).unwrap();
+    }
+}
+
+/// What was sealed for another session does not open here.
+#[test]
+fn a_key_that_was_moved_to_another_session_does_not_open() {
+    let world = world();
+    let [given, other] = [world.login(), world.login()];
+    let sql = "UPDATE sessions SET refresh_key = (SELECT refresh_key FROM sessions WHERE id = ?1) WHERE id = ?2";
+    let ids = [other.session_id, given.session_id];
+    let raw = rusqlite::Connection::open(&world.path).unwrap();
+    assert_eq!(raw.execute(sql, ids.each_ref().map(|id| id.as_bytes())).unwrap(), 1);
+    let refused = world.refresh(&given.refresh_token).unwrap_err();
+    assert!(refused.to_string().contains(&given.session_id.to_string()), "{refused}");
+    world.refresh(&other.refresh_token).unwrap();
+}
+
 #[test]
 fn sessions_are_forgotten_a_month_after_their_expiry() {
     let world = world();
     let old = world.login();
+    // Less than a day before: after a jump nothing is forgotten for a day.
+    world.clock.set(at((7 + 29) * 86_400));
+    world.login();
     world.clock.set(at((7 + 30) * 86_400 - 1));
     world.login();
     assert!(matches!(world.refresh(&old.refresh_token), Err(RefreshError::Expired)));

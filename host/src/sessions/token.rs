@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use super::refresh_key::RefreshKey;
 use crate::ids::SessionId;
 use crate::secret::Secret;
-use crate::store::users::RefreshKey;
 
 /// What a refresh token starts with.
 pub(super) const PREFIX: &str = "ksr_";

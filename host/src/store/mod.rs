@@ -47,6 +47,23 @@ pub(crate) struct Position {
     pub(crate) generation: Generation,
 }
 
+/// What a store knows of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClockRow {
+    /// The newest time that a writer has seen.
+    pub(crate) newest: Timestamp,
+    /// What the clock of the last writer said.
+    pub(crate) clock: Timestamp,
+    /// Since when the time has not jumped ahead by more than [`CLOCK_JUMP`].
+    pub(crate) steady_since: Timestamp,
+    /// How often an earlier time was accepted. It only grows.
+    pub(crate) accepted: u64,
+}
+
+/// Seconds by which the time may move on between two writes. Beyond that the clock may be wrong, and nothing is
+/// forgotten by it until it has gone on for as long.
+pub(crate) const CLOCK_JUMP: u64 = 86_400;
+
 /// Where a key lies in the order in which keys were added. 0 is before the first one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyOrdinal(pub(crate) i64);
@@ -136,6 +153,9 @@ pub(crate) trait ReadTransaction:
 {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
+
+    /// What the store knows of the time.
+    fn clock(&self) -> Result<ClockRow, StoreError>;
 
     /// The settings.
     fn settings(&self) -> Result<Settings, StoreError>;
@@ -287,7 +307,7 @@ pub(crate) trait WriteTransaction:
     /// Adds a secret to a key. `Ok(false)`: the digest is already there, and nothing was added.
     fn insert_secret(&mut self, key: KeyId, secret: &SecretInfo) -> Result<bool, StoreError>;
 
-    /// Writes `retires_at` and `pending_grace` of a secret.
+    /// Writes `retires_at`, `pending_grace` and `ended_at` of a secret.
     fn update_secret(&mut self, key: KeyId, secret: &SecretInfo) -> Result<(), StoreError>;
 
     /// Remembers a rotation under its request id.
@@ -296,8 +316,26 @@ pub(crate) trait WriteTransaction:
     /// Adds a format. `Ok(false)`: the name is taken.
     fn insert_format(&mut self, format: &NamedFormat) -> Result<bool, StoreError>;
 
+    /// Puts these formats in the place of all that are there, in this order. A key of another format has none from
+    /// then on, as an imported one.
+    fn replace_formats(&mut self, formats: &[NamedFormat]) -> Result<(), StoreError>;
+
     /// Writes the settings.
     fn set_settings(&mut self, settings: &Settings) -> Result<(), StoreError>;
+
+    /// Notes what the clock says, and that it is at least this late. The newest time only grows. No new generation.
+    fn note_time(&mut self, clock: Timestamp, newest: Timestamp) -> Result<(), StoreError>;
+
+    /// Puts this in the place of what the store knows of the time.
+    fn set_clock(&mut self, clock: ClockRow) -> Result<(), StoreError>;
+
+    /// Ends secrets that retire at this time or before, at most `limit` of them; says how many. No new
+    /// generation: their records are refused by their times.
+    fn end_secrets(&mut self, up_to: Timestamp, limit: usize) -> Result<u64, StoreError>;
+
+    /// Shortens graces that were begun while the clock was ahead of `now`; says how many. A grace lasts for as long
+    /// as it was asked for, counted from `now`, and for `longest` seconds at most.
+    fn shorten_graces(&mut self, now: Timestamp, longest: u64) -> Result<u64, StoreError>;
 
     /// Adds up uses; times only move forwards. No new generation.
     fn add_usage(&mut self, usage: &[UsageDelta]) -> Result<(), StoreError>;

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use keystile_validator::{KeyId, Timestamp};
-use zeroize::Zeroizing;
 
 use super::StoreError;
 use crate::ids::{SessionId, UserId};
@@ -55,8 +54,8 @@ impl fmt::Debug for PasswordHash {
 pub(crate) struct SessionRow {
     /// The session.
     pub(crate) session: Session,
-    /// What its refresh tokens are made with.
-    pub(crate) key: RefreshKey,
+    /// What its refresh tokens are made with. `None`: it was begun before keys were sealed, and was ended then.
+    pub(crate) key: Option<SealedRefreshKey>,
     /// The number of its newest refresh token.
     pub(crate) counter: u64,
     /// When the token before that was first used.
@@ -65,13 +64,13 @@ pub(crate) struct SessionRow {
     pub(crate) tokens_until: Option<Timestamp>,
 }
 
-/// The key that the refresh tokens of one session are made with.
+/// The key that the refresh tokens of one session are made with, sealed under the key-encryption key.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct RefreshKey(pub(crate) Zeroizing<[u8; 32]>);
+pub(crate) struct SealedRefreshKey(pub(crate) Vec<u8>);
 
-impl fmt::Debug for RefreshKey {
+impl fmt::Debug for SealedRefreshKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RefreshKey(…)")
+        f.write_str("SealedRefreshKey(…)")
     }
 }
 

@@ -14,6 +14,7 @@ use crate::keystile::Inner;
 use crate::mirror::{KEPT_AFTER_EXPIRY, THIS_STORE};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
 use crate::text::rfc3339;
+use crate::timekeeping::may_forget;
 
 /// What a revocation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Tokens<'_> {
         let TokenToRevoke { issuer, token_id, expires_at } = self.inner.verify_to_revoke(token)?;
         self.inner.change(|transaction, now| {
             // An issuer's leeway, or a clock that is set back, can bring back what has just expired.
-            if expires_at.saturating_add(KEPT_AFTER_EXPIRY) <= now {
+            if expires_at.saturating_add(KEPT_AFTER_EXPIRY) <= now && may_forget(transaction, now)? {
                 return Ok(RevokedToken { issuer, token_id, expires_at, was: WasToken::Expired });
             }
             self.inner.revoke_token(transaction, now, issuer, token_id, expires_at)
@@ -129,8 +130,9 @@ impl Tokens<'_> {
             let mut known = transaction.issuers()?.into_iter();
             let known = known.find(|known| known.name == issuer || known.issuer == issuer);
             let known = known.ok_or(RevokeTokenError::Issuer)?;
-            // Whatever could be valid now, by the clock of an issuer that may be ahead by the leeway.
-            let latest = now.saturating_add(known.leeway.into());
+            // Whatever could be valid now, by the clock of an issuer that may be ahead by the leeway. When the clock
+            // here is behind, the issuer's need not be.
+            let latest = transaction.clock()?.newest.max(now).saturating_add(known.leeway.into());
             let issued_before = (kind == RevocationKind::Subject).then(|| latest.saturating_add(1));
             let before = transaction.revocation(&known.issuer, kind, value)?;
             let is_same = before.is_some_and(|before| before.issued_before >= issued_before);
@@ -296,6 +298,9 @@ pub(crate) fn latest_issue(view: &dyn ReadTransaction, user: &str, now: Timestam
 /// Writes a revocation down, and removes those that refuse nothing any more.
 fn put(transaction: &mut dyn WriteTransaction, now: Timestamp, row: &RevocationRow) -> Result<(), StoreError> {
     transaction.put_revocation(row)?;
+    if !may_forget(&*transaction, now)? {
+        return Ok(());
+    }
     let before = now.unix().saturating_sub(KEPT_AFTER_EXPIRY);
     transaction.sweep_revocations(Timestamp::from_unix(before).unwrap_or(Timestamp::MAX))
 }

@@ -115,6 +115,15 @@ fn backup_and_restore() {
             &place.run(&["restore", "copy.db", "--json"]),
         ],
     );
+    let (young, _) = place.key(&["--name", "young", "--owner", "team"]);
+    golden(
+        "restore_lists_the_keys_that_it_suspends",
+        &[&place.run(&["restore", "copy.db"]), &place.run(&["keys", "show", &young])],
+    );
+    place.run(&["keys", "resume", &young]);
+    place.run(&["backup", "later.db"]);
+    place.key(&["--name", "younger"]);
+    golden("restore_lists_the_keys_that_it_suspends_in_json", &[&place.run(&["restore", "later.db", "--json"])]);
     place.write("text.txt", "not a database, whatever it is called");
     golden(
         "restore_refuses_what_is_no_backup",
@@ -175,4 +184,41 @@ fn stores_that_are_none() {
             &place.run(&["--db", "text.db", "init"]),
         ],
     );
+}
+
+/// Somebody has written to the store with a clock that was ahead.
+#[test]
+fn a_clock_that_is_behind_its_store() {
+    let place = Place::new();
+    let (id, expiring) = place.key(&["--name", "billing", "--expires", "90d"]);
+    let shown = place.run(&["clock", "show"]);
+    assert!(shown.code == 0 && shown.stderr.is_empty(), "{}", shown.stderr());
+    let ahead = Arc::new(ManualClock::at(Timestamp::from_unix(4_000_000_000).unwrap()));
+    let keystile = Keystile::options().clock(ahead).on_demand(true).open(place.path("keystile.db")).unwrap();
+    keystile.keys().create(NewKey { name: "of the future".into(), ..NewKey::default() }).unwrap();
+    drop(keystile);
+    let doctor = place.run(&["doctor", "--json"]);
+    assert_eq!((doctor.code, doctor.json()["severity"].as_str()), (1, Some("error")));
+    assert!(doctor.stdout().contains("keystile clock accept"), "{}", doctor.stdout());
+    golden(
+        "clock_commands_warn_of_a_clock_that_is_behind",
+        &[
+            &place.run(&["clock", "show"]),
+            &place.run(&["keys", "suspend", &id]),
+            &place.run(&["keys", "resume", &id, "--json"]),
+            &place.run_with(&["verify"], expiring.as_bytes()),
+        ],
+    );
+    golden(
+        "clock_accept_takes_the_word_of_the_clock",
+        &[
+            &place.run(&["clock", "accept"]),
+            &place.run_with(&["verify", "--json"], expiring.as_bytes()),
+            &place.run(&["clock", "accept", "--json"]),
+        ],
+    );
+    let shown = place.run(&["clock", "show", "--json"]);
+    assert!(shown.stderr.is_empty() && shown.json()["behind_seconds"].is_null(), "{}", shown.stdout());
+    assert_eq!(place.run(&["doctor"]).code, 0);
+    assert_eq!(place.run(&["audit", "verify"]).code, 0);
 }

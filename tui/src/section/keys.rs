@@ -106,7 +106,11 @@ impl Listed for Key {
         }
         fields.push(plain("expires", time_or(now, self.expires_at, "never")));
         if let Some(at) = self.suspended_at {
-            let with = self.suspended_for.map_or_else(String::new, |user| format!(" with its owner, {user}"));
+            let with = match self.suspended_for {
+                Some(user) => format!(" with its owner, {user}"),
+                None if self.suspended_by_restore => " by a restore".to_owned(),
+                None => String::new(),
+            };
             fields.push(("suspended", format!("{}{with}", time(now, at)), Role::Warning));
         }
         if let Some(revocation) = &self.revocation {
@@ -164,7 +168,7 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 fn worth(secret: &SecretInfo, active: bool, now: Timestamp) -> (String, Role) {
     match (active, secret.retires_at, secret.pending_grace) {
         (true, ..) => ("active".to_owned(), Role::Text),
-        (false, Some(at), _) if at <= now => ("refused as rotated".to_owned(), Role::Faint),
+        (false, ..) if secret.has_ended(now) => ("refused as rotated".to_owned(), Role::Faint),
         (false, Some(at), _) => (format!("old, valid for {}", text::countdown(now, at)), Role::Warning),
         (false, None, Some(grace)) => {
             let grace = text::format_duration(grace);

@@ -48,6 +48,7 @@ pub(super) fn key(number: u8, name: &str) -> Key {
         state: KeyState::Active,
         suspended_at: None,
         suspended_for: None,
+        suspended_by_restore: false,
         revocation: None,
         secrets: vec![secret(1, number)],
     }
@@ -62,6 +63,7 @@ fn secret(number: u32, letter: u8) -> SecretInfo {
         created_at: at(NOW - 40 * 86_400),
         retires_at: None,
         pending_grace: None,
+        ended_at: None,
         uses: 0,
         first_used_at: None,
         last_used_at: None,

@@ -104,6 +104,10 @@ fn header(model: &Model, place: Rect, buffer: &mut Buffer) {
         put("  ", Role::Text);
         put("READ-ONLY", Role::Warning);
     }
+    if model.clock_behind {
+        put("  ", Role::Text);
+        put("CLOCK BEHIND", Role::Bad);
+    }
     // What cannot wait comes first, as far as there is room.
     if let Some(counts) = &model.counts {
         let warnings = [

@@ -19,7 +19,7 @@ pub(super) use issuers::{AddIssuerArgs, IssuerArgs, IssuersCommand, RefreshIssue
 pub(super) use jwt::{JwsCheckArgs, JwsCommand, JwtCheckArgs, JwtCommand};
 pub(super) use keys::{CreateArgs, IdArgs, ImportArgs, KeysCommand, ListArgs, RevokeArgs, RotateArgs, UpdateArgs};
 pub(super) use store::{
-    BackupArgs, CompletionsArgs, FormatsAddArgs, FormatsCommand, InitArgs, RestoreArgs, SetSettingsArgs,
+    BackupArgs, ClockCommand, CompletionsArgs, FormatsAddArgs, FormatsCommand, InitArgs, RestoreArgs, SetSettingsArgs,
     SettingsCommand,
 };
 pub(super) use tokens::{
@@ -166,6 +166,12 @@ pub(super) enum Command {
     SecurityEvents {
         #[command(subcommand)]
         command: SecurityEventsCommand,
+    },
+    /// Show the newest time that the store has seen, and accept a clock that is behind it
+    #[command(arg_required_else_help = true)]
+    Clock {
+        #[command(subcommand)]
+        command: ClockCommand,
     },
     /// Copy the store into a new file, while it goes on being used
     Backup(BackupArgs),

@@ -82,6 +82,19 @@ pub(in crate::cli) enum SettingsCommand {
     Set(SetSettingsArgs),
 }
 
+/// `keystile clock …`
+#[derive(Subcommand)]
+pub(in crate::cli) enum ClockCommand {
+    /// Show what the clock says, and the newest time that the store has seen
+    Show,
+    /// Accept that it is as late as the clock says, although the store has seen a later time
+    ///
+    /// For when the clock was ahead and is right now. Until then, whatever expires before the later time is
+    /// refused. Keys that expire between the two times are allowed again; what was revoked, suspended, rotated or
+    /// ended stays so. With a clock that is slow, keys that have expired would be allowed again: check it first.
+    Accept,
+}
+
 /// What to set.
 #[derive(Args)]
 #[group(required = true, multiple = true)]

@@ -106,6 +106,7 @@ fn as_it_is(path: &Path) -> String {
 /// `secure_delete`: what is deleted is overwritten with zeros.
 /// `recursive_triggers`: without it, `REPLACE` deletes without asking the triggers.
 /// `journal_size_limit`: a journal that a restore has made large shrinks again.
+/// `secure_delete`: what is deleted is overwritten, also in pages that become free.
 const PRAGMAS: &str = "
 PRAGMA mmap_size = 0;
 PRAGMA cell_size_check = ON;
@@ -115,6 +116,7 @@ PRAGMA recursive_triggers = ON;
 PRAGMA temp_store = MEMORY;
 PRAGMA cache_size = -16384;
 PRAGMA journal_size_limit = 67108864;
+PRAGMA secure_delete = ON;
 ";
 
 /// Statements that a connection keeps prepared: all of ours, with room for the variants of lists.

@@ -9,6 +9,7 @@
 //! | `reader`, `list`, `records`, `writer` | what is done inside one |
 //! | `tokens` | signing keys and revocations, read and written |
 //! | `issuers` | external issuers and their key sets, read and written |
+//! | `clock` | what the store knows of the time, and what ends by it |
 //! | `imports` | imports of keys, staged and completed |
 //! | `users` | users, sessions and attempts to log in, read and written |
 //! | `erasure` | getting what was deleted out of the file |
@@ -19,6 +20,7 @@
 
 mod backup;
 mod checked;
+mod clock;
 mod connection;
 mod erasure;
 mod file;
@@ -57,7 +59,7 @@ pub(crate) use self::file::leftovers_of;
 use self::file::{Claim, TemporaryFile, absolute};
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};
-use super::{Erasure, Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
+use super::{ClockRow, Erasure, Inspection, ReadTransaction, Store, StoreError, WriteTransaction};
 use crate::fork::Opener;
 use crate::key::{NamedFormat, Settings};
 
@@ -149,6 +151,7 @@ impl SqliteStore {
         watch_writes(&connection)?;
         writer::insert_position(&connection, new_store_id(&path)?, now)?;
         let mut transaction = Transaction::begin(&connection, Behavior::Write)?;
+        transaction.set_clock(ClockRow { newest: now, clock: now, steady_since: now, accepted: 0 })?;
         transaction.set_settings(settings)?;
         for format in formats {
             transaction.insert_format(format)?;

@@ -16,7 +16,7 @@ use crate::audit::{AuditEntry, AuditPage, AuditQuery, RowKind};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, Settings};
 use crate::query::MAX_PAGE;
-use crate::store::{Generation, Position, RotationRow, StoreError, UnreadableRow};
+use crate::store::{ClockRow, Generation, Position, RotationRow, StoreError, UnreadableRow};
 use crate::user::Email;
 
 /// The setting [`Settings::max_lifetime`]; absent: no limit.
@@ -33,6 +33,20 @@ pub(super) fn read_position(row: &Row<'_>) -> Result<Position, StoreError> {
         epoch: Column(0, "position.epoch").number(row)?,
         generation: Generation(Column(1, "position.generation").number(row)?),
     })
+}
+
+/// What the store knows of the time.
+pub(super) fn clock(connection: &Connection) -> Result<ClockRow, StoreError> {
+    let clock =
+        first(connection, "SELECT newest_at, steady_since, clock_accepted, clock_at FROM position", [], |row| {
+            Ok(ClockRow {
+                newest: Column(0, "position.newest_at").time(row)?,
+                steady_since: Column(1, "position.steady_since").time(row)?,
+                accepted: Column(2, "position.clock_accepted").number(row)?,
+                clock: Column(3, "position.clock_at").time(row)?,
+            })
+        })?;
+    clock.ok_or(StoreError::InvalidValue { column: "position.one" })
 }
 
 /// The id that a store shares with its backups, and with no other store.

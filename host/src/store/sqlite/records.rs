@@ -15,6 +15,7 @@ use super::checked::Checked as _;
 use super::imports::IN_FORCE;
 use super::reader::first;
 use super::rows::{Column, read_rate, to_integer, words};
+use crate::key::refused_from;
 use crate::store::imports::ImportOrdinal;
 use crate::store::{Generation, KeyOrdinal, RecordsStep, StoreError};
 
@@ -75,7 +76,7 @@ fn step(
     let mut keys = connection.prepare_cached(query).checked()?;
     let mut secrets = connection
         .prepare_cached(
-            "SELECT number, digest, retires_at, pending_grace, key_pk FROM secrets WHERE key_pk > ?1 \
+            "SELECT number, digest, retires_at, pending_grace, ended_at, key_pk FROM secrets WHERE key_pk > ?1 \
              ORDER BY key_pk, number",
         )
         .checked()?;
@@ -114,7 +115,7 @@ fn step(
 
 fn next_of_any(rows: &mut Rows<'_>) -> Result<Option<(i64, SecretRow)>, StoreError> {
     let Some(row) = rows.next().checked()? else { return Ok(None) };
-    let key_pk = Column(4, "secrets.key_pk").integer(row)?;
+    let key_pk = Column(5, "secrets.key_pk").integer(row)?;
     let secret = SecretRow::read(row, 0).map_err(|error| in_row(error, || format!("of key number {key_pk}")))?;
     Ok(Some((key_pk, secret)))
 }
@@ -154,7 +155,7 @@ pub(super) fn changed_query() -> String {
            SELECT (SELECT min(k.generation) FROM keys AS k WHERE k.generation > changes.generation)
            FROM changes WHERE changes.generation IS NOT NULL
          )
-         SELECT {KEY_COLUMNS}, s.number, s.digest, s.retires_at, s.pending_grace
+         SELECT {KEY_COLUMNS}, s.number, s.digest, s.retires_at, s.pending_grace, s.ended_at
          FROM changes
          CROSS JOIN keys AS k ON k.generation = changes.generation AND k.pk <= ?2 AND {IN_FORCE}
          LEFT JOIN secrets AS s ON s.key_pk = k.pk
@@ -289,11 +290,13 @@ struct SecretRow {
 }
 
 impl SecretRow {
-    /// Reads `number, digest, retires_at, pending_grace`, the first of which is in this column.
+    /// Reads `number, digest, retires_at, pending_grace, ended_at`, the first of which is in this column.
     fn read(row: &Row<'_>, first: usize) -> Result<SecretRow, StoreError> {
+        let retires_at = Column(first + 2, "secrets.retires_at").optional_time(row)?;
+        let ended_at = Column(first + 4, "secrets.ended_at").optional_time(row)?;
         Ok(SecretRow {
             digest: Digest::from_bytes(Column(first + 1, "secrets.digest").bytes(row)?),
-            retires_at: Column(first + 2, "secrets.retires_at").optional_time(row)?,
+            retires_at: refused_from(retires_at, ended_at),
             grace_pending: Column(first + 3, "secrets.pending_grace").optional_integer(row)?.is_some(),
         })
     }

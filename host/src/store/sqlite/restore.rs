@@ -140,19 +140,28 @@ fn fill<C: Deref<Target = Connection>, E: From<StoreError>>(
 ) -> Result<Position, E> {
     let mut transaction = Transaction::begin(copy, Behavior::Write)?;
     let mut last = transaction.position()?;
+    let mut clock = transaction.clock()?;
     let mut original: Option<&dyn ReadTransaction> = None;
     if let Some(view) = view {
         let current = view.position()?;
         last.epoch = last.epoch.max(current.epoch);
         last.generation = last.generation.max(current.generation);
+        let current = view.clock()?;
+        let accepted = clock.accepted.max(current.accepted);
         if reader::store_id(view.connection())? == reader::store_id(copy)? {
             original = Some(view);
+            // Also when it is earlier than that of the backup: it was accepted since.
+            clock = current;
         }
+        clock.accepted = accepted;
     }
+    // Processes that have the store open take the time over, whatever they know.
+    clock.accepted = clock.accepted.saturating_add(1);
     let generation = Generation(last.generation.0.saturating_add(1));
     // The file will have pages of the replaced store, and of what the backup has and the store refuses.
     transaction.step(|connection, _| erasure::ask(connection, true))?;
     transaction.move_to(Position { epoch: last.epoch.saturating_add(1), generation })?;
+    transaction.set_clock(clock)?;
     prepare(&mut transaction, original)?;
     Ok(Box::new(transaction).commit()?)
 }

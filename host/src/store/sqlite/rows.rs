@@ -167,10 +167,10 @@ pub(super) fn to_seconds(time: Timestamp) -> i64 {
 pub(super) const KEY_COLUMNS: &str = "k.pk, k.id, k.state, k.environment, k.owner, k.scopes, k.addresses, \
      k.rate_limit, k.rate_window, k.not_before, k.expires_at, k.name, k.format, k.metadata, k.created_at, \
      k.created_by, k.updated_at, k.suspended_at, k.revoked_at, k.revoke_reason, k.revoke_note, \
-     k.suspended_for";
+     k.suspended_for, k.suspended_by_restore";
 
 /// How many [`KEY_COLUMNS`] are.
-pub(super) const KEY_COLUMN_COUNT: usize = 22;
+pub(super) const KEY_COLUMN_COUNT: usize = 23;
 
 /// Reads a key, without its secrets yet, and its primary key.
 pub(super) fn read_key(row: &Row<'_>) -> Result<(i64, Key), StoreError> {
@@ -195,6 +195,7 @@ pub(super) fn read_key(row: &Row<'_>) -> Result<(i64, Key), StoreError> {
         updated_at: Column(16, "keys.updated_at").time(row)?,
         suspended_at: Column(17, "keys.suspended_at").optional_time(row)?,
         suspended_for: Column(21, "keys.suspended_for").optional_bytes(row)?.map(UserId::from_bytes),
+        suspended_by_restore: Column(22, "keys.suspended_by_restore").flag(row)?,
         revocation: match Column(18, "keys.revoked_at").optional_time(row)? {
             None => None,
             Some(at) => Some(Revocation {
@@ -218,7 +219,7 @@ pub(super) fn read_rate(row: &Row<'_>, first: usize) -> Result<Option<Rate>, Sto
 
 /// The columns that [`read_secret`] reads, of [`SECRET_TABLES`].
 pub(super) const SECRET_COLUMNS: &str = "s.number, s.digest, s.display, s.origin, s.created_at, s.retires_at, \
-     s.pending_grace, coalesce(u.uses, 0), u.first_used_at, u.last_used_at";
+     s.pending_grace, coalesce(u.uses, 0), u.first_used_at, u.last_used_at, s.ended_at";
 
 /// Secrets with their uses.
 pub(super) const SECRET_TABLES: &str =
@@ -244,6 +245,7 @@ pub(super) fn read_secret(row: &Row<'_>) -> Result<SecretInfo, StoreError> {
         created_at: Column(4, "secrets.created_at").time(row)?,
         retires_at: Column(5, "secrets.retires_at").optional_time(row)?,
         pending_grace: Column(6, "secrets.pending_grace").optional_number(row)?,
+        ended_at: Column(10, "secrets.ended_at").optional_time(row)?,
         uses: Column(7, "usage.uses").number(row)?,
         first_used_at: Column(8, "usage.first_used_at").optional_time(row)?,
         last_used_at: Column(9, "usage.last_used_at").optional_time(row)?,

@@ -1,10 +1,13 @@
 //! The schema, as a list of steps that is only ever added to.
 
 mod audiences;
+mod clock;
 mod environments;
 mod erasure;
 mod imports;
 mod issuers;
+mod restores;
+mod sealed_sessions;
 mod security_events;
 mod sessions;
 mod suspensions;
@@ -44,6 +47,10 @@ pub(super) const MIGRATIONS: &[Step] = &[
     Step::Sql(audiences::ISSUER_AUDIENCES),
     Step::Sql(erasure::ERASURE),
     Step::Trail(erasure::leave_people_out),
+    Step::Sql(clock::NEWEST_TIME),
+    Step::Sql(clock::ENDED_SECRETS),
+    Step::Rebuild(sealed_sessions::SEALED_SESSIONS, &[RowKind::Session]),
+    Step::Sql(restores::SUSPENDED_BY_RESTORE),
 ];
 
 /// A step of the schema.
@@ -54,7 +61,6 @@ pub(super) enum Step {
     Sql(&'static str),
     /// Statements that make tables anew, where no trigger sees which rows they change: all rows of these kinds
     /// are checked before and bound after.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no step has needed it yet"))]
     Rebuild(&'static str, &'static [RowKind]),
     /// A step that writes the audit trail anew. The first one makes its entries name rows.
     Trail(fn(&Connection) -> Result<(), StoreError>),
@@ -298,6 +304,99 @@ mod tests {
         let keys: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         let ada = "0".repeat(32);
         assert_eq!(keys, [format!("suspended 8 5 {ada}"), "active 1 - ".to_owned(), "revoked 1 - ".to_owned()]);
+    }
+
+    /// What was over by the newest entry has ended; the trail binds it, and knows how late it is.
+    #[test]
+    fn secrets_that_were_over_before_have_ended_now() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let before =
+            MIGRATIONS.iter().position(|step| matches!(step, Step::Sql(sql) if *sql == clock::NEWEST_TIME)).unwrap();
+        migrate_with(&mut connection, &MIGRATIONS[..before]).unwrap();
+        watch(&connection, &[]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO position (one, store_id, created_at, epoch, generation) VALUES (1, zeroblob(16), 0, 1, 7);
+                 INSERT INTO keys (id, generation, state, environment, scopes, addresses, name, metadata, created_at, created_by, updated_at)
+                 VALUES (zeroblob(16), 1, 'active', 'live', '', '', 'k', '{}', 0, '', 0);
+                 INSERT INTO secrets (key_pk, number, digest, retires_at, display, origin, created_at)
+                 VALUES (1, 1, zeroblob(32), 100, 'a', 'generated', 0), (1, 2, randomblob(32), 101, 'b', 'generated', 0),
+                        (1, 3, randomblob(32), NULL, 'c', 'generated', 0);",
+            )
+            .unwrap();
+        let at = keystile_validator::Timestamp::from_unix(100).unwrap();
+        let entry = NewEntry { at, actor: THE_STORE, action: "tests", subject: None, detail: "{}" };
+        Trail::default().append(&connection, &entry).unwrap();
+        unwatch(&connection).unwrap();
+        migrate_with(&mut connection, MIGRATIONS).unwrap();
+        let query = "SELECT group_concat(coalesce(ended_at, '-'), ' ' ORDER BY number) FROM secrets";
+        let ended: String = connection.query_row(query, [], |row| row.get(0)).unwrap();
+        assert_eq!(ended, "100 - -");
+        let newest: i64 = connection.query_row("SELECT newest_at FROM position", [], |row| row.get(0)).unwrap();
+        assert_eq!(newest, 100);
+        let bring_back = connection.execute("UPDATE secrets SET ended_at = NULL", []);
+        assert!(bring_back.unwrap_err().to_string().contains("a secret that has ended stays so"));
+        let view =
+            super::super::transaction::Transaction::begin(&connection, super::super::transaction::Behavior::Read);
+        let report = crate::audit::verify_view(&view.unwrap(), None).unwrap();
+        assert!(matches!(report, crate::audit::AuditReport::Intact { .. }), "{report:?}");
+    }
+
+    /// Whoever has a backup from before can make refresh tokens of its sessions: they end, and the clear keys are
+    /// overwritten.
+    #[test]
+    fn sessions_from_before_keys_were_sealed_end_and_leave_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keystile.db");
+        std::fs::write(&path, "").unwrap();
+        let mut connection =
+            super::super::connection::connect(&path, super::super::connection::Purpose::Write).unwrap();
+        let before = MIGRATIONS.iter().position(|step| matches!(step, Step::Rebuild(..))).unwrap();
+        migrate_with(&mut connection, &MIGRATIONS[..before]).unwrap();
+        watch(&connection, &[]).unwrap();
+        let clear = |number: usize| format!("a clear refresh key, number {number:04}");
+        let (open, ended) = (0..200, 200..250);
+        connection
+            .execute_batch(
+                "INSERT INTO position (one, store_id, created_at, epoch, generation) VALUES (1, zeroblob(16), 0, 1, 7);
+                 INSERT INTO users (id, email, admin, created_at, created_by, updated_at) VALUES (zeroblob(16), 'a@b', 0, 0, '', 0)",
+            )
+            .unwrap();
+        for number in open.clone().chain(ended.clone()) {
+            let sql = "INSERT INTO sessions (id, user_pk, refresh_key, counter, scopes, created_at, last_used_at, expires_at, \
+                       ended_at, end_reason, tokens_until) VALUES (?1, 1, ?2, 3, '', 10, 20, 5000, ?3, ?4, 900)";
+            let end = ended.contains(&number).then_some((30, "logout"));
+            let id = (number as u128).to_be_bytes();
+            let key = clear(number).into_bytes();
+            assert_eq!(key.len(), 32);
+            let values = rusqlite::params![id, key, end.map(|end| end.0), end.map(|end| end.1)];
+            connection.execute(sql, values).unwrap();
+        }
+        let at = keystile_validator::Timestamp::from_unix(100).unwrap();
+        let entry = NewEntry { at, actor: THE_STORE, action: "tests", subject: None, detail: "{}" };
+        Trail::default().append_if_touched(&connection, &entry).unwrap();
+        connection.execute("UPDATE position SET newest_at = 100", []).unwrap();
+        unwatch(&connection).unwrap();
+        migrate_with(&mut connection, MIGRATIONS).unwrap();
+        let count = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+        assert_eq!(count("SELECT count(*) FROM sessions WHERE end_reason = 'unsealed' AND ended_at = 100"), 200);
+        assert_eq!(count("SELECT count(*) FROM sessions WHERE end_reason = 'logout' AND ended_at = 30"), 50);
+        assert_eq!(count("SELECT count(*) FROM sessions WHERE refresh_key IS NULL AND counter = 3"), 250);
+        let revoked = "SELECT count(*) FROM revocations WHERE kind = 'session' AND expires_at = 900 AND value = ";
+        assert_eq!(count(&format!("{revoked} 'ses_{:032x}'", 7)), 1);
+        assert_eq!(count(&format!("{revoked} 'ses_{:032x}'", 200)), 0);
+        let bring_back = connection.execute("UPDATE sessions SET ended_at = NULL, end_reason = NULL", []);
+        assert!(bring_back.is_err());
+        {
+            let behavior = super::super::transaction::Behavior::Read;
+            let view = super::super::transaction::Transaction::begin(&connection, behavior).unwrap();
+            let report = crate::audit::verify_view(&view, None).unwrap();
+            assert!(matches!(report, crate::audit::AuditReport::Intact { .. }), "{report:?}");
+        }
+        connection.close().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let found = bytes.windows(20).filter(|window| window == b"a clear refresh key,").count();
+        assert_eq!(found, 0, "clear keys lie in the file");
     }
 
     /// A step that was released never changes: stores that took it would differ from new ones.

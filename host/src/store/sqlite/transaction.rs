@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::checked::Checked as _;
 use super::trail::{self, Trail};
-use super::{erasure, list, reader, records, unreadable, writer};
+use super::{clock, erasure, list, reader, records, unreadable, writer};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
 use crate::ids::UserId;
 use crate::key::{Key, NamedFormat, SecretInfo, Settings};
@@ -15,7 +15,7 @@ use crate::keys::KeyCounts;
 use crate::query::{KeyPage, KeyQuery};
 use crate::store::imports::ImportOrdinal;
 use crate::store::{
-    EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError,
+    ClockRow, EachRowState, Generation, KeyOrdinal, Position, ReadTransaction, RecordsStep, RotationRow, StoreError,
     UnreadableRow, Urgency, UsageDelta, WriteTransaction,
 };
 use crate::user::Email;
@@ -130,6 +130,10 @@ impl<C: Deref<Target = Connection>> Drop for Transaction<C> {
 impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
     fn position(&self) -> Result<Position, StoreError> {
         reader::position(&self.connection)
+    }
+
+    fn clock(&self) -> Result<ClockRow, StoreError> {
+        reader::clock(&self.connection)
     }
 
     fn settings(&self) -> Result<Settings, StoreError> {
@@ -280,8 +284,28 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
         self.step(|connection, generation| writer::insert_format(connection, generation, format))
     }
 
+    fn replace_formats(&mut self, formats: &[NamedFormat]) -> Result<(), StoreError> {
+        self.step(|connection, generation| writer::replace_formats(connection, generation, formats))
+    }
+
     fn set_settings(&mut self, settings: &Settings) -> Result<(), StoreError> {
         self.step(|connection, generation| writer::set_settings(connection, generation, settings))
+    }
+
+    fn note_time(&mut self, clock: Timestamp, newest: Timestamp) -> Result<(), StoreError> {
+        self.step(|connection, _| clock::note(connection, clock, newest))
+    }
+
+    fn set_clock(&mut self, row: ClockRow) -> Result<(), StoreError> {
+        self.step(|connection, _| clock::set(connection, row))
+    }
+
+    fn end_secrets(&mut self, up_to: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.step(|connection, _| clock::end_secrets(connection, up_to, limit))
+    }
+
+    fn shorten_graces(&mut self, now: Timestamp, longest: u64) -> Result<u64, StoreError> {
+        self.step(|connection, _| clock::shorten_graces(connection, now, longest))
     }
 
     fn add_usage(&mut self, usage: &[UsageDelta]) -> Result<(), StoreError> {
@@ -292,7 +316,8 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
     }
 
     fn append_audit(&mut self, entry: &NewEntry<'_>) -> Result<(), StoreError> {
-        self.write_trail(|trail, connection| trail.append(connection, entry))
+        self.write_trail(|trail, connection| trail.append(connection, entry))?;
+        self.note_time(entry.at, entry.at)
     }
 
     fn erases(&self) -> Result<Option<Urgency>, StoreError> {

@@ -3,7 +3,6 @@
 use keystile_validator::{Environment, KeyId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Params, Row, ToSql, params, params_from_iter};
-use zeroize::Zeroizing;
 
 use super::checked::Checked as _;
 use super::reader;
@@ -18,7 +17,7 @@ use crate::query::MAX_PAGE;
 use crate::session::{EndReason, Session, SessionEnd, SessionPage, SessionQuery};
 use crate::store::StoreError;
 use crate::store::users::{
-    Bucket, BucketId, BucketKind, PasswordHash, ReadUsers, RefreshKey, SessionRow, UserRow, WriteUsers,
+    Bucket, BucketId, BucketKind, PasswordHash, ReadUsers, SealedRefreshKey, SessionRow, UserRow, WriteUsers,
 };
 use crate::user::{Email, User, UserPage, UserQuery};
 
@@ -182,7 +181,7 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
             let values = params![
                 session.id.as_bytes(),
                 user,
-                row.key.0.as_slice(),
+                row.key.as_ref().map(|key| &key.0),
                 to_integer(row.counter),
                 row.rotated_at.map(to_seconds),
                 session.client_id,
@@ -535,7 +534,7 @@ pub(super) fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
     };
     Ok(SessionRow {
         session,
-        key: RefreshKey(Zeroizing::new(Column(2, "sessions.refresh_key").bytes(row)?)),
+        key: Column(2, "sessions.refresh_key").optional_blob(row)?.map(SealedRefreshKey),
         counter: Column(3, "sessions.counter").number(row)?,
         rotated_at: Column(4, "sessions.rotated_at").optional_time(row)?,
         tokens_until: Column(17, "sessions.tokens_until").optional_time(row)?,

@@ -87,9 +87,9 @@ fn add_key(connection: &Connection, generation: i64, key: &Key, import_pk: Optio
         connection,
         "INSERT INTO keys (id, generation, state, environment, owner, scopes, addresses, rate_limit, rate_window, \
          not_before, expires_at, name, format, metadata, created_at, created_by, updated_at, suspended_at, revoked_at, \
-         revoke_reason, revoke_note, suspended_for, import_pk) \
+         revoke_reason, revoke_note, suspended_for, suspended_by_restore, import_pk) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-         ?23)",
+         ?23, ?24)",
         generation,
         key,
         Some(import_pk),
@@ -120,7 +120,7 @@ pub(super) fn update_key(
         "UPDATE keys SET generation = ?2, state = ?3, environment = ?4, owner = ?5, scopes = ?6, addresses = ?7, \
          rate_limit = ?8, rate_window = ?9, not_before = ?10, expires_at = ?11, name = ?12, format = ?13, metadata = ?14, \
          created_at = ?15, created_by = ?16, updated_at = ?17, suspended_at = ?18, revoked_at = ?19, revoke_reason = ?20, \
-         revoke_note = ?21, suspended_for = ?22 WHERE id = ?1",
+         revoke_note = ?21, suspended_for = ?22, suspended_by_restore = ?23 WHERE id = ?1",
         generation,
         key,
         None,
@@ -150,7 +150,7 @@ fn write_key(
     let reason = revocation.map(|revocation| revocation.reason.as_str());
     let note = revocation.and_then(|revocation| revocation.note.as_deref());
     let suspended_for = key.suspended_for.map(|user| user.as_bytes().to_vec());
-    let fields: [&dyn ToSql; 22] = [
+    let fields: [&dyn ToSql; 23] = [
         key.id.as_bytes(),
         &generation,
         &state,
@@ -173,6 +173,7 @@ fn write_key(
         &reason,
         &note,
         &suspended_for,
+        &key.suspended_by_restore,
     ];
     let import_pk = import_pk.as_ref().map(|import_pk| import_pk as &dyn ToSql);
     let parameters = fields.into_iter().chain(import_pk);
@@ -204,10 +205,14 @@ pub(super) fn update_secret(
     let pk = existing_pk(connection, key)?;
     touch_key(connection, generation, pk)?;
     let mut update = connection
-        .prepare_cached("UPDATE secrets SET retires_at = ?3, pending_grace = ?4 WHERE key_pk = ?1 AND number = ?2")
+        .prepare_cached(
+            "UPDATE secrets SET retires_at = ?3, pending_grace = ?4, ended_at = coalesce(ended_at, ?5) \
+             WHERE key_pk = ?1 AND number = ?2",
+        )
         .checked()?;
     let times = (secret.retires_at.map(to_seconds), secret.pending_grace.map(to_integer));
-    let updated = update.execute(params![pk, secret.number, times.0, times.1]).checked()?;
+    let ended_at = secret.ended_at.map(to_seconds);
+    let updated = update.execute(params![pk, secret.number, times.0, times.1, ended_at]).checked()?;
     if updated == 0 { Err(StoreError::NoSuchKey { id: key }) } else { Ok(()) }
 }
 
@@ -250,6 +255,22 @@ pub(super) fn insert_format(
         touch(connection, generation)?;
     }
     Ok(inserted > 0)
+}
+
+pub(super) fn replace_formats(
+    connection: &Connection,
+    generation: &mut Option<Generation>,
+    formats: &[NamedFormat],
+) -> Result<(), StoreError> {
+    touch(connection, generation)?;
+    // Keys name formats: they are looked at when all of this is written. It ends with the transaction.
+    connection.execute_batch("PRAGMA defer_foreign_keys = ON; DELETE FROM formats").checked()?;
+    for format in formats {
+        insert_format(connection, generation, format)?;
+    }
+    let sql = "UPDATE keys SET format = NULL WHERE format NOT IN (SELECT name FROM formats)";
+    connection.execute(sql, []).checked()?;
+    Ok(())
 }
 
 /// No verdict depends on them, but whoever follows the generation learns of them so.
@@ -344,8 +365,8 @@ fn touch_key(connection: &Connection, generation: &mut Option<Generation>, pk: i
 fn add_secret(connection: &Connection, pk: i64, secret: &SecretInfo) -> Result<(), StoreError> {
     let mut insert = connection
         .prepare_cached(
-            "INSERT INTO secrets (key_pk, number, digest, retires_at, pending_grace, display, origin, created_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO secrets (key_pk, number, digest, retires_at, pending_grace, display, origin, created_at, \
+             ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )
         .checked()?;
     insert
@@ -358,6 +379,7 @@ fn add_secret(connection: &Connection, pk: i64, secret: &SecretInfo) -> Result<(
             secret.display,
             origin_name(secret.origin),
             to_seconds(secret.created_at),
+            secret.ended_at.map(to_seconds),
         ])
         .checked()?;
     if let (Some(first), Some(last)) = (secret.first_used_at, secret.last_used_at) {

@@ -140,7 +140,10 @@ fn revocations_go_when_their_tokens_are_long_dead() {
     keystile.tokens().revoke(issued.token.expose_secret()).unwrap();
     let lookup = TokenLookup { token_id: Some(&issued.token_id), ..TokenLookup::default() };
     let rows = || -> i64 { world.raw().query_row("SELECT count(*) FROM revocations", [], |row| row.get(0)).unwrap() };
-    world.clock.advance(1_800 + 86_400);
+    // In two steps: after a jump of more than a day nothing is forgotten, because the clock may be wrong.
+    world.clock.advance(1_800);
+    keystile.flush().unwrap();
+    world.clock.advance(86_400);
     keystile.flush().unwrap();
     assert!(keystile.inner.token_record(&issuer, lookup).unwrap().revoked);
     world.clock.advance(1);

@@ -2,14 +2,12 @@
 
 use std::fs;
 
-use zeroize::Zeroizing;
-
 use super::*;
 use crate::audit;
 use crate::ids::{SessionId, UserId};
 use crate::session::Session;
 use crate::store::sqlite::erasure::REWRITTEN_AT_ONCE;
-use crate::store::users::{PasswordHash, RefreshKey, SessionRow};
+use crate::store::users::{PasswordHash, SealedRefreshKey, SessionRow};
 use crate::store::{Erasure, Urgency};
 use crate::user::User;
 
@@ -78,7 +76,7 @@ fn session(number: u32, user: &User) -> SessionRow {
             expires_at: at(1_000),
             end: None,
         },
-        key: RefreshKey(Zeroizing::new([9; 32])),
+        key: Some(SealedRefreshKey(vec![9; 61])),
         counter: 1,
         rotated_at: None,
         tokens_until: None,

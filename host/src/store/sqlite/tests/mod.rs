@@ -1,5 +1,6 @@
 //! Tests of the store, on real files.
 
+mod clock;
 mod copies;
 mod erasure;
 mod lists;
@@ -86,6 +87,7 @@ fn secret(key: u32, number: u32) -> SecretInfo {
         created_at: at(0),
         retires_at: None,
         pending_grace: None,
+        ended_at: None,
         uses: 0,
         first_used_at: None,
         last_used_at: None,
@@ -111,6 +113,7 @@ fn key(number: u32) -> Key {
         state: KeyState::Active,
         suspended_at: None,
         suspended_for: None,
+        suspended_by_restore: false,
         revocation: None,
         secrets: vec![secret(number, 1)],
     }

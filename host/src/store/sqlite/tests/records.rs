@@ -25,6 +25,7 @@ fn records_agree_with_keys() {
                 .map(|secret_number| SecretInfo {
                     retires_at: (secret_number == 1).then(|| at(50)),
                     pending_grace: (number % 8 == 3 && secret_number == 1).then_some(60),
+                    ended_at: (number % 8 == 5 && secret_number == 1).then(|| at(50)),
                     ..secret(number, secret_number)
                 })
                 .collect(),

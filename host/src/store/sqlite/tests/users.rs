@@ -1,11 +1,9 @@
 //! Users, sessions and buckets: what is written is read back, and what the tables refuse.
 
-use zeroize::Zeroizing;
-
 use super::*;
 use crate::ids::{SessionId, UserId};
 use crate::session::{EndReason, Session, SessionEnd, SessionQuery};
-use crate::store::users::{Bucket, BucketId, BucketKind, PasswordHash, RefreshKey, SessionRow, UserRow};
+use crate::store::users::{Bucket, BucketId, BucketKind, PasswordHash, SealedRefreshKey, SessionRow, UserRow};
 use crate::user::User;
 
 fn user(number: u8) -> User {
@@ -53,7 +51,7 @@ fn session(number: u8, owner: u8) -> SessionRow {
             expires_at: at(1_000),
             end: None,
         },
-        key: RefreshKey(Zeroizing::new([number; 32])),
+        key: Some(SealedRefreshKey(vec![number; 61])),
         counter: 7,
         rotated_at: Some(at(5)),
         tokens_until: Some(at(6)),

@@ -17,6 +17,7 @@ fn full_key() -> Key {
     let first = SecretInfo {
         retires_at: Some(at(9)),
         pending_grace: Some(60),
+        ended_at: None,
         uses: 3,
         first_used_at: Some(at(1)),
         last_used_at: Some(at(2)),

@@ -59,7 +59,13 @@ pub(in crate::store::sqlite) const KINDS: &[Kind] = &[
     kind(RowKind::Revocation, "revocations", Id::Texts(&["kind", "issuer", "value"]), &["generation"], &[]),
     kind(RowKind::Sealing, "sealing", Id::Texts(&["one"]), &[], &[]),
     kind(RowKind::Import, "imports", Id::Bytes("id"), &[], &[]),
-    kind(RowKind::Store, "position", Id::Texts(&["one"]), &["epoch", "generation", "has_imports"], &[]),
+    kind(
+        RowKind::Store,
+        "position",
+        Id::Texts(&["one"]),
+        &["clock_accepted", "clock_at", "epoch", "generation", "has_imports", "newest_at", "steady_since"],
+        &[],
+    ),
 ];
 
 /// Tables that the trail does not bind, and why.
