@@ -20,7 +20,7 @@ use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
 use crate::sealing::{KekError, KeyEncryptionKey, Sealing};
 use crate::settings::SetSettingsError;
 use crate::store::{Mode, SqliteStore, Store, StoreError};
-use crate::timekeeping::Timekeeper;
+use crate::timekeeping::{Timekeeper, readable_clock};
 use crate::workers::{ERASE_PATIENCE, FLUSH_INTERVAL, Workers};
 
 /// What a new store starts with.
@@ -206,7 +206,9 @@ impl OpenOptions {
         {
             let view = store.read()?;
             sealing.check(&*view)?;
-            time.follow(view.clock()?);
+            if let Some(clock) = readable_clock(&*view)? {
+                time.follow(clock);
+            }
         }
         let sandbox = match self.sandbox {
             SandboxChoice::Embedded(options) => Sandbox::new(options)?,

@@ -109,7 +109,7 @@ fn accept(
     from: Timestamp,
     now: Timestamp,
 ) -> Result<AcceptedClock, StoreError> {
-    let row = transaction.clock()?;
+    let row = inner.known_clock(transaction, now)?;
     let from = from.max(row.newest);
     let mut accepted = AcceptedClock {
         from,
@@ -230,7 +230,16 @@ impl Timekeeper {
 /// Whether what has expired long ago may be forgotten: not right after the time has jumped ahead, since the clock may
 /// be wrong.
 pub(crate) fn may_forget(view: &dyn ReadTransaction, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(now >= view.clock()?.steady_since.saturating_add(CLOCK_JUMP))
+    Ok(readable_clock(view)?.is_some_and(|row| now >= row.steady_since.saturating_add(CLOCK_JUMP)))
+}
+
+/// What a view says of the time; `None` when that cannot be read. Then every verdict is `unavailable`, and nobody is
+/// kept from looking at the store and from revoking.
+pub(crate) fn readable_clock(view: &dyn ReadTransaction) -> Result<Option<ClockRow>, StoreError> {
+    match view.clock() {
+        Err(StoreError::InvalidValue { .. }) => Ok(None),
+        row => row.map(Some),
+    }
 }
 
 fn raise(time: &AtomicU64, to: Timestamp) {
@@ -256,6 +265,14 @@ impl Inner {
         Some(self.time.latest())
     }
 
+    /// What the store says of the time in a write; when that cannot be read, what this process knows.
+    pub(crate) fn known_clock(&self, view: &dyn ReadTransaction, now: Timestamp) -> Result<ClockRow, StoreError> {
+        Ok(readable_clock(view)?.unwrap_or_else(|| {
+            let accepted = self.time.accepted.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(0);
+            ClockRow { newest: self.time.latest().max(now), clock: now, steady_since: now, accepted }
+        }))
+    }
+
     /// Whether a request is meant for this moment, and not for trying out another time.
     pub(crate) fn is_about_now(&self, time: Timestamp) -> bool {
         let now = self.now();
@@ -265,7 +282,7 @@ impl Inner {
     /// Notes in a write how late it is. What was over by the newest time stays over: replaced secrets end, and when
     /// the clock has gone back, so do sessions that had expired.
     pub(crate) fn note_time(&self, transaction: &mut dyn WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
-        let row = transaction.clock()?;
+        let row = self.known_clock(transaction, now)?;
         let latest = row.newest.max(self.time.latest()).max(now);
         let ended = transaction.end_secrets(latest, SECRETS_ENDED_AT_ONCE)?;
         if ended > 0 {

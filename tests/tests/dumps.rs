@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use keystile::{Keystile, NewStore};
-use keystile_tests::keystile;
+use keystile_tests::keystile_bin;
 
 /// Nobody in particular.
 const OTHER_USER: u32 = 65_534;
@@ -23,7 +23,11 @@ fn the_command_keeps_its_memory_to_itself() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keystile.db");
     Keystile::create(&path, NewStore::default()).unwrap();
-    let mut command = keystile(&path);
+    // A copy: the folder that it was built in may be closed to other users.
+    let program = folder.path().join("keystile");
+    std::fs::copy(keystile_bin(), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.env_clear().env("KEYSTILE_DB", &path).env("USER", "tester");
     let me = std::fs::metadata("/proc/self").unwrap().uid();
     let user = if me == 0 { OTHER_USER } else { me };
     let mut other = Command::new("cat");

@@ -37,7 +37,7 @@ fn assert_signs(path: &Path, kek: Option<PathBuf>) {
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.retain(|name| !name.ends_with("-wal") && !name.ends_with("-shm"));
+    names.retain(|name| ["-wal", "-shm", "-reserve"].iter().all(|beside| !name.ends_with(beside)));
     names.sort();
     names
 }

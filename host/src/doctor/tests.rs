@@ -248,6 +248,28 @@ fn an_unreadable_key_is_unavailable() {
     );
 }
 
+/// Without the time of the store nothing is allowed, and nobody is kept from revoking.
+#[test]
+fn an_unreadable_time_denies_everything_and_keeps_nobody_from_revoking() {
+    let world = world();
+    let create = || world.keystile.keys().create(NewKey { name: "k".into(), ..NewKey::default() }).unwrap();
+    let (leaked, sound) = (create(), create());
+    past_all_precautions(&world.path, |raw| {
+        raw.execute("UPDATE position SET newest_at = -1, generation = generation + 1", []).unwrap();
+    });
+    for keystile in [world.open_without_key(&world.path), world.follow()] {
+        let code = |key: &crate::CreatedKey| keystile.verify(key.secret.expose_secret(), &keystile.request()).code();
+        assert_eq!((code(&leaked), code(&sound)), (Some(Code::Unavailable), Some(Code::Unavailable)));
+        keystile.keys().revoke(leaked.key.id, crate::RevokeReason::KeyCompromise, None).unwrap();
+        assert_eq!(keystile.doctor(&world.path).unwrap().severity(), Severity::Error);
+        assert_eq!(code(&sound), Some(Code::Unavailable));
+    }
+    let keystile = world.follow();
+    keystile.accept_clock().unwrap();
+    let code = |key: &crate::CreatedKey| keystile.verify(key.secret.expose_secret(), &keystile.request()).code();
+    assert_eq!((code(&leaked), code(&sound)), (Some(Code::Revoked), None));
+}
+
 /// Pages go on behind rows that cannot be read, and every row is on one of them.
 #[test]
 fn pages_go_on_behind_unreadable_rows() {

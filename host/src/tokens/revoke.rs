@@ -133,7 +133,7 @@ impl Tokens<'_> {
             let known = known.ok_or(RevokeTokenError::Issuer)?;
             // Whatever could be valid now, by the clock of an issuer that may be ahead by the leeway. When the clock
             // here is behind, the issuer's need not be.
-            let latest = transaction.clock()?.newest.max(now).saturating_add(known.leeway.into());
+            let latest = self.inner.known_clock(transaction, now)?.newest.max(now).saturating_add(known.leeway.into());
             let issued_before = (kind == RevocationKind::Subject).then(|| latest.saturating_add(1));
             let before = transaction.revocation(&known.issuer, kind, value)?;
             let is_same = before.is_some_and(|before| before.issued_before >= issued_before);

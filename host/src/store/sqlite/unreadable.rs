@@ -120,6 +120,10 @@ const fn table(
 /// The key of a row that belongs to one.
 const KEY_OF: &str = "(SELECT k.id FROM keys AS k WHERE k.pk = key_pk)";
 
+/// Columns of the table `position` with a time, as they are read below.
+const TIMES_OF_POSITION: [(usize, &str); 4] =
+    [(4, "position.created_at"), (5, "position.newest_at"), (6, "position.steady_since"), (8, "position.clock_at")];
+
 /// All tables. Rows of no kind of their own have a number or a text as their name.
 pub(super) const TABLES: &[Table] = &[
     table("keys", RowKind::Key, KEY_COLUMNS, "keys AS k", "k.id", |row| read_key(row).map(drop)),
@@ -150,14 +154,17 @@ pub(super) const TABLES: &[Table] = &[
     table(
         "position",
         RowKind::Store,
-        "epoch, generation, store_id, has_imports, created_at",
+        "epoch, generation, store_id, has_imports, created_at, newest_at, steady_since, clock_accepted, clock_at",
         "position",
         "one",
         |row| {
             reader::read_position(row)?;
             Column(2, "position.store_id").bytes::<16>(row)?;
             Column(3, "position.has_imports").flag(row)?;
-            Column(4, "position.created_at").time(row).map(drop)
+            for (at, column) in TIMES_OF_POSITION {
+                Column(at, column).time(row)?;
+            }
+            Column(7, "position.clock_accepted").number::<u64>(row).map(drop)
         },
     ),
     table("audit", RowKind::Setting, "*", "audit", "sequence", |row| read_audit(row).map(drop)),
