@@ -216,13 +216,14 @@ fn one_changed_bit_in_any_column_is_found_and_keeps_nothing_else_from_being_list
     assert!(skipped.iter().all(|what| EMPTY.iter().any(|empty| what.starts_with(empty))), "{skipped:?}");
 }
 
-/// Columns without a value in the store of the test: an issuer has to be asked for its keys, and a refresh token to
-/// be used twice.
+/// Columns without a value in the store of the test: an issuer has to be asked for its keys, a grace to be over, and a
+/// refresh token to be used twice.
 const EMPTY: &[&str] = &[
     "issuers.jwks_url,",
     "jwks_cache.attempted_at,",
     "jwks_cache.etag,",
     "jwks_cache.problem,",
+    "secrets.ended_at,",
     "security_events.session_id,",
 ];
 
@@ -253,21 +254,22 @@ fn an_unreadable_key_is_unavailable() {
 fn an_unreadable_time_denies_everything_and_keeps_nobody_from_revoking() {
     let world = world();
     let create = || world.keystile.keys().create(NewKey { name: "k".into(), ..NewKey::default() }).unwrap();
-    let (leaked, sound) = (create(), create());
+    let (first, second, sound) = (create(), create(), create());
     past_all_precautions(&world.path, |raw| {
-        raw.execute("UPDATE position SET newest_at = -1, generation = generation + 1", []).unwrap();
+        raw.execute("UPDATE position SET newest_at = 1 << 60, generation = generation + 1", []).unwrap();
     });
-    for keystile in [world.open_without_key(&world.path), world.follow()] {
+    for (keystile, leaked) in [(world.open_without_key(&world.path), &first), (world.open_at(&world.path), &second)] {
         let code = |key: &crate::CreatedKey| keystile.verify(key.secret.expose_secret(), &keystile.request()).code();
-        assert_eq!((code(&leaked), code(&sound)), (Some(Code::Unavailable), Some(Code::Unavailable)));
+        assert_eq!((code(leaked), code(&sound)), (Some(Code::Unavailable), Some(Code::Unavailable)));
         keystile.keys().revoke(leaked.key.id, crate::RevokeReason::KeyCompromise, None).unwrap();
         assert_eq!(keystile.doctor(&world.path).unwrap().severity(), Severity::Error);
         assert_eq!(code(&sound), Some(Code::Unavailable));
     }
+    world.open_at(&world.path).accept_clock().unwrap();
     let keystile = world.follow();
-    keystile.accept_clock().unwrap();
     let code = |key: &crate::CreatedKey| keystile.verify(key.secret.expose_secret(), &keystile.request()).code();
-    assert_eq!((code(&leaked), code(&sound)), (Some(Code::Revoked), None));
+    let codes = [&first, &second, &sound].map(code);
+    assert_eq!(codes, [Some(Code::Revoked), Some(Code::Revoked), None]);
 }
 
 /// Pages go on behind rows that cannot be read, and every row is on one of them.
