@@ -107,7 +107,10 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
             return Err(StoreError::RolledBack);
         }
         let result = step(&self.connection, &mut self.generation).and_then(|value| {
-            self.bound_notes()?;
+            // A commit is a step too, and nothing is written after it.
+            if !self.connection.is_autocommit() {
+                self.bound_notes()?;
+            }
             Ok(value)
         });
         self.failed = result.is_err();
