@@ -68,6 +68,10 @@ names! {
         MadeSince = "made_since",
         /// The replaced store does not know it, and its owner's address is that of another user there.
         OwnerChanged = "owner_changed",
+        /// What the replaced store says of it cannot be read.
+        Unreadable = "unreadable",
+        /// The replaced store has its secret under another id.
+        SecretElsewhere = "secret_elsewhere",
     }
 }
 
@@ -155,13 +159,23 @@ fn keep_refused(
         for current in page.keys {
             let id = current.id;
             let what = match restored.key(id)? {
-                Some(key) => keep_limits(restored, key, current, now)?,
-                None => carry_over(restored, current, now, told)?,
+                Some(key) => keep_limits(restored, key, current, now, actor, told)?,
+                None => carry_over(restored, current, now, actor, told)?,
             };
             if let Some(what) = what {
                 kept = kept.saturating_add(1);
                 let detail = json!({ "kept": what });
                 audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
+            }
+        }
+        for row in page.unreadable {
+            // Nobody knows what was decided about it.
+            let Ok(id) = row.row.parse() else {
+                return Err(StoreError::InvalidRow { row: row.row, column: row.column });
+            };
+            if let Some(key) = restored.key(id)?.filter(|key| key.state == KeyState::Active) {
+                suspend(restored, key, RestoreSuspension::Unreadable, now, actor, told)?;
+                kept = kept.saturating_add(1);
             }
         }
         match page.next {
@@ -213,6 +227,8 @@ fn keep_limits(
     old: Key,
     current: Key,
     now: Timestamp,
+    actor: &str,
+    told: &mut Restored,
 ) -> Result<Option<&'static str>, StoreError> {
     let mut key =
         Key { secrets: old.secrets.clone(), name: old.name.clone(), metadata: old.metadata.clone(), ..current.clone() };
@@ -232,9 +248,12 @@ fn keep_limits(
     let mut next = key.secrets.last().map_or(1, |last| last.number.saturating_add(1));
     for secret in &current.secrets {
         if key.secrets.iter().all(|known| known.digest != secret.digest) {
-            restored.insert_secret(key.id, &SecretInfo { number: next, ..secret.clone() })?;
-            next = next.saturating_add(1);
-            changed = true;
+            if restored.insert_secret(key.id, &SecretInfo { number: next, ..secret.clone() })? {
+                next = next.saturating_add(1);
+                changed = true;
+            } else {
+                contain_elsewhere(restored, &current, secret, now, actor, told)?;
+            }
         }
     }
     let same =
@@ -254,8 +273,16 @@ fn carry_over(
     restored: &mut dyn WriteTransaction,
     mut key: Key,
     now: Timestamp,
+    actor: &str,
     told: &mut Restored,
 ) -> Result<Option<&'static str>, StoreError> {
+    let elsewhere = elsewhere(restored, &key)?;
+    if !elsewhere.is_empty() {
+        for secret in &elsewhere {
+            contain_elsewhere(restored, &key, secret, now, actor, told)?;
+        }
+        return Ok(Some("what was decided, for the key of the backup that has the secret"));
+    }
     let what = match key.state {
         KeyState::Active => {
             key = by_restore(key, now);
@@ -266,8 +293,67 @@ fn carry_over(
         KeyState::Revoked => "revoked",
     };
     key.updated_at = now;
-    restored.insert_key(&key)?;
+    if !restored.insert_key(&key)? {
+        return Err(StoreError::InvalidRow { row: key.id.to_string(), column: "keys.id" });
+    }
     Ok(Some(what))
+}
+
+/// The secrets of a key that another key of the restored store has.
+fn elsewhere(restored: &dyn ReadTransaction, key: &Key) -> Result<Vec<SecretInfo>, StoreError> {
+    let mut found = Vec::new();
+    for secret in &key.secrets {
+        if restored.key_by_digest(&secret.digest)?.is_some() {
+            found.push(secret.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// A secret of the current store that is one of another key in the backup: an import that was made twice. That key
+/// gets no more than what was decided about the secret: it ends where its key was revoked or it has ended, and the
+/// key is suspended.
+fn contain_elsewhere(
+    restored: &mut dyn WriteTransaction,
+    current: &Key,
+    secret: &SecretInfo,
+    now: Timestamp,
+    actor: &str,
+    told: &mut Restored,
+) -> Result<(), StoreError> {
+    let Some(other) = restored.key_by_digest(&secret.digest)? else { return Ok(()) };
+    if current.state == KeyState::Revoked || secret.has_ended(now) {
+        for known in other.secrets.iter().filter(|known| known.digest == secret.digest) {
+            let ended = SecretInfo {
+                retires_at: Some(known.retires_at.map_or(now, |at| at.min(now))),
+                pending_grace: None,
+                ended_at: known.ended_at.or(Some(now)),
+                ..known.clone()
+            };
+            restored.update_secret(other.id, &ended)?;
+        }
+    }
+    if other.state == KeyState::Active {
+        let other = restored.key(other.id)?.unwrap_or(other);
+        suspend(restored, other, RestoreSuspension::SecretElsewhere, now, actor, told)?;
+    }
+    Ok(())
+}
+
+/// Suspends a key of the backup, and says why.
+fn suspend(
+    restored: &mut dyn WriteTransaction,
+    key: Key,
+    reason: RestoreSuspension,
+    now: Timestamp,
+    actor: &str,
+    told: &mut Restored,
+) -> Result<(), StoreError> {
+    let key = Key { updated_at: now, ..by_restore(key, now) };
+    told.suspend(&key, reason);
+    restored.update_key(&key)?;
+    let detail = json!({ "kept": "suspended", "reason": reason.as_str() });
+    audit::append(restored, now, actor, "key.carried_over", Some(key.id.to_string()), &detail)
 }
 
 /// A key that the restore suspends.

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::keys::MAX_GRACE;
 use crate::keystile::{Inner, Keystile};
 use crate::query::{KeyQuery, MAX_PAGE};
-use crate::sessions::end_sessions_from_the_future;
+use crate::sessions::{end_sessions_from_the_future, end_sessions_over_by, end_sessions_without_key};
 use crate::store::{CLOCK_JUMP, ClockRow, ReadTransaction, StoreError, WriteTransaction};
 use crate::text::rfc3339;
 use crate::{KeyStatus, SortColumn};
@@ -127,8 +127,9 @@ fn accept(
         }
     }
     accepted.graces_shortened = transaction.shorten_graces(now, MAX_GRACE)?;
-    accepted.sessions_ended =
-        transaction.clock_went_back(from, now)?.saturating_add(end_sessions_from_the_future(inner, transaction, now)?);
+    accepted.sessions_ended = end_sessions_over_by(inner, transaction, from, now)?
+        .saturating_add(end_sessions_from_the_future(inner, transaction, now)?)
+        .saturating_add(end_sessions_without_key(inner, transaction, now)?);
     let detail = json!({
         "from": rfc3339(from),
         "to": rfc3339(now),
@@ -290,7 +291,7 @@ impl Inner {
         }
         // Once for each time that it goes back, or refresh windows would be closed for as long as it is behind.
         if latest > now && (now < row.clock || latest > row.newest) {
-            let sessions = transaction.clock_went_back(latest, now)?;
+            let sessions = end_sessions_over_by(self, transaction, latest, now)?;
             if sessions > 0 {
                 let detail = json!({ "seconds": latest.seconds_since(now), "sessions": sessions });
                 self.audit(transaction, now, "clock.went_back", None, &detail)?;

@@ -282,6 +282,8 @@ fn why_suspended(reason: RestoreSuspension) -> &'static str {
     match reason {
         RestoreSuspension::MadeSince => "made since the backup",
         RestoreSuspension::OwnerChanged => "its owner is another user now",
+        RestoreSuspension::Unreadable => "what the replaced store says of it cannot be read",
+        RestoreSuspension::SecretElsewhere => "the replaced store has its secret under another id",
     }
 }
 

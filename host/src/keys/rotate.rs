@@ -180,7 +180,8 @@ pub(crate) fn grace_end(start: Timestamp, grace: u64, expires_at: Option<Timesta
 /// The secret with this digest was used for the first time: the grace periods that wait for that
 /// start now.
 pub(crate) fn start_grace(inner: &Inner, digest: &Digest, first_use: Timestamp) -> Result<(), StoreError> {
-    inner.change(|transaction, now| {
+    // It can only take away: the old secret ends.
+    inner.contain(|transaction, now| {
         let Some(mut key) = transaction.key_by_digest(digest)? else { return Ok(()) };
         let Some(number) = key.secrets.iter().find(|secret| secret.digest == *digest).map(|secret| secret.number)
         else {

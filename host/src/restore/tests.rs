@@ -202,3 +202,51 @@ fn addresses_are_those_of_the_replaced_store() {
     users.suspend(heir.id).unwrap();
     assert!(world.knows("one@x.org", PASSWORD) && !world.knows("gone@x.org", PASSWORD), "the heir is suspended");
 }
+
+/// What was decided about a key whose row something else has damaged, nobody knows: it is not allowed.
+#[test]
+fn a_revoked_key_with_an_unreadable_row_does_not_come_back() {
+    let world = today();
+    let created = world.keystile.keys().create(NewKey { name: "k".to_owned(), ..NewKey::default() }).unwrap();
+    let code = || world.keystile.preview(created.secret.expose_secret(), &world.keystile.request()).code();
+    let backup = world.backup("backup.db");
+    world.keystile.keys().revoke(created.key.id, crate::RevokeReason::KeyCompromise, None).unwrap();
+    let raw = rusqlite::Connection::open(&world.path).unwrap();
+    assert_eq!(raw.execute("UPDATE keys SET revoke_reason = 'no such reason'", []).unwrap(), 1);
+    drop(raw);
+    let restored = world.restore(&backup);
+    assert_eq!(restored.suspended[0].reason, crate::RestoreSuspension::Unreadable);
+    assert_eq!(code(), Some(Code::Suspended));
+}
+
+/// The same secret, imported twice: what was decided about it holds, whatever the key is called in the backup.
+#[test]
+fn a_revoked_secret_does_not_come_back_under_another_key() {
+    let world = today();
+    let digest = keystile_validator::Digest::of(b"imported");
+    let import = |keystile: &Keystile| {
+        let mut import = keystile.keys().begin_import();
+        import.add(crate::ImportedKey::new(digest, "k".to_owned(), "live".parse().unwrap())).unwrap();
+        import.complete().unwrap();
+        keystile.inner.store().read().unwrap().key_by_digest(&digest).unwrap().unwrap().id
+    };
+    let before = world.backup("before.db");
+    let first = import(&world.keystile);
+    let with_key = world.backup("with-key.db");
+    // The disk is lost, and the older backup is restored to an empty place.
+    let place = world.path.with_file_name("again.db");
+    Keystile::restore(&before, &place, "tests").unwrap();
+    let again = world.open_at(&place);
+    let second = import(&again);
+    assert_ne!(first, second);
+    again.keys().revoke(second, crate::RevokeReason::KeyCompromise, None).unwrap();
+    let code = || again.preview("imported", &again.request()).code();
+    assert_eq!(code(), Some(Code::Revoked));
+    let restored = Keystile::restore(&with_key, &place, "tests").unwrap();
+    assert!(code().is_some(), "allowed again");
+    assert_eq!(restored.suspended[0].reason, crate::RestoreSuspension::SecretElsewhere);
+    // The secret has ended, also when somebody resumes the key.
+    again.keys().resume(first).unwrap();
+    assert_eq!(code(), Some(Code::Rotated));
+    assert!(matches!(again.verify_audit(None).unwrap(), crate::AuditReport::Intact { .. }));
+}

@@ -3,11 +3,13 @@
 use keystile_validator::Timestamp;
 use serde_json::json;
 
+use super::outlived::outlived;
 use super::token::UnverifiedRefreshToken;
 use super::{EndSessionError, LogoutError, Sessions};
 use crate::ids::{SessionId, UserId};
 use crate::keystile::Inner;
 use crate::session::{EndReason, Session, SessionEnd, SessionStatus};
+use crate::store::users::UserRow;
 use crate::store::{StoreError, WriteTransaction};
 use crate::tokens::ACCESS_TOKEN_LIFETIME_BOUNDS;
 use crate::users::live_user_in;
@@ -78,19 +80,70 @@ pub(super) fn end_session(
     // The clock may have gone back: what has expired once has expired.
     let expired = session.status(now) == SessionStatus::Expired;
     let reason = if expired { EndReason::Expired } else { reason };
-    if !transaction.end_session(session.id, now, reason)? {
+    let has_ended_now = transaction.end_session(session.id, now, reason)?;
+    // Also of one that had ended: whatever ended it, its tokens must be refused.
+    refuse_tokens(inner, transaction, now, session)?;
+    if !has_ended_now {
         return Ok(session.clone());
     }
+    let detail = json!({ "user": session.user.to_string(), "reason": reason.as_str() });
+    inner.audit(transaction, now, "session.ended", Some(session.id.to_string()), &detail)?;
+    Ok(Session { end: Some(SessionEnd { at: now, reason }), ..session.clone() })
+}
+
+/// Refuses the access tokens of a session.
+fn refuse_tokens(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    session: &Session,
+) -> Result<(), StoreError> {
     // No token of the session is valid for longer than any token may be; the clock may have been ahead when
     // the last one was made.
     let until = now
         .max(session.last_used_at)
         .saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end())
         .min(session.expires_at.max(now));
-    inner.revoke_session_tokens(transaction, now, &session.id.to_string(), until)?;
-    let detail = json!({ "user": session.user.to_string(), "reason": reason.as_str() });
-    inner.audit(transaction, now, "session.ended", Some(session.id.to_string()), &detail)?;
-    Ok(Session { end: Some(SessionEnd { at: now, reason }), ..session.clone() })
+    inner.revoke_session_tokens(transaction, now, &session.id.to_string(), until)
+}
+
+/// Ends the sessions that had expired by a later time, which the clock was at, with the access tokens that are valid
+/// by the clock as it goes now; says how many.
+pub(crate) fn end_sessions_over_by(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    later: Timestamp,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    for id in transaction.open_sessions(None)? {
+        let row = transaction.session(id)?;
+        if let Some(row) = row.filter(|row| row.session.expires_at <= later && row.session.expires_at > now) {
+            refuse_tokens(inner, transaction, now, &row.session)?;
+        }
+    }
+    transaction.clock_went_back(later, now)
+}
+
+/// Ends the sessions begun with a key that allows them no longer; says how many.
+pub(crate) fn end_sessions_without_key(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut ended = 0_u64;
+    for id in transaction.open_sessions(None)? {
+        let Some(row) = transaction.session(id)? else { continue };
+        let (Some(key), Some(UserRow::Live { user, .. })) = (row.session.key, transaction.user(row.session.user)?)
+        else {
+            continue;
+        };
+        let allowed = transaction.key(key)?.is_some_and(|key| !outlived(&key, &user, &row.session, now));
+        if !allowed {
+            end_session(inner, transaction, now, &row.session, EndReason::Key)?;
+            ended = ended.saturating_add(1);
+        }
+    }
+    Ok(ended)
 }
 
 /// Ends all sessions of a user but one; says how many.

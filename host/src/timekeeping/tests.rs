@@ -197,6 +197,7 @@ fn a_clock_that_was_ahead_is_told_and_can_be_accepted() {
     assert_eq!(world.code(&soon.secret), Some(Code::Expired), "over by the clock too");
     assert_eq!(world.code(&rotated.secret), Some(Code::Rotated), "what has ended stays so");
     for session in [given, from_ahead] {
+        assert_eq!(world.code(&session.access_token), Some(Code::Revoked), "its tokens as well");
         let refused = world.keystile.refresh(session.refresh_token.expose_secret(), &Refresh::default());
         assert!(matches!(refused, Err(RefreshError::Ended | RefreshError::Expired)), "{refused:?}");
     }

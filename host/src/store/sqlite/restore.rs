@@ -158,8 +158,11 @@ fn fill<C: Deref<Target = Connection>, E: From<StoreError>>(
         }
         clock.accepted = accepted;
     }
-    // Processes that have the store open take the time over, whatever they know.
-    clock.accepted = clock.accepted.saturating_add(1);
+    if original.is_none() {
+        // Another store: processes that have this one open take its time over. Of the same one they keep the newest
+        // time that they know.
+        clock.accepted = clock.accepted.saturating_add(1);
+    }
     let generation = Generation(last.generation.0.saturating_add(1));
     // The file will have pages of the replaced store, and of what the backup has and the store refuses.
     transaction.step(|connection, _| erasure::ask(connection, true))?;
