@@ -15,11 +15,11 @@ TARGET := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 ## The main job, told step by step, in a temporary store.
 demo: wasm-target
-	cargo run --quiet --package keystile -- demo
+	cargo run --quiet --package keystile-cli -- demo
 
 ## Every test: unit, property, golden, conformance, crash.
 test: wasm-target
-	cargo build --quiet --package keystile
+	cargo build --quiet --package keystile-cli
 	@export KEYSTILE_BIN="$(TARGET)/debug/keystile"; \
 	if cargo nextest --version >/dev/null 2>&1; then \
 		set -e; cargo nextest run --no-fail-fast; cargo test --quiet --doc; \

@@ -134,8 +134,6 @@ pub mod bounds {
     pub use keystile_validator::bounds::*;
 }
 
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod sandbox;
 pub mod text;
 mod timekeeping;

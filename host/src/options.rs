@@ -115,8 +115,7 @@ impl OpenOptions {
 
     /// On a full disk, opening fails instead of taking of the room that is kept for a revoke: for whoever only looks,
     /// and can open the store for reading then.
-    #[cfg(feature = "cli")]
-    pub(crate) fn sparing(mut self) -> OpenOptions {
+    pub fn sparing(mut self) -> OpenOptions {
         self.is_sparing = true;
         self
     }

@@ -2,12 +2,11 @@
 
 use keystile_validator::bounds::{MAX_BATCH, MAX_CREDENTIAL_LEN, MAX_MESSAGE_LEN};
 use keystile_validator::jwt::looks_like_jws;
-use keystile_validator::wire::{Item, Message, RecordHints, decode_verdict, record_hints};
+use keystile_validator::wire::{Item, Message, NO_FORMATS, RecordHints, decode_verdict, record_hints};
 use keystile_validator::{Code, Digest, Request, Timestamp, Verdict};
 
 use crate::keystile::Inner;
 use crate::limits::Reservation;
-use crate::mirror::NO_FORMATS;
 
 /// Whether a verdict leaves a trace.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -250,7 +250,7 @@ pub(super) fn check_fields(issuer: &ExternalIssuer) -> Result<(), IssuerFieldErr
     if issuer.algorithms.is_empty() {
         return Err(IssuerFieldError::NoAlgorithm);
     }
-    if issuer.algorithms.iter().any(|algorithm| is_hmac(*algorithm)) {
+    if issuer.algorithms.iter().any(|algorithm| algorithm.is_hmac()) {
         return Err(IssuerFieldError::Hmac);
     }
     let audience_fits = |audience: &String| is_line(audience, MAX_AUDIENCE_LEN);
@@ -281,11 +281,6 @@ pub(super) fn check_fields(issuer: &ExternalIssuer) -> Result<(), IssuerFieldErr
 /// Names of issuers are typed on command lines: no spaces.
 fn is_issuer_name(name: &str) -> bool {
     is_line(name, MAX_NAME_LEN) && !name.contains(char::is_whitespace) && !name.starts_with('-')
-}
-
-/// Whether an algorithm needs a shared secret.
-pub(crate) fn is_hmac(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
 }
 
 // What fits here must fit the validator too.

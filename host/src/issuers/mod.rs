@@ -38,8 +38,6 @@ pub use problem::{FetchProblem, KeySetProblem, UnknownProblem};
 pub use refresh::{FETCH_COOLDOWN, MAX_BACKOFF, Refreshed};
 
 pub(crate) use change::keep;
-#[cfg(feature = "cli")]
-pub(crate) use issuer::is_hmac;
 pub(crate) use refresher::{Refresher, refresh_in_background};
 
 use fetch::Fetcher;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use keystile_validator::jwt::{TokenLookup, TokenRecord};
-use keystile_validator::wire::{encode_formats, encode_record};
+use keystile_validator::wire::{NO_FORMATS, encode_formats, encode_record};
 use keystile_validator::{Digest, FormatMatch};
 
 use super::own_issuer::ClosedKeys;
@@ -142,6 +142,3 @@ fn with_record_of_view<T>(
     encode_formats(&formats, &mut bytes).map_err(|_| StoreError::InvalidValue { column: "formats" })?;
     Ok(with(None, &bytes))
 }
-
-/// Key formats in binary form: none.
-pub(crate) const NO_FORMATS: &[u8] = &[1, 0];

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use keystile_validator::wire::{Item, JwsMessage, Message, decode_verdict};
+use keystile_validator::wire::{Item, JwsMessage, Message, NO_FORMATS, decode_verdict};
 use keystile_validator::{Code, Request, Verdict};
 use wasmtime::{Engine, ExternType, Module, ValType};
 
@@ -139,6 +139,12 @@ impl Sandbox {
         read: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<T, SandboxFailure> {
         self.told(self.pool.check(Knows::Issuers, fill, read))
+    }
+
+    /// Judges one token by the issuers, without a record and without key formats: `Verdict` as the validator gives
+    /// it. A failure denies it as `unavailable`.
+    pub fn judge_jwt(&self, token: &[u8], request: &Request) -> Verdict {
+        self.judge_token(Item { credential: token, record: None }, request, NO_FORMATS)
     }
 
     /// Judges one token by the issuers; a failure denies it as `unavailable`.

@@ -83,6 +83,16 @@ impl Algorithm {
         }
     }
 
+    /// Whether it signs and verifies with one shared secret (RFC 7518, section 3.2).
+    ///
+    /// ```
+    /// use keystile_validator::jwt::Algorithm;
+    /// assert!(Algorithm::Hs256.is_hmac() && !Algorithm::Es256.is_hmac());
+    /// ```
+    pub const fn is_hmac(self) -> bool {
+        matches!(self, Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512)
+    }
+
     /// The algorithm of exactly this name; names differ by case.
     pub fn from_name(name: &str) -> Option<Algorithm> {
         Algorithm::ALL.iter().copied().find(|algorithm| algorithm.as_str() == name)

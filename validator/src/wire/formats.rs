@@ -12,6 +12,17 @@ use crate::key_format::{
 
 const LAYOUT: u8 = 1;
 
+/// A list of formats that holds none, as [`encode_formats`] writes it.
+///
+/// ```
+/// use keystile_validator::wire::{NO_FORMATS, encode_formats};
+/// let mut bytes = Vec::new();
+/// encode_formats(&[], &mut bytes)?;
+/// assert_eq!(bytes, NO_FORMATS);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub const NO_FORMATS: &[u8] = &[1, 0];
+
 /// Appends the binary form of these formats.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ mod tests;
 use core::fmt;
 
 pub(crate) use formats::FormatsView;
-pub use formats::encode_formats;
+pub use formats::{NO_FORMATS, encode_formats};
 pub use hints::{RecordHints, record_hints};
 pub use issuer::{PutIssuerError, put_issuer};
 pub use jws::{JwsMessage, check_jws};

@@ -1,5 +1,0 @@
-//! The `keystile` command.
-
-fn main() -> std::process::ExitCode {
-    keystile::cli::main()
-}
