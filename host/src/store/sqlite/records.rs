@@ -131,17 +131,23 @@ pub(super) fn changed(
     let mut statement = connection.prepare_cached(&changed_query()).checked()?;
     let mut rows = statement.query([to_integer(after.0), up_to.0]).checked()?;
     let mut buffer = Buffer::default();
-    let mut current = None;
+    let mut last = None;
     while let Some(row) = rows.next().checked()? {
         let pk = Column(0, "keys.pk").integer(row)?;
         let is_in_force = Column(KEY_COLUMN_COUNT + SECRET_COLUMN_COUNT, "imports.generation").flag(row)?;
-        // Neither has a key without a secret.
-        if !is_in_force || Column(KEY_COLUMN_COUNT, "secrets.number").optional_integer(row)?.is_none() {
+        let number = Column(KEY_COLUMN_COUNT, "secrets.number");
+        let Some(secret_number) = number.optional_integer(row)?.filter(|_| is_in_force) else {
             each(None);
             continue;
-        }
-        if current.replace(pk) != Some(pk) {
-            buffer.read_key(row)?;
+        };
+        match last.replace((pk, secret_number)) {
+            Some((key, before)) if key == pk => {
+                // They come in the order of their primary key. Which one starts a grace depends on those before it.
+                if secret_number <= before {
+                    return Err(in_row(number.invalid(), || format!("of key number {pk}")));
+                }
+            }
+            _ => buffer.read_key(row)?,
         }
         let secret = SecretRow::read(row, KEY_COLUMN_COUNT);
         let secret = secret.map_err(|error| in_row(error, || format!("of key number {pk}")))?;
