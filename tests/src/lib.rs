@@ -25,7 +25,7 @@ pub fn keystile_bin() -> &'static Path {
         let test = std::env::current_exe().expect("a test knows its own path");
         let folder = test.ancestors().nth(2).expect("a test lies in a target folder");
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "keystile", "--bin", "keystile"]);
+        build.args(["build", "--quiet", "--package", "keystile-cli", "--bin", "keystile"]);
         if folder.ends_with("release") {
             build.arg("--release");
         }
