@@ -49,7 +49,7 @@ fn actions(keystile: &Keystile) -> Vec<String> {
     keystile.audit(None, 0, 10_000).unwrap().into_iter().map(|entry| entry.action).collect()
 }
 
-const MANY: usize = 2 * MAX_STAGED_AT_ONCE + 500;
+const MANY: usize = 2 * MAX_STAGED_AT_ONCE + MAX_STAGED_AT_ONCE / 2;
 
 /// Begins an import and stages two writes of it.
 fn staged(keystile: &Keystile) -> Import<'_> {
