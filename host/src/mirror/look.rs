@@ -41,7 +41,8 @@ impl Mirror {
     /// verdict is `unavailable`.
     pub(crate) fn look<'a>(&'a self, source: &Source<'a>) -> Option<Look<'a>> {
         match self.on_demand {
-            true => source.store.read().ok().map(|view| Look::View(self, view)),
+            // A store that does not say where it stands takes no change, so nothing may be allowed by it.
+            true => source.store.read().ok().filter(|view| view.position().is_ok()).map(|view| Look::View(self, view)),
             false => self.is_healthy().then_some(Look::Mirror(self)),
         }
     }

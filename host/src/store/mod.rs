@@ -4,6 +4,7 @@
 //! then [`WriteTransaction::commit`]. Dropped without a commit, nothing has happened. A commit that
 //! returned is on disk.
 
+pub(crate) mod containment;
 mod error;
 pub(crate) mod imports;
 mod issuers;
@@ -156,7 +157,12 @@ pub(crate) struct Inspection {
 
 /// A consistent view of a store.
 pub(crate) trait ReadTransaction:
-    imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers + security_events::ReadSecurityEvents
+    containment::ReadBare
+    + imports::ReadImports
+    + ReadIssuers
+    + ReadTokens
+    + users::ReadUsers
+    + security_events::ReadSecurityEvents
 {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
@@ -298,6 +304,7 @@ pub(crate) struct UsageDelta {
 /// A write in progress.
 pub(crate) trait WriteTransaction:
     ReadTransaction
+    + containment::Contain
     + imports::WriteImports
     + WriteIssuers
     + WriteTokens
