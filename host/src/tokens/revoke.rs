@@ -1,7 +1,7 @@
 //! Revoking tokens before they expire.
 
 use keystile_validator::Timestamp;
-use keystile_validator::jwt::{TokenLookup, UnverifiedJwt, is_revocable};
+use keystile_validator::jwt::{UnverifiedJwt, is_revocable};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -195,7 +195,7 @@ impl Inner {
             // What was enabled or rotated elsewhere a moment ago counts as well.
             self.follow()?;
             let look = self.look().ok_or(RevokeTokenError::Unavailable)?;
-            let Some(basis) = look.basis(None, TokenLookup::default(), &self.source())? else { continue };
+            let Some(basis) = look.signers(&self.source())? else { continue };
             self.announce(basis.moved);
             let checked = self.sandbox.check_jws(issuer, token.as_bytes()).map_err(RevokeTokenError::Sandbox)?;
             if !self.mirror.stands_at(basis.moves) {
