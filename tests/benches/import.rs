@@ -1,5 +1,6 @@
 //! What an import of many keys costs everybody else, in processes of their own: how long a revoke waits for its
-//! turn, how soon it is denied in a process that verifies, and how much memory the import takes.
+//! turn, how soon it is denied in a process that verifies, and how much memory the import takes. Then what it
+//! costs to check the store that is so large now: time and memory of `audit verify` and `doctor`.
 //!
 //! `KEYSTILE_BENCH_KEYS` sets how many keys are imported; 1,000,000 when nothing is said.
 
@@ -38,7 +39,7 @@ fn main() {
     let here = Keystile::open(&path).unwrap();
     let victims = create_victims(&here);
     let mut revoker = Revoker::start(&path);
-    let mut import = Import::start(&path, &lines);
+    let mut import = Measured::start(keystile(&path).args(["keys", "import"]).arg(&lines));
     let started = Instant::now();
     let (mut turns, mut denials) = (Vec::new(), Vec::new());
     let last = secret(keys - 1);
@@ -70,6 +71,15 @@ fn main() {
     println!("memory of the import, at most      {:>9.0} MB", import.peak as f64 / 1e6);
     tell("a revoke in a third process gets its turn", turns);
     tell("from its answer to the first deny here", denials);
+
+    drop((here, revoker));
+    let size = std::fs::metadata(&path).unwrap().len();
+    println!("\nthe store that holds them: {:.0} MB", size as f64 / 1e6);
+    for command in [["audit", "verify"].as_slice(), &["doctor"], &["keys", "list"]] {
+        let (took, peak) = Measured::start(keystile(&path).args(command)).to_its_end();
+        let (seconds, megabytes) = (took.as_secs_f64(), peak as f64 / 1e6);
+        println!("{:<24} {seconds:>9.1} s {megabytes:>9.0} MB", command.join(" "));
+    }
 }
 
 /// Prints the median, the longest, and how many are within the aim.
@@ -111,18 +121,18 @@ fn write_import(path: &Path, keys: usize) {
     file.flush().unwrap();
 }
 
-/// `keystile keys import`, as it runs.
-struct Import {
+/// A command, as it runs.
+struct Measured {
     process: Child,
+    started: Instant,
     /// The most memory that it has been seen to hold, in bytes.
     peak: u64,
 }
 
-impl Import {
-    fn start(store: &Path, lines: &Path) -> Import {
-        let mut command = keystile(store);
-        let process = command.args(["keys", "import"]).arg(lines).stdout(Stdio::null()).spawn().unwrap();
-        Import { process, peak: 0 }
+impl Measured {
+    fn start(command: &mut Command) -> Measured {
+        let process = command.stdout(Stdio::null()).spawn().unwrap();
+        Measured { process, started: Instant::now(), peak: 0 }
     }
 
     fn has_ended(&mut self) -> bool {
@@ -130,8 +140,16 @@ impl Import {
         let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
         self.peak = self.peak.max(kilobytes.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0) * 1_024);
         let Some(status) = self.process.try_wait().unwrap() else { return false };
-        assert!(status.success(), "the import has failed");
+        assert!(status.success(), "the command has failed");
         true
+    }
+
+    /// How long it has taken, and the most memory that it has held.
+    fn to_its_end(mut self) -> (Duration, u64) {
+        while !self.has_ended() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        (self.started.elapsed(), self.peak)
     }
 }
 

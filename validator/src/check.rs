@@ -122,7 +122,7 @@ pub(crate) fn judge<'a>(
     state: &mut TokenState,
 ) -> Judgement<'a> {
     let judged = if record.is_none_or(is_token_record) && looks_like_jws(credential) {
-        judge_jws(credential, record, request, formats, state).map(Judgement::Token)
+        judge_jws(credential, record, request, state).map(Judgement::Token)
     } else {
         judge_key(credential, record, request, formats).map(Judgement::Key)
     };
@@ -133,19 +133,13 @@ fn judge_jws(
     credential: &[u8],
     record: Option<&[u8]>,
     request: &RequestView<'_>,
-    formats: &FormatsView<'_>,
     state: &mut TokenState,
 ) -> Result<VerifiedJwt, Denial> {
     let Ok(record) = record.map(read_token_record).transpose() else {
         return deny(Code::Unavailable);
     };
-    judge_token(credential, &state.issuers, &mut state.cache, record.as_ref(), request).map_err(|denial| {
-        match denial.code {
-            // No token, but possibly a key with two dots in it that was mistyped.
-            Code::Malformed => Denial { code: explain_miss(credential, formats), retry_after: None },
-            _ => denial,
-        }
-    })
+    // What is no token either is malformed: no key format has a secret with two dots.
+    judge_token(credential, &state.issuers, &mut state.cache, record.as_ref(), request)
 }
 
 fn judge_key<'a>(

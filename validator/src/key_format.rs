@@ -406,6 +406,9 @@ mod tests {
         assert!(secret.starts_with("cpx_test.0123"));
         assert_eq!(coreplexml.read(secret.as_bytes()), FormatMatch::Match);
         assert_eq!(coreplexml.read(secret.replace('.', "_").as_bytes()), FormatMatch::NoMatch);
+        // So no secret is ever taken for a JWS.
+        assert_eq!(coreplexml.read(secret.replace('_', ".").as_bytes()), FormatMatch::NoMatch);
+        assert_eq!(coreplexml.read(secret.replace("01", ".1").as_bytes()), FormatMatch::NoMatch);
     }
 
     #[test]

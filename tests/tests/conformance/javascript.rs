@@ -46,6 +46,11 @@ fn javascript_withstands_any_number_of_abnormal_exits() {
     assert_script("exits.mjs", "13 kinds of exits, 100000 times each");
 }
 
+#[test]
+fn javascript_denies_what_it_has_no_memory_for() {
+    assert_script("memory.mjs", "without memory nothing is allowed");
+}
+
 /// Runs a script over the package, and compares what it writes.
 fn assert_script(script: &str, expected: &str) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("javascript").join(script);

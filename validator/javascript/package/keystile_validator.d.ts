@@ -349,6 +349,7 @@ export class Validator {
    *
    * @returns how many of its keys can be used; one that cannot is left out
    * @throws TypeError when it is no issuer, or there are 64 others already; then nothing has changed
+   * @throws Error when the module fails at it; then nothing has changed either
    */
   putIssuer(document: Issuer): number;
 

@@ -60,10 +60,16 @@ export class Validator {
 
   putIssuer(document) {
     const { name, bytes } = issuerOf(document, "issuer");
-    const guest = this.#take();
-    const answer = guest.putIssuer(bytes);
+    this.#assertUsable();
+    let answer;
+    try {
+      const guest = this.#take();
+      answer = guest.putIssuer(bytes);
+      this.#guest = guest;
+    } catch {
+      throw new ErrorConstructor("issuer: the validator has failed, and keeps the issuers that it had · try again");
+    }
     if (answer.refused === null) this.#keep(name, bytes);
-    this.#guest = guest;
     return accepted(answer, "issuer").number;
   }
 
