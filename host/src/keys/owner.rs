@@ -37,6 +37,7 @@ pub(crate) fn suspend_with_user(
 ) -> Result<Vec<KeyId>, StoreError> {
     let detail = json!({ "owner_suspended": user.to_string() });
     let keys = email.map_or_else(|| Ok(Vec::new()), |email| transaction.active_keys_of(email))?;
+    unreadable.extend(email.map_or_else(|| Ok(Vec::new()), |email| transaction.nameless_keys_of(email))?);
     for id in &keys {
         let how = KeyContainment::Suspend { with: Some(user) };
         let entry = KeyEntry { action: "key.suspended", detail: &detail };
@@ -83,6 +84,7 @@ pub(crate) fn disown_keys_of(
     let mut all = keys.clone();
     let owned = email.map_or_else(|| Ok(Vec::new()), |email| transaction.keys_of(email))?;
     all.extend(owned.into_iter().filter(|id| !keys.contains(id)));
+    unreadable.extend(email.map_or_else(|| Ok(Vec::new()), |email| transaction.nameless_keys_of(email))?);
     for id in &all {
         let action = if keys.contains(id) { "key.suspended" } else { "key.updated" };
         let how = KeyContainment::Disown { user, email };

@@ -159,11 +159,8 @@ pub(crate) fn end_sessions_without_key(
     let mut ended = 0_u64;
     for id in transaction.open_sessions(None)? {
         let Some(bare) = transaction.bare_session(id)? else { continue };
-        let allowed = match readable(allowed_by_key(&*transaction, id, now), id, &mut Vec::new())? {
-            Some(allowed) => allowed,
-            None => false,
-        };
-        if !allowed {
+        let allowed = readable(allowed_by_key(&*transaction, id, now), id, &mut Vec::new())?;
+        if allowed != Some(true) {
             end_session(inner, transaction, now, &bare, EndReason::Key)?;
             ended = ended.saturating_add(1);
         }

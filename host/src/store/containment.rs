@@ -147,6 +147,9 @@ pub(crate) trait ReadBare {
     /// A key.
     fn bare_key(&self, id: KeyId) -> Result<Option<BareKey>, StoreError>;
 
+    /// The keys with this owner whose id is none, so that nobody can name them.
+    fn nameless_keys_of(&self, owner: &Email) -> Result<Vec<UnreadableRow>, StoreError>;
+
     /// The graces that wait for the first use of the secret with this digest.
     fn waiting_graces(&self, digest: &Digest) -> Result<Vec<WaitingGrace>, StoreError>;
 

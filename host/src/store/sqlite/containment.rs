@@ -15,10 +15,10 @@ use super::rows::{Column, to_seconds};
 use super::transaction::Transaction;
 use super::writer::touch;
 use crate::ids::{SessionId, UserId};
-use crate::store::StoreError;
 use crate::store::containment::{
     BareIssuer, BareKey, BareSession, BareUser, Contain, IssuerRef, KeyContainment, ReadBare, WaitingGrace,
 };
+use crate::store::{StoreError, UnreadableRow};
 use crate::user::Email;
 
 impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
@@ -27,6 +27,14 @@ impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
         first(self.connection(), query, [id.as_bytes()], |row| {
             let state = Column(0, "keys.state").state(row).ok();
             Ok(BareKey { state, suspended_for_user: Column(1, "keys.suspended_for").flag(row)? })
+        })
+    }
+
+    fn nameless_keys_of(&self, owner: &Email) -> Result<Vec<UnreadableRow>, StoreError> {
+        let query = "SELECT pk FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND length(id) <> 16";
+        all(self.connection(), query, [owner.as_str()], |row| {
+            let pk = Column(0, "keys.pk").integer(row)?;
+            Ok(UnreadableRow { row: format!("of key number {pk}"), column: "keys.id" })
         })
     }
 

@@ -103,7 +103,11 @@ pub(super) fn key_by_digest(connection: &Connection, digest: &Digest) -> Result<
 
 pub(super) fn active_keys_of(connection: &Connection, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
     // Addresses are ASCII, which is all that `lower` folds, and an owner has no spaces at its ends.
-    let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' ORDER BY pk";
+    // The first part has an index. A state that cannot be read is that of no suspended key.
+    let query = "SELECT id FROM keys WHERE pk IN ( \
+                   SELECT pk FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' \
+                   UNION SELECT pk FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 \
+                   AND state NOT IN ('active', 'suspended', 'revoked')) ORDER BY pk";
     key_ids(connection, query, [owner.as_str()])
 }
 
