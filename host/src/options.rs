@@ -15,7 +15,7 @@ use crate::fork::Opener;
 use crate::formats::{AddFormatError, is_format_name};
 use crate::key::{NamedFormat, Settings};
 use crate::keystile::{Inner, Keystile};
-use crate::mirror::{Mirror, RECORDS_A_STEP};
+use crate::mirror::{CHANGES_AT_ONCE, Mirror, RECORDS_A_STEP};
 use crate::sandbox::{Sandbox, SandboxError, SandboxOptions};
 use crate::sealing::{KekError, KeyEncryptionKey, Sealing};
 use crate::settings::SetSettingsError;
@@ -40,6 +40,7 @@ pub struct OpenOptions {
     on_demand: bool,
     is_sparing: bool,
     records_a_step: usize,
+    changes_at_once: usize,
     in_background: bool,
     flush_interval: Duration,
     sandbox: SandboxChoice,
@@ -79,6 +80,7 @@ impl Default for OpenOptions {
             on_demand: false,
             is_sparing: false,
             records_a_step: RECORDS_A_STEP,
+            changes_at_once: CHANGES_AT_ONCE,
             in_background: true,
             flush_interval: FLUSH_INTERVAL,
             sandbox: SandboxChoice::Embedded(SandboxOptions::default()),
@@ -125,6 +127,13 @@ impl OpenOptions {
     #[cfg(test)]
     pub(crate) fn in_steps(mut self, records_a_step: usize) -> OpenOptions {
         (self.in_background, self.records_a_step) = (false, records_a_step);
+        self
+    }
+
+    /// Another bound of what may change while the mirror stays in force.
+    #[cfg(test)]
+    pub(crate) fn changes_at_once(mut self, changes: usize) -> OpenOptions {
+        self.changes_at_once = changes;
         self
     }
 
@@ -217,7 +226,7 @@ impl OpenOptions {
         let inner = Arc::new(Inner {
             opener: Opener::here(),
             store,
-            mirror: Mirror::new(self.on_demand, self.records_a_step),
+            mirror: Mirror::new(self.on_demand, self.records_a_step, self.changes_at_once),
             sandbox,
             usage: crate::usage::UsageBuffer::new(),
             graces: crate::workers::GraceQueue::default(),

@@ -76,7 +76,7 @@ fn main() {
     let size = std::fs::metadata(&path).unwrap().len();
     println!("\nthe store that holds them: {:.0} MB", size as f64 / 1e6);
     for command in [["audit", "verify"].as_slice(), &["doctor"], &["keys", "list"]] {
-        let (took, peak) = Measured::start(keystile(&path).args(command)).to_its_end();
+        let (took, peak) = Measured::start(keystile(&path).args(command)).wait_for_end();
         let (seconds, megabytes) = (took.as_secs_f64(), peak as f64 / 1e6);
         println!("{:<24} {seconds:>9.1} s {megabytes:>9.0} MB", command.join(" "));
     }
@@ -145,7 +145,7 @@ impl Measured {
     }
 
     /// How long it has taken, and the most memory that it has held.
-    fn to_its_end(mut self) -> (Duration, u64) {
+    fn wait_for_end(mut self) -> (Duration, u64) {
         while !self.has_ended() {
             std::thread::sleep(Duration::from_millis(5));
         }

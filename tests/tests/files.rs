@@ -270,6 +270,40 @@ fn a_store_that_is_moved_away_is_noticed() {
     }
 }
 
+/// A newer Keystile brings the store to a schema of its own while others have it open.
+#[test]
+fn a_store_that_was_migrated_is_neither_read_nor_written() {
+    let store = Store::new();
+    let (id, secret) = store.key("k");
+    let mut service = Service::start(&store.path);
+    service.wait_for(&secret, "allow");
+    let mut stream = keystile(&store.path);
+    let mut stream = stream.args(["verify", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(stream.stdout.take().unwrap()).lines();
+    let mut verdict = || {
+        writeln!(stream.stdin.as_ref().unwrap(), "{secret}").unwrap();
+        lines.next().unwrap().unwrap()
+    };
+    assert!(verdict().contains("allow"));
+
+    let other = rusqlite::Connection::open(&store.path).unwrap();
+    let schema: i64 = other.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    other.pragma_update(None, "user_version", schema + 1).unwrap();
+    service.wait_for(&secret, "unavailable");
+    assert!(verdict().contains("unavailable"), "this one asks the store itself");
+    let why = service.ask(&format!("revoke {id}"));
+    assert!(why.contains("was migrated by a newer Keystile while it was open"), "{why}");
+    assert!(why.contains("start this process again with that version or a newer one"), "{why}");
+    store.refuses(&["keys", "revoke", &id], "newer_store");
+
+    other.pragma_update(None, "user_version", schema).unwrap();
+    assert_eq!(service.verify(&secret), "unavailable", "nobody knows what was changed meanwhile");
+    drop(stream.stdin.take());
+    stream.wait().unwrap();
+    service.end();
+    assert_eq!(store.verdict(&secret), "allow", "the revoke that was refused was not applied");
+}
+
 #[test]
 fn a_store_with_two_names_is_refused() {
     let store = Store::new();

@@ -72,6 +72,30 @@ fn a_newer_store() {
     cannot_be_opened(newer, "was written by a newer Keystile", "run that version or");
 }
 
+/// While it is open: the screen says so, and nothing is changed any more.
+#[test]
+fn a_store_that_a_newer_program_migrates() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("keystile.db");
+    Keystile::create(&db, NewStore::default()).unwrap();
+    let mut pty = start(&db, &[], (200, 40));
+    pty.wait_for("There are no keys yet");
+    let other = rusqlite::Connection::open(&db).unwrap();
+    let schema: i64 = other.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    other.pragma_update(None, "user_version", schema + 1).unwrap();
+    pty.wait_for("was migrated by a newer Keystile while it was open");
+    pty.send("!");
+    pty.wait_for("Errors");
+    pty.wait_for("start this process again with that version or a newer one");
+    pty.send("\x1b");
+    pty.wait_until("the end of the dialog", |pty| !pty.screen().contains("Errors"));
+    pty.send("q");
+    assert!(pty.wait().success());
+    pty.assert_restored();
+    let keys: i64 = other.query_row("SELECT count(*) FROM keys", [], |row| row.get(0)).unwrap();
+    assert_eq!(keys, 0);
+}
+
 #[test]
 fn a_damaged_store() {
     // All but the header, as a disk does it that has lost its blocks.

@@ -150,6 +150,7 @@ impl Classified for StoreError {
             StoreError::NotAStore { .. } => (Exit::CannotSay, "not_a_store"),
             StoreError::OtherProgram { .. } => (Exit::CannotSay, "other_program"),
             StoreError::Newer { .. } => (Exit::CannotSay, "newer_store"),
+            StoreError::Migrated { .. } => (Exit::CannotSay, "migrated"),
             StoreError::Older { .. } => (Exit::CannotSay, "older_store"),
             StoreError::Unreadable { .. } => (Exit::CannotSay, "unreadable"),
             StoreError::ReadOnly => (Exit::CannotSay, "read_only"),

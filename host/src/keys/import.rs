@@ -264,10 +264,12 @@ fn discard(inner: &Inner, id: ImportId) -> Result<(), StoreError> {
                 return Ok(true);
             };
             let is_gone = transaction.discard_import(id, MAX_STAGED_AT_ONCE)?;
-            if is_gone {
-                let detail = json!({ "keys": import.keys });
-                inner.audit(transaction, now, "import.discarded", Some(id.to_string()), &detail)?;
-            }
+            // Each write has its entry: one that names the keys it deletes, and who did it and when.
+            let (action, keys) = match is_gone {
+                true => ("import.discarded", import.keys),
+                false => ("import.discarding", MAX_STAGED_AT_ONCE as u64),
+            };
+            inner.audit(transaction, now, action, Some(id.to_string()), &json!({ "keys": keys }))?;
             Ok::<bool, StoreError>(is_gone)
         })?;
         if is_gone {

@@ -17,6 +17,29 @@ pub(super) struct Health {
     last_seen: AtomicU64,
 }
 
+/// How much has changed since the view in force, as far as it was read. While more than a bound of it is read, nothing
+/// may be allowed: what is in force may be wrong for too long.
+pub(super) struct Extent<'a> {
+    health: &'a Health,
+    /// Changes until the bound is reached.
+    left: usize,
+}
+
+impl<'a> Extent<'a> {
+    /// With this bound.
+    pub(super) fn new(health: &'a Health, bound: usize) -> Extent<'a> {
+        Extent { health, left: bound }
+    }
+
+    /// Counts a change that was read.
+    pub(super) fn count(&mut self) {
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => self.health.set_caught_up(false),
+        }
+    }
+}
+
 /// A moment in the life of a mirror, in milliseconds since it was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp(u64);

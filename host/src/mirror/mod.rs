@@ -10,7 +10,8 @@
 //! | `follower` | the loop that follows the store |
 //!
 //! A move reads all parts from one view before it puts any of them in force, so that a read that fails
-//! leaves every part as it was. Until a later move works, every verdict is `unavailable`.
+//! leaves every part as it was. Until a later move works, every verdict is `unavailable`. So it is while a move reads
+//! more changes than [`CHANGES_AT_ONCE`].
 //!
 //! Keys that are new to the mirror are the one exception: they follow in bounded steps, in the order in
 //! which they were added, and are unknown until they are there. So an import of any size keeps a revoke
@@ -37,7 +38,7 @@ pub(crate) use issuers::FollowedIssuers;
 pub(crate) use look::{Basis, Look, NO_FORMATS};
 pub(crate) use revocations::{KEPT_AFTER_EXPIRY, THIS_STORE};
 
-use health::{Health, Stamp};
+use health::{Extent, Health, Stamp};
 use issuers::Issuers;
 use records::{AllRecords, Changes, Records};
 use revocations::Revocations;
@@ -52,11 +53,17 @@ use crate::timekeeping::Timekeeper;
 /// A step takes some 20 ms.
 pub(crate) const RECORDS_A_STEP: usize = 10_000;
 
+/// Changes that are read while what is in force stays so: rows of key records, revocations and completed imports,
+/// together. When there are more, every verdict is `unavailable` until all of them are in force. Reading so many takes
+/// some 20 ms, so that a change is in force elsewhere within 100 ms, or nothing is.
+pub(crate) const CHANGES_AT_ONCE: usize = 2_500;
+
 /// What a process holds of its store.
 pub(crate) struct Mirror {
     /// Whether records, formats and revocations are looked up in the store, a view a verdict.
     on_demand: bool,
     records_a_step: usize,
+    changes_at_once: usize,
     /// Locked from before a view is taken until all of it is in force, so that moves happen one after the
     /// other, and whoever waits here then sees a later view.
     progress: Mutex<Progress>,
@@ -126,10 +133,11 @@ impl From<StoreError> for MoveError {
 
 impl Mirror {
     /// A mirror that holds nothing yet. With `on_demand` it never holds more than the issuers.
-    pub(crate) fn new(on_demand: bool, records_a_step: usize) -> Mirror {
+    pub(crate) fn new(on_demand: bool, records_a_step: usize, changes_at_once: usize) -> Mirror {
         Mirror {
             on_demand,
             records_a_step,
+            changes_at_once,
             progress: Mutex::default(),
             moves: RwLock::default(),
             records: Records::new(),
@@ -223,9 +231,14 @@ impl Mirror {
         };
         let mut moved = match here {
             Some(here) => {
-                let completed = view.completed_imports(here.generation)?;
-                let moved = self.take_changes(here, progress.loaded_up_to, target, view, source)?;
-                progress.imports.extend(completed.into_iter().map(|import| (import, KeyOrdinal::default())));
+                let mut extent = Extent::new(&self.health, self.changes_at_once);
+                let mut completed = Vec::new();
+                view.completed_imports(here.generation, &mut |import| {
+                    extent.count();
+                    completed.push((import, KeyOrdinal::default()));
+                })?;
+                let moved = self.take_changes(here, progress.loaded_up_to, target, view, source, &mut extent)?;
+                progress.imports.extend(completed);
                 moved
             }
             None => {
@@ -275,12 +288,13 @@ impl Mirror {
         target: Position,
         view: &dyn ReadTransaction,
         source: &Source<'_>,
+        extent: &mut Extent<'_>,
     ) -> Result<Moved, StoreError> {
         let changed = match here == target {
             true => None,
             false => Some((
-                Changes::read(view, here.generation, loaded_up_to)?,
-                Revocations::read(view, Some(here.generation))?,
+                Changes::read(view, here.generation, loaded_up_to, extent)?,
+                Revocations::read_changed(view, here.generation, extent)?,
                 read_formats(view)?,
             )),
         };
@@ -307,7 +321,7 @@ impl Mirror {
         source: &Source<'_>,
     ) -> Result<(Moved, KeyOrdinal), StoreError> {
         let (records, last) = AllRecords::read(view)?;
-        let (revocations, formats) = (Revocations::read(view, None)?, read_formats(view)?);
+        let (revocations, formats) = (Revocations::read_all(view)?, read_formats(view)?);
         let issuers = self.read_issuers(view, target, source)?;
         let mut moves = self.moves.write().unwrap_or_else(PoisonError::into_inner);
         let old = self.records.replace(records);

@@ -10,6 +10,7 @@ use std::sync::{PoisonError, RwLock};
 use hashbrown::HashTable;
 use keystile_validator::{Digest, KeyId, KeyRecord, wire};
 
+use super::health::Extent;
 use crate::store::imports::ImportOrdinal;
 use crate::store::{Generation, KeyOrdinal, ReadTransaction, RecordsStep, StoreError};
 
@@ -83,10 +84,16 @@ impl Changes {
         view: &dyn ReadTransaction,
         after: Generation,
         up_to: KeyOrdinal,
+        extent: &mut Extent<'_>,
     ) -> Result<Changes, StoreError> {
         let mut changes = Changes::default();
         let mut bad = None;
-        view.changed_records(after, up_to, &mut |record| changes.push(record, &mut bad))?;
+        view.changed_records(after, up_to, &mut |record| {
+            extent.count();
+            if let Some(record) = record {
+                changes.push(record, &mut bad);
+            }
+        })?;
         refuse(bad)?;
         Ok(changes)
     }

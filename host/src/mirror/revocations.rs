@@ -8,6 +8,7 @@ use std::sync::{PoisonError, RwLock};
 use keystile_validator::Timestamp;
 use keystile_validator::jwt::{TokenLookup, TokenRecord};
 
+use super::health::Extent;
 use crate::store::{Generation, ReadTransaction, RevocationKind, RevocationRow, StoreError};
 
 /// Seconds for which a revocation is kept after the last token that it refuses has expired: a clock
@@ -76,11 +77,25 @@ struct OfIssuer {
 }
 
 impl Revocations {
-    /// Reads what has changed after this generation; `None`: everything.
-    pub(super) fn read(view: &dyn ReadTransaction, after: Option<Generation>) -> Result<RevocationChanges, StoreError> {
+    /// Reads all there are.
+    pub(super) fn read_all(view: &dyn ReadTransaction) -> Result<RevocationChanges, StoreError> {
         let mut changed = Vec::new();
-        view.revocations(after.unwrap_or_default(), &mut |row| changed.push(row))?;
-        Ok(RevocationChanges { all: after.is_none(), changed })
+        view.revocations(Generation::default(), &mut |row| changed.push(row))?;
+        Ok(RevocationChanges { all: true, changed })
+    }
+
+    /// Reads what has changed after this generation.
+    pub(super) fn read_changed(
+        view: &dyn ReadTransaction,
+        after: Generation,
+        extent: &mut Extent<'_>,
+    ) -> Result<RevocationChanges, StoreError> {
+        let mut changed = Vec::new();
+        view.revocations(after, &mut |row| {
+            extent.count();
+            changed.push(row);
+        })?;
+        Ok(RevocationChanges { all: false, changed })
     }
 
     /// Takes over what was read.

@@ -45,6 +45,15 @@ pub enum StoreError {
         /// The newest schema that this program knows.
         supported: u32,
     },
+    /// It was brought to another schema while it was open, as a newer Keystile does when it opens it.
+    Migrated {
+        /// Its path.
+        path: PathBuf,
+        /// The version of its schema.
+        found: u32,
+        /// The schema that this program knows.
+        supported: u32,
+    },
     /// An older Keystile has written it, and it was opened for reading only, so it cannot be migrated.
     Older {
         /// Its path.
@@ -216,6 +225,18 @@ impl fmt::Display for StoreError {
             StoreError::Newer { path, found, supported } => write!(
                 f,
                 "{} was written by a newer Keystile (schema {found}, this one knows {supported}) · run that version or a newer one",
+                path.display()
+            ),
+            StoreError::Migrated { path, found, supported } if found > supported => write!(
+                f,
+                "{} was migrated by a newer Keystile while it was open (schema {found}, this one knows {supported}), so \
+                 nothing is read or written any more · start this process again with that version or a newer one",
+                path.display()
+            ),
+            StoreError::Migrated { path, found, supported } => write!(
+                f,
+                "something else than Keystile has set the schema of {} from {supported} to {found} while it was open, so \
+                 nothing is read or written any more · end every process on this store, and restore the newest backup",
                 path.display()
             ),
             StoreError::Older { path, found, needed } => write!(

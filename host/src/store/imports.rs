@@ -35,8 +35,8 @@ pub(crate) trait ReadImports {
     /// The imports that are not completed, oldest first.
     fn staged_imports(&self) -> Result<Vec<ImportRow>, StoreError>;
 
-    /// The imports that were completed after this generation.
-    fn completed_imports(&self, after: Generation) -> Result<Vec<ImportOrdinal>, StoreError>;
+    /// The imports that were completed after this generation, each handed out as soon as it is read.
+    fn completed_imports(&self, after: Generation, each: &mut dyn FnMut(ImportOrdinal)) -> Result<(), StoreError>;
 
     /// A suspended user that a key of this import would act for.
     fn suspended_owner_in_import(&self, id: ImportId) -> Result<Option<UserId>, StoreError>;

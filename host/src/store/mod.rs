@@ -208,12 +208,13 @@ pub(crate) trait ReadTransaction:
     fn usage_days(&self, id: KeyId) -> Result<Vec<(u64, u64)>, StoreError>;
 
     /// The records of all secrets of the keys that changed after this generation, of those up to this
-    /// ordinal. Keys beyond it cost nothing, however many changed.
+    /// ordinal. Keys beyond it cost nothing, however many changed. `each` is called for every row as soon as it is
+    /// read, also for one that has no record: of a staged key, or of a key without a secret.
     fn changed_records(
         &self,
         after: Generation,
         up_to: KeyOrdinal,
-        each: &mut dyn FnMut(&KeyRecord),
+        each: &mut dyn FnMut(Option<&KeyRecord>),
     ) -> Result<(), StoreError>;
 
     /// The records of all secrets of all keys; says where the last key lies.

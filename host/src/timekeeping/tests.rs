@@ -1,5 +1,7 @@
 //! A clock that is behind, and one that was ahead: what was over stays over.
 
+mod restored;
+
 use std::path::Path;
 
 use keystile_validator::{Code, Rate};

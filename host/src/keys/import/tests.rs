@@ -143,6 +143,35 @@ fn an_import_that_fails_or_is_dropped_leaves_nothing() {
     assert_eq!((rows("imports"), rows("keys"), rows("secrets")), (1, MANY as i64, MANY as i64));
 }
 
+/// One entry for each write that deletes, which names what it deletes: also when it ends with a full one.
+#[test]
+fn what_a_discarded_import_leaves_in_the_trail_is_bounded() {
+    for (begun, last) in [(MANY, 0), (2 * MAX_STAGED_AT_ONCE, 0), (MAX_STAGED_AT_ONCE, 1)] {
+        let setup = Setup::new();
+        let keystile = setup.open(true);
+        let mut import = keystile.keys().begin_import();
+        (0..begun).for_each(|number| import.add(imported(number)).unwrap());
+        if last > 0 {
+            import.add(imported(begun)).unwrap();
+            import.stage(false).unwrap();
+        }
+        let (id, keys) = (import.id.unwrap().to_string(), import.staged);
+        let before = keystile.recent_audit(&crate::AuditQuery::default()).unwrap().entries[0].sequence;
+        setup.clock.advance(60);
+        drop(import);
+        let entries = keystile.audit(None, before, 100).unwrap();
+        assert!(entries.iter().all(|entry| entry.subject.as_deref() == Some(&*id) && entry.at == setup.clock.now()));
+        let told: Vec<_> =
+            entries.iter().map(|entry| (&*entry.action, &*entry.detail, entry.rows.iter().count())).collect();
+        let full = format!(r#"{{"keys":{MAX_STAGED_AT_ONCE}}}"#);
+        let all = format!(r#"{{"keys":{keys}}}"#);
+        let mut expected = vec![("import.discarding", &*full, MAX_STAGED_AT_ONCE); keys / MAX_STAGED_AT_ONCE];
+        expected.push(("import.discarded", &*all, keys % MAX_STAGED_AT_ONCE + 1));
+        assert_eq!(told, expected);
+        assert!(matches!(keystile.verify_audit(None).unwrap(), crate::AuditReport::Intact { .. }));
+    }
+}
+
 #[test]
 fn more_keys_than_fit_are_refused_and_leave_nothing() {
     let setup = Setup::new();

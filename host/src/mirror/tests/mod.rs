@@ -1,6 +1,8 @@
 //! Tests of the mirror: what is acknowledged holds whatever fails, and new keys keep nobody waiting.
 
+mod extent;
 mod faults;
+mod migrated;
 mod steps;
 
 use std::path::PathBuf;
@@ -48,6 +50,10 @@ impl World {
     }
 
     fn with_step(records_a_step: usize) -> World {
+        World::with_bounds(records_a_step, CHANGES_AT_ONCE)
+    }
+
+    fn with_bounds(records_a_step: usize, changes_at_once: usize) -> World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix(1_700_000_000).unwrap()));
         let (path, kek) = (folder.path().join("keystile.db"), folder.path().join("kek"));
@@ -56,7 +62,7 @@ impl World {
         options().create(&path, NewStore::default()).unwrap();
         let elsewhere = options().on_demand(true).open(&path).unwrap();
         elsewhere.users().create(NewUser::new(EMAIL.parse().unwrap())).unwrap();
-        let here = options().in_steps(records_a_step).open(&path).unwrap();
+        let here = options().in_steps(records_a_step).changes_at_once(changes_at_once).open(&path).unwrap();
         World { folder, clock, here, elsewhere }
     }
 

@@ -15,7 +15,15 @@ use crate::store::StoreError;
 /// Writes a consistent copy into a new file: a single one, without a journal beside it.
 ///
 /// The rows are copied, not the pages: what lies unused between rows may be left over from deleted ones.
-pub(super) fn back_up(path: &Path, purpose: Purpose, to: &Path) -> Result<(), StoreError> {
+///
+/// # Errors
+/// Also what `check` says of the copy.
+pub(super) fn back_up(
+    path: &Path,
+    purpose: Purpose,
+    to: &Path,
+    check: impl Fn(&Connection) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let to = absolute(to)?;
     if to.symlink_metadata().is_ok() {
         return Err(StoreError::AlreadyExists { path: to });
@@ -26,6 +34,7 @@ pub(super) fn back_up(path: &Path, purpose: Purpose, to: &Path) -> Result<(), St
     source.execute_batch("PRAGMA query_only = OFF").checked()?;
     copy_rows(&source, temporary.path())?;
     let copy = connect(temporary.path(), Purpose::Write)?;
+    check(&copy)?;
     // A copy is as damaged as what it was made of, and now is the time to learn of it.
     if !problems(&copy)?.is_empty() {
         return Err(StoreError::Corrupt);

@@ -25,8 +25,9 @@ use super::connection::{Purpose, connect, patience};
 use super::file::TemporaryFile;
 use super::reader::first;
 use super::rows::{Column, to_integer};
-use super::{SqliteStore, check_files, data_version};
-use crate::store::{Erasure, StoreError, Urgency};
+use super::transaction::{Behavior, Transaction};
+use super::{SqliteStore, check_files, check_schema, data_version};
+use crate::store::{Erasure, StoreError, Urgency, WriteTransaction as _};
 
 /// A store of at most so many bytes is written anew when a user was deleted: 32 MiB, about 60,000 keys. Other
 /// writers wait until the new file is in place, so a large one is not.
@@ -143,7 +144,7 @@ impl SqliteStore {
     pub(super) fn erase_for(&self, patience: Duration) -> Result<Erasure, StoreError> {
         let started = Instant::now();
         loop {
-            let due = due(&*self.reader()?)?;
+            let due = due(self.view()?.connection())?;
             if !due.is_anything() {
                 return Ok(Erasure::Done);
             }
@@ -177,8 +178,13 @@ impl SqliteStore {
             Ok(true) | Err(StoreError::Busy { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
-        let sql = "UPDATE erasure SET truncated = max(truncated, ?1)";
-        turn.prepare_cached(sql).and_then(|mut done| done.execute([to_integer(due.erased)])).checked()?;
+        let mut transaction = Transaction::begin(&*turn, Behavior::Write)?.guarded_by(&self.claim);
+        check_schema(transaction.connection(), &self.claim)?;
+        transaction.step(|connection, _| {
+            let sql = "UPDATE erasure SET truncated = max(truncated, ?1)";
+            connection.prepare_cached(sql).and_then(|mut done| done.execute([to_integer(due.erased)])).checked()
+        })?;
+        Box::new(transaction).commit()?;
         Ok(true)
     }
 
@@ -194,6 +200,7 @@ impl SqliteStore {
             let file = TemporaryFile::beside(&self.path)?;
             // From here on every commit shows in the next answer.
             let before = data_version(&source)?;
+            check_schema(&source, &self.claim)?;
             copy_rows(&source, file.path())?;
             let copy = connect(file.path(), Purpose::Write)?;
             // The pages of old are in the journal then, and in the file until that is truncated.

@@ -39,11 +39,14 @@ impl<C: Deref<Target = Connection>> ReadImports for Transaction<C> {
         first(self.connection(), query, [id.as_bytes()], |row| Column(0, "users.id").bytes(row).map(UserId::from_bytes))
     }
 
-    fn completed_imports(&self, after: Generation) -> Result<Vec<ImportOrdinal>, StoreError> {
-        let query = "SELECT pk FROM imports WHERE generation > ?1 ORDER BY pk";
-        all(self.connection(), query, [to_integer(after.0)], |row| {
-            Column(0, "imports.pk").integer(row).map(ImportOrdinal)
-        })
+    fn completed_imports(&self, after: Generation, each: &mut dyn FnMut(ImportOrdinal)) -> Result<(), StoreError> {
+        let query = "SELECT pk FROM imports WHERE generation > ?1 ORDER BY generation";
+        let mut statement = self.connection().prepare_cached(query).checked()?;
+        let mut rows = statement.query([to_integer(after.0)]).checked()?;
+        while let Some(row) = rows.next().checked()? {
+            each(ImportOrdinal(Column(0, "imports.pk").integer(row)?));
+        }
+        Ok(())
     }
 }
 

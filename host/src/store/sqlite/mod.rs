@@ -269,6 +269,13 @@ impl SqliteStore {
         check_files(&self.claim)?;
         Ok(reader)
     }
+
+    /// A consistent view, of a store that still has the schema that this program knows.
+    fn view(&self) -> Result<Transaction<Reader<'_>>, StoreError> {
+        let view = Transaction::begin(self.reader()?, Behavior::Read)?.guarded_by(&self.claim);
+        check_schema(view.connection(), &self.claim)?;
+        Ok(view)
+    }
 }
 
 impl Drop for SqliteStore {
@@ -292,7 +299,7 @@ impl Drop for SqliteStore {
 
 impl Store for SqliteStore {
     fn read(&self) -> Result<Box<dyn ReadTransaction + '_>, StoreError> {
-        Ok(Box::new(Transaction::begin(self.reader()?, Behavior::Read)?.guarded_by(&self.claim)))
+        Ok(Box::new(self.view()?))
     }
 
     fn write(&self) -> Result<Box<dyn WriteTransaction + '_>, StoreError> {
@@ -302,6 +309,7 @@ impl Store for SqliteStore {
         check_files(&self.claim)?;
         let transaction = Transaction::begin(writer.turn(), Behavior::Write);
         let transaction = transaction.inspect_err(|error| self.claim.note(error))?;
+        check_schema(transaction.connection(), &self.claim)?;
         Ok(Box::new(transaction.guarded_by(&self.claim)))
     }
 
@@ -322,7 +330,7 @@ impl Store for SqliteStore {
     fn backup(&self, to: &Path) -> Result<(), StoreError> {
         self.opener.check()?;
         check_files(&self.claim)?;
-        backup::back_up(&self.path, self.purpose, to)?;
+        backup::back_up(&self.path, self.purpose, to, |copy| check_schema(copy, &self.claim))?;
         // A copy of other files than everybody uses would be one of nothing that was promised.
         check_files(&self.claim)
     }
@@ -348,12 +356,12 @@ impl Store for SqliteStore {
     }
 
     fn erasure(&self) -> Result<Erasure, StoreError> {
-        let due = erasure::due(&*self.reader()?)?;
+        let due = erasure::due(self.view()?.connection())?;
         Ok(if due.is_anything() { Erasure::Waiting } else { Erasure::Done })
     }
 
     fn inspect(&self) -> Result<Inspection, StoreError> {
-        inspection::inspect(&*self.reader()?, &self.path, self.purpose)
+        inspection::inspect(self.view()?.connection(), &self.path, self.purpose)
     }
 }
 
@@ -369,10 +377,31 @@ fn check_files(claim: &Claim) -> Result<(), StoreError> {
     }
 }
 
+/// Whether the store still has the schema that this program knows. Asked at the beginning of every transaction, inside
+/// it: a newer Keystile may migrate the store while others have it open, and what these then read and wrote would have
+/// another meaning. It reads two numbers of the file's header.
+///
+/// # Errors
+/// [`StoreError::Migrated`], from then on every time: nobody knows what has changed meanwhile, also when the number is
+/// put back. [`StoreError::OtherProgram`] when the mark of this program is gone.
+fn check_schema(connection: &Connection, claim: &Claim) -> Result<(), StoreError> {
+    let found = claim.migrated_to(|| {
+        let found = schema::version(connection)?;
+        Ok((found != SCHEMA_VERSION).then_some(found))
+    })?;
+    if let Some(found) = found {
+        return Err(StoreError::Migrated { path: claim.path().to_owned(), found, supported: SCHEMA_VERSION });
+    }
+    if schema::application_id(connection)? != APPLICATION_ID {
+        return Err(StoreError::OtherProgram { path: claim.path().to_owned() });
+    }
+    Ok(())
+}
+
 /// Which store this is, and where it stands, through a connection that has nothing in its cache.
 fn ask_afresh(claim: &Claim) -> Result<Logical, StoreError> {
     let connection = connect(claim.path(), Purpose::ReadOnly)?;
-    check_identity(&connection, claim.path())?;
+    check_schema(&connection, claim)?;
     ask(&connection)
 }
 

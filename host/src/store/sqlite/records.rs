@@ -120,33 +120,47 @@ fn next_of_any(rows: &mut Rows<'_>) -> Result<Option<(i64, SecretRow)>, StoreErr
     Ok(Some((key_pk, secret)))
 }
 
-/// Hands out the records of keys that changed after a generation, of those up to an ordinal.
+/// Hands out the records of keys that changed after a generation, of those up to an ordinal; nothing for a row
+/// without a record.
 pub(super) fn changed(
     connection: &Connection,
     after: Generation,
     up_to: KeyOrdinal,
-    each: &mut dyn FnMut(&KeyRecord),
+    each: &mut dyn FnMut(Option<&KeyRecord>),
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(&changed_query()).checked()?;
     let mut rows = statement.query([to_integer(after.0), up_to.0]).checked()?;
     let mut buffer = Buffer::default();
-    let mut current = None;
+    let mut last = None;
     while let Some(row) = rows.next().checked()? {
         let pk = Column(0, "keys.pk").integer(row)?;
-        if current.replace(pk) != Some(pk) {
-            buffer.read_key(row)?;
+        let is_in_force = Column(KEY_COLUMN_COUNT + SECRET_COLUMN_COUNT, "imports.generation").flag(row)?;
+        let number = Column(KEY_COLUMN_COUNT, "secrets.number");
+        let Some(secret_number) = number.optional_integer(row)?.filter(|_| is_in_force) else {
+            each(None);
+            continue;
+        };
+        match last.replace((pk, secret_number)) {
+            Some((key, before)) if key == pk => {
+                // They come in the order of their primary key. Which one starts a grace depends on those before it.
+                if secret_number <= before {
+                    return Err(in_row(number.invalid(), || format!("of key number {pk}")));
+                }
+            }
+            _ => buffer.read_key(row)?,
         }
-        // A key without a secret has no record.
-        if Column(KEY_COLUMN_COUNT, "secrets.number").optional_integer(row)?.is_some() {
-            let secret = SecretRow::read(row, KEY_COLUMN_COUNT);
-            buffer.hand_out(secret.map_err(|error| in_row(error, || format!("of key number {pk}")))?, each);
-        }
+        let secret = SecretRow::read(row, KEY_COLUMN_COUNT);
+        let secret = secret.map_err(|error| in_row(error, || format!("of key number {pk}")))?;
+        buffer.hand_out(secret, &mut |record| each(Some(record)));
     }
     Ok(())
 }
 
 /// One look-up for each generation after the first parameter, and in it one for the keys up to the second.
 /// A range of generations would visit every key of a large import, also those beyond the ordinal.
+///
+/// Nothing is sorted and nothing is filtered, so that each row is handed out as soon as it is read: whoever counts
+/// them knows how much was read.
 pub(super) fn changed_query() -> String {
     format!(
         "WITH RECURSIVE changes (generation) AS (
@@ -155,11 +169,10 @@ pub(super) fn changed_query() -> String {
            SELECT (SELECT min(k.generation) FROM keys AS k WHERE k.generation > changes.generation)
            FROM changes WHERE changes.generation IS NOT NULL
          )
-         SELECT {KEY_COLUMNS}, s.number, s.digest, s.retires_at, s.pending_grace, s.ended_at
+         SELECT {KEY_COLUMNS}, {SECRET_COLUMNS}, {IN_FORCE}
          FROM changes
-         CROSS JOIN keys AS k ON k.generation = changes.generation AND k.pk <= ?2 AND {IN_FORCE}
-         LEFT JOIN secrets AS s ON s.key_pk = k.pk
-         ORDER BY k.pk, s.number"
+         CROSS JOIN keys AS k ON k.generation = changes.generation AND k.pk <= ?2
+         LEFT JOIN secrets AS s ON s.key_pk = k.pk"
     )
 }
 
@@ -168,6 +181,11 @@ const KEY_COLUMNS: &str = "k.pk, k.id, k.state, k.environment, k.owner, k.scopes
      k.rate_window, k.not_before, k.expires_at";
 /// How many [`KEY_COLUMNS`] are.
 const KEY_COLUMN_COUNT: usize = 11;
+
+/// What a record needs of a secret, as [`SecretRow::read`] reads it.
+const SECRET_COLUMNS: &str = "s.number, s.digest, s.retires_at, s.pending_grace, s.ended_at";
+/// How many [`SECRET_COLUMNS`] are.
+const SECRET_COLUMN_COUNT: usize = 5;
 
 /// Says in which row a value is that cannot be read.
 pub(super) fn in_row(error: StoreError, row: impl FnOnce() -> String) -> StoreError {

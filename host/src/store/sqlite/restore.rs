@@ -69,7 +69,7 @@ impl SqliteStore {
             let copy = PrivateCopy::new(&backup, &from, &to)?;
             // From here on every commit shows in the next answer.
             current.has_changed()?;
-            let view = Transaction::begin(current.reader()?, Behavior::Read)?;
+            let view = current.view()?;
             let position = fill(&copy.connection, Some(&view), &mut prepare)?;
             drop(view);
             let transfer = Backup::new(&copy.connection, &mut live).checked()?;
@@ -130,8 +130,8 @@ fn blame_backup(error: StoreError, from: &Path) -> StoreError {
 
 /// What is replaced must be whole: nobody could say which revocations in it are lost.
 fn check_health(store: &SqliteStore) -> Result<(), StoreError> {
-    let reader = store.reader()?;
-    let answer = reader.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0)).checked()?;
+    let view = store.view()?;
+    let answer = view.connection().pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0)).checked()?;
     if answer == "ok" { Ok(()) } else { Err(StoreError::Corrupt) }
 }
 

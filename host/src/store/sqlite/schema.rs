@@ -119,14 +119,16 @@ fn run(connection: &Connection, step: Step, from: Option<u32>) -> Result<(), Sto
 
 /// The version of the schema in this file.
 pub(super) fn version(connection: &Connection) -> Result<u32, StoreError> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).checked()?;
+    let mut statement = connection.prepare_cached("PRAGMA user_version").checked()?;
+    let version: i64 = statement.query_row([], |row| row.get(0)).checked()?;
     // Negative only when somebody has set it so: no version that we know.
     Ok(u32::try_from(version).unwrap_or(u32::MAX))
 }
 
 /// The mark of this program in the file.
 pub(super) fn application_id(connection: &Connection) -> Result<u32, StoreError> {
-    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).checked()?;
+    let mut statement = connection.prepare_cached("PRAGMA application_id").checked()?;
+    let id: i32 = statement.query_row([], |row| row.get(0)).checked()?;
     Ok(id.cast_unsigned())
 }
 

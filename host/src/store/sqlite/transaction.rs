@@ -211,7 +211,7 @@ impl<C: Deref<Target = Connection>> ReadTransaction for Transaction<C> {
         &self,
         after: Generation,
         up_to: KeyOrdinal,
-        each: &mut dyn FnMut(&KeyRecord),
+        each: &mut dyn FnMut(Option<&KeyRecord>),
     ) -> Result<(), StoreError> {
         records::changed(&self.connection, after, up_to, each)
     }

@@ -48,6 +48,8 @@ pub(super) struct Claim {
     key: FileKey,
     /// `None` only while it is dropped.
     file: Option<Arc<OpenFile>>,
+    /// The schema that somebody else has brought the store to. Set once.
+    migrated_to: OnceLock<u32>,
 }
 
 /// The files of a store.
@@ -207,7 +209,7 @@ impl Claim {
                     file
                 }
             };
-            Ok(Claim { paths: paths.clone(), key, file: Some(file) })
+            Ok(Claim { paths: paths.clone(), key, file: Some(file), migrated_to: OnceLock::new() })
         })
     }
 
@@ -493,6 +495,17 @@ impl Claim {
     /// Whether a write has found no space since this was last asked.
     pub(super) fn ran_full(&self) -> bool {
         self.file().ran_full.swap(false, Ordering::AcqRel)
+    }
+
+    /// The schema that somebody else has brought the store to. What `look` finds is kept for good.
+    pub(super) fn migrated_to(
+        &self,
+        look: impl FnOnce() -> Result<Option<u32>, StoreError>,
+    ) -> Result<Option<u32>, StoreError> {
+        if let Some(found) = self.migrated_to.get() {
+            return Ok(Some(*found));
+        }
+        Ok(look()?.map(|found| *self.migrated_to.get_or_init(|| found)))
     }
 
     /// The path of the store.

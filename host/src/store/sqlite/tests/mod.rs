@@ -5,6 +5,7 @@ mod copies;
 mod erasure;
 mod guard;
 mod lists;
+mod migrated;
 mod opening;
 mod records;
 mod tokens;
@@ -144,7 +145,7 @@ fn generation(store: &SqliteStore) -> Generation {
 
 fn records(view: &dyn ReadTransaction, after: Generation) -> Vec<KeyRecord> {
     let mut records = Vec::new();
-    view.changed_records(after, KeyOrdinal(i64::MAX), &mut |record| records.push(record.clone())).unwrap();
+    view.changed_records(after, KeyOrdinal(i64::MAX), &mut |record| records.extend(record.cloned())).unwrap();
     records
 }
 
@@ -157,6 +158,8 @@ fn messages_say_what_happened_and_what_to_do() {
         StoreError::NotAStore { path: path() },
         StoreError::OtherProgram { path: path() },
         StoreError::Newer { path: path(), found: 2, supported: 1 },
+        StoreError::Migrated { path: path(), found: 2, supported: 1 },
+        StoreError::Migrated { path: path(), found: 1, supported: 2 },
         StoreError::Older { path: path(), found: 1, needed: 2 },
         StoreError::Unreadable { path: path() },
         StoreError::ReadOnly,

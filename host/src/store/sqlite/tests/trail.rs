@@ -1,5 +1,7 @@
 //! Whatever is written past Keystile differs from the trail, and whatever Keystile writes does not.
 
+mod every_table;
+
 use std::collections::BTreeSet;
 
 use serde_json::json;
@@ -120,7 +122,8 @@ fn attack(fixture: &Fixture, sql: &str) {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    raw.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    raw.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; PRAGMA synchronous = OFF")
+        .unwrap();
     for (name, _) in &triggers {
         raw.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
     }
@@ -148,7 +151,7 @@ fn what_keystile_writes_is_as_the_trail_says() {
     assert!(entries.iter().all(|entry| entry.action != audit::ROWS_CHANGED), "{entries:?}");
 }
 
-/// A change of the rows of every table that is bound is reported, with its kind.
+/// What a change of rows is reported as, by examples; `every_table` makes them of all columns.
 #[test]
 fn every_row_that_something_else_changes_is_reported() {
     for (kind, sql) in [
@@ -174,50 +177,6 @@ fn every_row_that_something_else_changes_is_reported() {
         let fixture = filled();
         attack(&fixture, sql);
         assert_eq!(differences(&fixture), [("changed", kind.to_owned())], "{sql}");
-    }
-}
-
-#[test]
-fn every_row_that_something_else_removes_is_reported() {
-    let fixture = filled();
-    attack(
-        &fixture,
-        "DELETE FROM secrets WHERE key_pk = 2; DELETE FROM keys WHERE pk = 2; DELETE FROM sessions; DELETE FROM users; \
-         DELETE FROM issuers; DELETE FROM jwks_cache; DELETE FROM formats; DELETE FROM settings; \
-         DELETE FROM signing_keys; DELETE FROM revocations; DELETE FROM sealing; DELETE FROM imports; DELETE FROM row_nonces WHERE kind = 6",
-    );
-    let mut found = differences(&fixture);
-    found.sort();
-    let kinds =
-        ["format", "import", "issuer", "key", "revocation", "sealing", "session", "setting", "signing_key", "user"];
-    assert_eq!(found, kinds.map(|kind| ("removed", kind.to_owned())));
-}
-
-#[test]
-fn every_row_that_something_else_adds_is_reported() {
-    for (kind, table, changes) in [
-        ("key", "keys", "pk = 99, id = randomblob(16)"),
-        (
-            "user",
-            "users",
-            "pk = 99, id = randomblob(16), email = NULL, deleted_at = 1, name = NULL, password = NULL, password_set_at = NULL",
-        ),
-        ("session", "sessions", "pk = 99, id = randomblob(16)"),
-        ("issuer", "issuers", "name = 'other', issuer = 'other'"),
-        ("format", "formats", "name = 'other', ordinal = 99"),
-        ("setting", "settings", "name = 'other'"),
-        ("signing_key", "signing_keys", "pk = 99, kid = 'other', state = 'retiring'"),
-        ("revocation", "revocations", "value = 'other'"),
-    ] {
-        let fixture = filled();
-        attack(
-            &fixture,
-            &format!(
-                "CREATE TEMP TABLE copy AS SELECT * FROM {table} LIMIT 1; UPDATE copy SET {changes}; \
-                 INSERT INTO {table} SELECT * FROM copy"
-            ),
-        );
-        assert_eq!(differences(&fixture), [("added", kind.to_owned())], "{table}");
     }
 }
 

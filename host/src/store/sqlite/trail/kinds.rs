@@ -119,6 +119,18 @@ impl Kind {
         Ok(Some(format!("SELECT {id} AS row_id, {form} AS form{found_by} FROM main.{table} AS r", table = self.table)))
     }
 
+    /// All tables that the rows of this kind lie in.
+    #[cfg(test)]
+    pub(in crate::store::sqlite) fn tables(&self) -> Vec<BoundTable> {
+        let own = BoundTable { kind: self.kind, table: self.table, unbound: self.unbound, refers: None };
+        let parts = self.parts.iter().map(|part| {
+            let (mine, owners) = part.refers;
+            let refers = Some((mine, self.table, owners));
+            BoundTable { kind: self.kind, table: part.table, unbound: part.unbound, refers }
+        });
+        [own].into_iter().chain(parts).collect()
+    }
+
     /// Finds a row in [`forms`](Kind::forms) by its id, with the values of [`parameters`](Kind::parameters).
     pub(super) fn condition(&self) -> String {
         let equals = |(at, column): (usize, &&str)| format!("{column} = ?{}", at.saturating_add(1));
@@ -217,6 +229,16 @@ impl Kind {
             }
         }
     }
+}
+
+/// A table that is bound, for tests.
+#[cfg(test)]
+pub(in crate::store::sqlite) struct BoundTable {
+    pub(in crate::store::sqlite) kind: RowKind,
+    pub(in crate::store::sqlite) table: &'static str,
+    pub(in crate::store::sqlite) unbound: &'static [&'static str],
+    /// Of a further table: the column by which it names its owner, and the owner's table and column.
+    pub(in crate::store::sqlite) refers: Option<(&'static str, &'static str, &'static str)>,
 }
 
 fn unnoted(number: u8, id: &str) -> String {

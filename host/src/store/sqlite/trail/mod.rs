@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
 pub(super) use self::kinds::KINDS;
 #[cfg(test)]
-pub(super) use self::kinds::UNBOUND_TABLES;
+pub(super) use self::kinds::{BoundTable, UNBOUND_TABLES};
 pub(super) use self::rebuild::{bind_all, differing, forget_gone};
 pub(super) use self::states::{row_states, strays};
 use super::checked::Checked as _;
