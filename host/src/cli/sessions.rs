@@ -10,7 +10,7 @@ use super::output::{BAD, GOOD, WARNING};
 use super::people::{NONE, counted, joined};
 use super::table::{Cell, Column, Table};
 use crate::text::{relative, rfc3339};
-use crate::{Session, SessionId, SessionQuery, SessionStatus, Timestamp};
+use crate::{InForce, Session, SessionId, SessionQuery, SessionStatus, Timestamp};
 
 /// Runs a command on sessions.
 pub(super) fn run(command: SessionsCommand, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -103,21 +103,25 @@ fn next_page(args: &SessionListArgs, next: SessionId) -> String {
 fn end(args: &SessionEndArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
     if let Some(id) = args.id {
-        let session = keystile.sessions().end(id)?;
-        if context.output.is_json() {
-            let session = SessionJson::new(&session, keystile.request().now);
-            context.output.json(&OneSession { session })?;
-        } else {
-            context.output.line(format_args!("ended {id}"))?;
+        let ended = keystile.sessions().end(id)?;
+        match &ended.value {
+            Some(session) if context.output.is_json() => {
+                let session = SessionJson::new(session, keystile.request().now);
+                context.output.json(&OneSession { session })?;
+            }
+            _ => context.done_by_id("ended", &id.to_string())?,
         }
+        context.tell_damaged(&format!("ended {id}"), &ended.unreadable);
     } else if let Some(user) = &args.user {
-        let user = keystile.users().find(user)?;
-        let ended = keystile.sessions().end_all(user.id)?;
+        let id = keystile.users().id_of(user)?;
+        let InForce { value: ended, unreadable, .. } = keystile.sessions().end_all(id)?;
+        let done = format!("ended {} of {id}", counted(ended, "session", "sessions"));
         if context.output.is_json() {
-            context.output.json(&EndedJson { user_id: user.id.to_string(), ended })?;
+            context.output.json(&EndedJson { user_id: id.to_string(), ended })?;
         } else {
-            context.output.line(format_args!("ended {} of {}", counted(ended, "session", "sessions"), user.id))?;
+            context.output.line(&done)?;
         }
+        context.tell_damaged(&done, &unreadable);
     }
     Ok(Exit::Done)
 }

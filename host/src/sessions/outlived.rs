@@ -6,6 +6,8 @@
 use keystile_validator::{KeyId, Timestamp};
 
 use super::end::end_session;
+use crate::ids::SessionId;
+use crate::in_force::readable;
 use crate::key::{Key, KeyStatus};
 use crate::keystile::Inner;
 use crate::session::{EndReason, Session};
@@ -47,13 +49,27 @@ pub(crate) fn end_outlived(
 ) -> Result<(), StoreError> {
     let is_shorter = ends(new.expires_at) < ends(old.expires_at) || new.not_before > old.not_before;
     for id in transaction.open_sessions_of_key(new.id)? {
-        let Some(row) = transaction.session(id)? else { continue };
-        let Some(UserRow::Live { user, .. }) = transaction.user(row.session.user)? else { continue };
-        if is_shorter || outlived(new, &user, &row.session, now) || tokens_outlive_secret(old, new, &row) {
-            end_session(inner, transaction, now, &row.session, EndReason::Key)?;
+        let Some(bare) = transaction.bare_session(id)? else { continue };
+        let goes_on = readable(goes_on(&*transaction, id, now, old, new), id, &mut Vec::new())?;
+        if is_shorter || goes_on != Some(true) {
+            end_session(inner, transaction, now, &bare, EndReason::Key)?;
         }
     }
     Ok(())
+}
+
+/// Whether a session goes on after a change of its key. One that cannot be read, or whose user cannot be, does not:
+/// no refresh can read it either.
+fn goes_on(
+    view: &dyn WriteTransaction,
+    id: SessionId,
+    now: Timestamp,
+    old: &Key,
+    new: &Key,
+) -> Result<Option<bool>, StoreError> {
+    let Some(row) = view.session(id)? else { return Ok(None) };
+    let Some(UserRow::Live { user, .. }) = view.user(row.session.user)? else { return Ok(None) };
+    Ok(Some(!outlived(new, &user, &row.session, now) && !tokens_outlive_secret(old, new, &row)))
 }
 
 /// Whether the secret of a session now ends before access tokens that were given out do.

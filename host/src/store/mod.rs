@@ -4,6 +4,7 @@
 //! then [`WriteTransaction::commit`]. Dropped without a commit, nothing has happened. A commit that
 //! returned is on disk.
 
+pub(crate) mod containment;
 mod error;
 pub(crate) mod imports;
 mod issuers;
@@ -96,6 +97,10 @@ pub(crate) trait Store: Send + Sync {
     /// changes that can only take away is free then.
     fn spend_reserve(&self) -> bool;
 
+    /// Whether a write has failed since this was last asked because its row holds a value of another type than its
+    /// column has, and every such value has the right one now.
+    fn mend_types(&self) -> bool;
+
     /// Keeps room again, as far as there is space.
     fn fill_reserve(&self);
 
@@ -156,7 +161,12 @@ pub(crate) struct Inspection {
 
 /// A consistent view of a store.
 pub(crate) trait ReadTransaction:
-    imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers + security_events::ReadSecurityEvents
+    containment::ReadBare
+    + imports::ReadImports
+    + ReadIssuers
+    + ReadTokens
+    + users::ReadUsers
+    + security_events::ReadSecurityEvents
 {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
@@ -299,6 +309,7 @@ pub(crate) struct UsageDelta {
 /// A write in progress.
 pub(crate) trait WriteTransaction:
     ReadTransaction
+    + containment::Contain
     + imports::WriteImports
     + WriteIssuers
     + WriteTokens

@@ -127,6 +127,10 @@ pub(crate) trait ReadUsers {
     /// A session.
     fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError>;
 
+    /// What the refresh tokens of a session are made with. `None`: there is no such session, or it was begun before
+    /// keys were sealed, and was ended then.
+    fn sealed_refresh_key(&self, id: SessionId) -> Result<Option<SealedRefreshKey>, StoreError>;
+
     /// A page of sessions, newest first. `now` decides what has expired.
     fn sessions(&self, query: &SessionQuery, now: Timestamp) -> Result<SessionPage, StoreError>;
 
@@ -134,7 +138,8 @@ pub(crate) trait ReadUsers {
     /// first.
     fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError>;
 
-    /// Sessions that were begun with this key and have not ended.
+    /// Sessions that were begun with this key and have not ended; and those of its owner that say of themselves to
+    /// be begun with a key that is not there.
     fn open_sessions_of_key(&self, key: KeyId) -> Result<Vec<SessionId>, StoreError>;
 
     /// All sessions.

@@ -24,6 +24,7 @@ mod backup;
 mod checked;
 mod clock;
 mod connection;
+mod containment;
 mod erasure;
 mod file;
 mod guard;
@@ -43,6 +44,7 @@ mod tests;
 mod tokens;
 mod trail;
 mod transaction;
+mod types;
 mod unreadable;
 mod users;
 mod writer;
@@ -336,6 +338,10 @@ impl Store for SqliteStore {
 
     fn spend_reserve(&self) -> bool {
         self.opener.is_here() && self.claim.ran_full() && self.reserve.spend()
+    }
+
+    fn mend_types(&self) -> bool {
+        self.opener.is_here() && self.claim.met_wrong_type() && self.give_columns_their_types().is_ok()
     }
 
     fn fill_reserve(&self) {

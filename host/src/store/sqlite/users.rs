@@ -44,6 +44,14 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         reader::first(self.connection(), &sql, [id.as_bytes()], read_session)
     }
 
+    fn sealed_refresh_key(&self, id: SessionId) -> Result<Option<SealedRefreshKey>, StoreError> {
+        let query = "SELECT refresh_key FROM sessions WHERE id = ?1";
+        let key = reader::first(self.connection(), query, [id.as_bytes()], |row| {
+            Column(0, "sessions.refresh_key").optional_blob(row)
+        })?;
+        Ok(key.flatten().map(SealedRefreshKey))
+    }
+
     fn sessions(&self, query: &SessionQuery, now: Timestamp) -> Result<SessionPage, StoreError> {
         sessions(self.connection(), query, now)
     }
@@ -52,16 +60,15 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         let user = user.map(|user| user.as_bytes().to_vec());
         let sql = "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk \
                    WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.pk";
-        reader::all(self.connection(), sql, [user], |row| {
-            Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
-        })
+        ids(self.connection(), sql, [user])
     }
 
     fn open_sessions_of_key(&self, key: KeyId) -> Result<Vec<SessionId>, StoreError> {
-        let sql = "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL ORDER BY pk";
-        reader::all(self.connection(), sql, [key.as_bytes()], |row| {
-            Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
-        })
+        let sql = "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL \
+                   UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
+                   JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND s.ended_at IS NULL \
+                   AND s.key_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.id = s.key_id)";
+        ids(self.connection(), sql, [key.as_bytes()])
     }
 
     fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
@@ -576,6 +583,12 @@ fn kind_name(kind: BucketKind) -> &'static str {
         BucketKind::Address => "address",
         BucketKind::Device => "device",
     }
+}
+
+/// The sessions of a query. One whose id is none, which nobody can name, keeps the others from nothing.
+fn ids(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<SessionId>, StoreError> {
+    let ids = reader::all(connection, sql, params, |row| Ok(id_at(row, 0)))?;
+    Ok(ids.into_iter().flatten().map(SessionId::from_bytes).collect())
 }
 
 fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {

@@ -30,6 +30,8 @@ pub(super) use opening::cannot_look_at;
 pub(super) use place::network_file_system;
 pub(super) use raw::Place;
 
+use rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE;
+
 use place::{Identity, Stamp, read_at, stat, stat_of};
 use raw::{FRAME_HEADER, Header, Index, LOG_HEADER};
 
@@ -73,6 +75,8 @@ struct OpenFile {
     lost: OnceLock<Lost>,
     /// Whether a write has found no space.
     ran_full: AtomicBool,
+    /// Whether a write has met a value of another type than its column has.
+    met_wrong_type: AtomicBool,
 }
 
 /// The files beside the store.
@@ -487,9 +491,18 @@ impl Claim {
 
     /// Notes that a write has found no space.
     pub(super) fn note(&self, error: &StoreError) {
-        if matches!(error, StoreError::DiskFull) {
-            self.file().ran_full.store(true, Ordering::Release);
+        match error {
+            StoreError::DiskFull => self.file().ran_full.store(true, Ordering::Release),
+            StoreError::Engine { code: SQLITE_CONSTRAINT_DATATYPE } => {
+                self.file().met_wrong_type.store(true, Ordering::Release);
+            }
+            _ => {}
         }
+    }
+
+    /// Whether a write has met a value of another type than its column has, since this was last asked.
+    pub(super) fn met_wrong_type(&self) -> bool {
+        self.file().met_wrong_type.swap(false, Ordering::AcqRel)
     }
 
     /// Whether a write has found no space since this was last asked.
@@ -572,6 +585,7 @@ impl OpenFile {
             seen: Mutex::default(),
             lost: OnceLock::new(),
             ran_full: AtomicBool::new(false),
+            met_wrong_type: AtomicBool::new(false),
         })
     }
 }
