@@ -371,17 +371,12 @@ impl Inner {
     }
 
     /// [`Inner::change`] for what can only take away, such as a revoke: when no space is left on the disk, it takes
-    /// the room that is kept for this; and when a row has a value of a wrong type, that is mended first. `change` is
-    /// called again then.
+    /// the room that is kept for this. `change` is called again then.
     pub(crate) fn contain<T, E: From<StoreError>>(
         &self,
         change: impl Fn(&mut dyn WriteTransaction, Timestamp) -> Result<T, E>,
     ) -> Result<T, E> {
-        let result = match self.change(&change) {
-            Err(_) if self.store.mend_types() => self.change(&change),
-            result => result,
-        };
-        match result {
+        match self.change(&change) {
             Err(_) if self.store.spend_reserve() => {
                 let result = self.change(&change);
                 self.store.fill_reserve();

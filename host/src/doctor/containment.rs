@@ -23,8 +23,6 @@ enum Damage {
     Bit,
     /// No Keystile can read it.
     Unreadable,
-    /// It is of another type than its column.
-    OtherType,
 }
 
 /// Takes something away; why not, when it does not.
@@ -209,7 +207,7 @@ impl Copy {
         }
         std::fs::copy(original, &path).unwrap();
         let (here, following) = (open(scene, &path, true), open(scene, &path, false));
-        without_types(&path, || past_all_precautions(&path, damage));
+        past_all_precautions(&path, damage);
         Copy { path, here: here.unwrap(), following: following.unwrap() }
     }
 }
@@ -236,20 +234,6 @@ fn comes_to_refuse(keystile: &Keystile, credential: &str) -> bool {
     true
 }
 
-/// Has whoever opens the store meanwhile write values of any type.
-fn without_types(path: &Path, change: impl FnOnce()) {
-    let set = |from: &str, to: &str| {
-        let raw = Connection::open(path).unwrap();
-        let sql = "UPDATE sqlite_schema SET sql = replace(sql, ?1, ?2) WHERE type = 'table'";
-        raw.execute_batch("PRAGMA writable_schema = ON").unwrap();
-        assert!(raw.execute(sql, [from, to]).unwrap() > 0);
-    };
-    let untyped = [(") STRICT, WITHOUT ROWID", ") /* S */ WITHOUT ROWID"), (") STRICT", ") /* S */")];
-    untyped.iter().for_each(|(typed, untyped)| set(typed, untyped));
-    change();
-    untyped.iter().for_each(|(typed, untyped)| set(untyped, typed));
-}
-
 /// Damages all values of a column; says of how many rows. Of the trail the newest entry is enough.
 fn damage(raw: &Connection, table: &str, column: &str, how: Damage, state: &mut u64) -> usize {
     let keys: Vec<String> =
@@ -266,7 +250,7 @@ fn damage(raw: &Connection, table: &str, column: &str, how: Damage, state: &mut 
     drop(found);
     let condition: Vec<_> = keys.iter().enumerate().map(|(at, key)| format!("{key} IS ?{}", at + 2)).collect();
     for row in &mut rows {
-        let is_text = matches!((&row[0], how), (Value::Text(_), Damage::Bit | Damage::Unreadable));
+        let is_text = matches!(row[0], Value::Text(_));
         row[0] = damaged(std::mem::replace(&mut row[0], Value::Null), how, state);
         let value = if is_text { "CAST(?1 AS TEXT)" } else { "?1" };
         let sql = format!("UPDATE {table} SET {column} = {value} WHERE {}", condition.join(" AND "));
@@ -291,9 +275,6 @@ fn damaged(value: Value, how: Damage, state: &mut u64) -> Value {
         (Value::Text(text), Damage::Bit) => flip(text.into_bytes(), state),
         (Value::Text(text), Damage::Unreadable) => Value::Blob([&[0xff], text.as_bytes()].concat()),
         (Value::Blob(bytes), Damage::Bit) => flip(bytes, state),
-        (Value::Integer(_), Damage::OtherType) => Value::Text("seven".to_owned()),
-        (Value::Text(text), Damage::OtherType) => Value::Blob(text.into_bytes()),
-        (Value::Blob(_), Damage::OtherType) => Value::Integer(7),
         (Value::Blob(bytes), Damage::Unreadable) => Value::Blob([&bytes[..], &[0]].concat()),
         (other, _) => panic!("{other:?}"),
     }
@@ -321,6 +302,9 @@ const SAYS_WHOSE_IT_IS: &[(&str, &str)] = &[
     ("position.store_id", "tokens"),
     ("position.store_id", "logout"),
     ("settings.", "tokens"),
+    // A new signing key is sealed, and a refresh token is checked by what is sealed.
+    ("sealing.check_value", "signing-keys"),
+    ("sessions.refresh_key", "logout"),
     // Who has signed a token that is at hand is known by readable issuers and keys only; it is revoked by its id.
     ("issuers.", "tokens revoke"),
     ("jwks_cache.", "tokens revoke"),
@@ -350,6 +334,8 @@ fn whatever_is_damaged(how: Damage) {
                 })
             };
             let mut there = copy();
+            // What was done to this copy.
+            let mut done = Vec::new();
             if rows.get() == 0 {
                 continue;
             }
@@ -361,7 +347,9 @@ fn whatever_is_damaged(how: Damage) {
                 if !scene.canaries.iter().any(|canary| allows(&there.following, canary)) {
                     drop(there);
                     there = copy();
+                    done.clear();
                 }
+                done.push(case);
                 let result = (case.contain)(&there.here);
                 for (at, credential) in case.refused.iter().enumerate() {
                     let again = open(&scene, &there.path, true);
@@ -377,7 +365,7 @@ fn whatever_is_damaged(how: Damage) {
             let Copy { path, here, following } = there;
             drop(following);
             let again = open(&scene, &path, false);
-            for case in scene.cases.iter().filter(|case| !is_exempt(&what, case.name)) {
+            for case in done {
                 for credential in &case.refused {
                     if again.as_ref().is_ok_and(|again| allows(again, credential)) {
                         kept.push(format!("{what}: {}: allowed after a new start", case.name));
@@ -388,9 +376,10 @@ fn whatever_is_damaged(how: Damage) {
             // Nothing of what was done has covered the damage up.
             let is_bound = !UNBOUND.iter().any(|unbound| *unbound == what || *unbound == format!("{table}.*"));
             if is_bound {
-                let report = here.verify_audit(None).unwrap();
-                let health = here.doctor(&path).unwrap();
-                if matches!(report, AuditReport::Intact { .. }) || health.severity() != Severity::Error {
+                // An error tells it, too: of a trail that cannot be read itself, or of a store with another id.
+                let report = here.verify_audit(None);
+                let is_told = here.doctor(&path).map_or(true, |health| health.severity() != Severity::Ok);
+                if matches!(report, Ok(AuditReport::Intact { .. })) || !is_told {
                     kept.push(format!("{what}: the damage is not told any more: {report:?}"));
                 }
             }
@@ -411,42 +400,45 @@ fn a_changed_bit_in_every_row_keeps_nobody_from_taking_away() {
     whatever_is_damaged(Damage::Bit);
 }
 
+/// Times that say that something is over already, and are none: it goes on, so it must be possible to end it.
 #[test]
-#[ignore = "minutes: every containment on a damaged copy for each of 130 columns"]
-fn a_value_of_another_type_in_every_row_keeps_nobody_from_taking_away() {
-    whatever_is_damaged(Damage::OtherType);
-}
-
-/// The same for what no verdict needs, in all tables at once: everything is allowed before.
-#[test]
-fn values_of_other_types_keep_nobody_from_taking_away() {
+fn a_time_that_is_none_keeps_nobody_from_taking_away() {
     let scene = Scene::new();
     let original = scene.folder.path().join("original.db");
     scene.world.keystile.backup(&original).unwrap();
-    let there = Copy::of(&scene, &original, "damaged.db", |raw| {
-        for (table, column) in [
-            ("keys", "name"),
-            ("keys", "created_at"),
-            ("secrets", "display"),
-            ("users", "name"),
-            ("sessions", "client"),
-            ("sessions", "created_at"),
-        ] {
-            assert!(damage(raw, table, column, Damage::OtherType, &mut 1) > 0, "{table}.{column}");
-        }
-    });
-    for case in scene.cases.iter().filter(|case| case.name != "tokens revoke") {
-        for credential in &case.refused {
-            // It holds records, which need none of these; on demand the key is read whole, and denied.
-            assert_eq!(allows(&there.following, credential), case.name != "tokens revoke again", "{}", case.name);
-        }
-        (case.contain)(&there.here).unwrap_or_else(|error| panic!("{}: {error}", case.name));
-        for credential in &case.refused {
-            assert!(!allows(&there.here, credential), "{}", case.name);
-            assert!(comes_to_refuse(&there.following, credential), "{}", case.name);
+    for (table, column) in [("users", "suspended_at"), ("users", "deleted_at"), ("sessions", "ended_at")] {
+        let there = Copy::of(&scene, &original, "damaged.db", |raw| {
+            assert!(raw.execute(&format!("UPDATE {table} SET {column} = -1"), []).unwrap() > 0);
+        });
+        for case in &scene.cases {
+            let result = (case.contain)(&there.here);
+            for credential in &case.refused {
+                assert!(!allows(&there.here, credential), "{table}.{column}: {} {result:?}", case.name);
+                assert!(comes_to_refuse(&there.following, credential), "{table}.{column}: {} {result:?}", case.name);
+            }
         }
     }
-    assert!(!matches!(there.here.verify_audit(None).unwrap(), AuditReport::Intact { .. }));
+}
+
+/// A revocation that cannot be read denies everything, and is not swept away.
+#[test]
+fn a_revocation_that_cannot_be_read_is_kept() {
+    let scene = Scene::new();
+    let keystile = &scene.world.keystile;
+    past_all_precautions(&scene.world.path, |raw| {
+        assert!(raw.execute("UPDATE revocations SET expires_at = -1", []).unwrap() > 0);
+    });
+    let count = || {
+        let raw = Connection::open(&scene.world.path).unwrap();
+        raw.query_row("SELECT count(*) FROM revocations WHERE expires_at = -1", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let before = count();
+    scene.world.clock.advance(86_400 * 3);
+    for id in ["one", "two"] {
+        keystile.tokens().revoke_id(None, id).unwrap();
+        scene.world.clock.advance(86_400 * 3);
+    }
+    assert_eq!(count(), before);
 }
 
 /// The scene itself: everything is allowed before, and refused after.

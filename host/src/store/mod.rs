@@ -97,10 +97,6 @@ pub(crate) trait Store: Send + Sync {
     /// changes that can only take away is free then.
     fn spend_reserve(&self) -> bool;
 
-    /// Whether a write has failed since this was last asked because its row holds a value of another type than its
-    /// column has, and every such value has the right one now.
-    fn mend_types(&self) -> bool;
-
     /// Keeps room again, as far as there is space.
     fn fill_reserve(&self);
 

@@ -13,6 +13,7 @@ use super::imports::IN_FORCE;
 use super::reader::{all, first};
 use super::rows::{Column, to_seconds};
 use super::transaction::Transaction;
+use super::users::NOT_DELETED;
 use super::writer::touch;
 use crate::ids::{SessionId, UserId};
 use crate::store::containment::{
@@ -71,15 +72,15 @@ impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
     }
 
     fn bare_user(&self, id: UserId) -> Result<Option<BareUser>, StoreError> {
-        let query = "SELECT email, suspended_at IS NOT NULL FROM users WHERE id = ?1 AND deleted_at IS NULL";
-        first(self.connection(), query, [id.as_bytes()], |row| {
+        let query = format!("SELECT email, coalesce(suspended_at >= 0, 0) FROM users WHERE id = ?1 AND {NOT_DELETED}");
+        first(self.connection(), &query, [id.as_bytes()], |row| {
             let email = Column(0, "users.email").parsed(row).ok();
             Ok(BareUser { email, is_suspended: Column(1, "users.suspended_at").flag(row)? })
         })
     }
 
     fn user_id_by_email(&self, email: &Email) -> Result<Option<UserId>, StoreError> {
-        let query = "SELECT id FROM users WHERE email = ?1 AND deleted_at IS NULL";
+        let query = "SELECT id FROM users WHERE email = ?1";
         first(self.connection(), query, [email.as_str()], |row| {
             Column(0, "users.id").bytes(row).map(UserId::from_bytes)
         })
@@ -160,8 +161,8 @@ impl<C: Deref<Target = Connection>> Contain for Transaction<C> {
     fn suspend_user(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, generation| {
             touch(connection, generation)?;
-            let sql = "UPDATE users SET suspended_at = ?2, updated_at = ?2 WHERE id = ?1 AND deleted_at IS NULL";
-            let changed = execute(connection, sql, params![id.as_bytes(), to_seconds(at)])?;
+            let sql = format!("UPDATE users SET suspended_at = ?2, updated_at = ?2 WHERE id = ?1 AND {NOT_DELETED}");
+            let changed = execute(connection, &sql, params![id.as_bytes(), to_seconds(at)])?;
             if changed == 0 { Err(StoreError::NoSuchUser { id }) } else { Ok(()) }
         })
     }

@@ -44,7 +44,6 @@ mod tests;
 mod tokens;
 mod trail;
 mod transaction;
-mod types;
 mod unreadable;
 mod users;
 mod writer;
@@ -338,10 +337,6 @@ impl Store for SqliteStore {
 
     fn spend_reserve(&self) -> bool {
         self.opener.is_here() && self.claim.ran_full() && self.reserve.spend()
-    }
-
-    fn mend_types(&self) -> bool {
-        self.opener.is_here() && self.claim.met_wrong_type() && self.give_columns_their_types().is_ok()
     }
 
     fn fill_reserve(&self) {

@@ -194,7 +194,7 @@ impl<C: Deref<Target = Connection>> WriteTokens for Transaction<C> {
     fn sweep_revocations(&mut self, expired_before: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, _| {
             let sql = "DELETE FROM revocations WHERE (issuer, kind, value) IN \
-                       (SELECT issuer, kind, value FROM revocations WHERE expires_at < ?1 LIMIT ?2)";
+                       (SELECT issuer, kind, value FROM revocations WHERE expires_at >= 0 AND expires_at < ?1 LIMIT ?2)";
             let values = [to_seconds(expired_before), SWEPT_AT_ONCE];
             connection.prepare_cached(sql).and_then(|mut delete| delete.execute(values)).checked()?;
             Ok(())

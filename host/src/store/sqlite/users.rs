@@ -59,7 +59,7 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
     fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError> {
         let user = user.map(|user| user.as_bytes().to_vec());
         let sql = "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk \
-                   WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.pk";
+                   WHERE (?1 IS NULL OR u.id = ?1) AND (s.ended_at IS NULL OR s.ended_at < 0) ORDER BY s.last_used_at, s.pk";
         ids(self.connection(), sql, [user])
     }
 
@@ -67,7 +67,9 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         let sql = "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL \
                    UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
                    JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND s.ended_at IS NULL \
-                   AND s.key_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.id = s.key_id)";
+                   AND s.key_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.id = s.key_id) \
+                   UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
+                   JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND s.key_id = ?1 AND s.ended_at < 0";
         ids(self.connection(), sql, [key.as_bytes()])
     }
 
@@ -262,7 +264,8 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
 
     fn forget_sessions(&mut self, expired: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, _| {
-            let sql = "DELETE FROM sessions WHERE pk IN (SELECT pk FROM sessions WHERE expires_at <= ?1 LIMIT ?2)";
+            let sql =
+                "DELETE FROM sessions WHERE pk IN (SELECT pk FROM sessions WHERE expires_at BETWEEN 0 AND ?1 LIMIT ?2)";
             execute(connection, sql, [to_seconds(expired), FORGOTTEN_AT_ONCE]).map(drop)
         })
     }
@@ -356,8 +359,12 @@ const FORGOTTEN_AT_ONCE: i64 = 50;
 /// yet. `invalid` is no domain, by RFC 2606.
 const NO_EMAIL: &str = "'taken-' || lower(hex(id)) || '@invalid'";
 
+/// The condition for a user that was not deleted, as [`read_user`] has it: a deleted one has no address. A time of its
+/// deletion alone is damage.
+pub(super) const NOT_DELETED: &str = "(email IS NOT NULL OR deleted_at IS NULL)";
+
 fn delete_user() -> String {
-    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL")
+    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2 WHERE id = ?1 AND {NOT_DELETED}")
 }
 
 /// Forgets all that is known of a user but its id.
@@ -399,7 +406,7 @@ fn users(connection: &Connection, query: &UserQuery) -> Result<UserPage, StoreEr
         parameters.push(value);
         format!("?{}", parameters.len())
     };
-    let mut conditions = vec!["deleted_at IS NULL".to_owned()];
+    let mut conditions = vec![NOT_DELETED.to_owned()];
     if let Some(organization) = &query.organization {
         conditions.push(format!("organization = {}", parameter(Value::Text(organization.clone()))));
     }

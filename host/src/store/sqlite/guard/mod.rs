@@ -30,8 +30,6 @@ pub(super) use opening::cannot_look_at;
 pub(super) use place::network_file_system;
 pub(super) use raw::Place;
 
-use rusqlite::ffi::SQLITE_CONSTRAINT_DATATYPE;
-
 use place::{Identity, Stamp, read_at, stat, stat_of};
 use raw::{FRAME_HEADER, Header, Index, LOG_HEADER};
 
@@ -75,8 +73,6 @@ struct OpenFile {
     lost: OnceLock<Lost>,
     /// Whether a write has found no space.
     ran_full: AtomicBool,
-    /// Whether a write has met a value of another type than its column has.
-    met_wrong_type: AtomicBool,
 }
 
 /// The files beside the store.
@@ -491,18 +487,9 @@ impl Claim {
 
     /// Notes that a write has found no space.
     pub(super) fn note(&self, error: &StoreError) {
-        match error {
-            StoreError::DiskFull => self.file().ran_full.store(true, Ordering::Release),
-            StoreError::Engine { code: SQLITE_CONSTRAINT_DATATYPE } => {
-                self.file().met_wrong_type.store(true, Ordering::Release);
-            }
-            _ => {}
+        if matches!(error, StoreError::DiskFull) {
+            self.file().ran_full.store(true, Ordering::Release);
         }
-    }
-
-    /// Whether a write has met a value of another type than its column has, since this was last asked.
-    pub(super) fn met_wrong_type(&self) -> bool {
-        self.file().met_wrong_type.swap(false, Ordering::AcqRel)
     }
 
     /// Whether a write has found no space since this was last asked.
@@ -585,7 +572,6 @@ impl OpenFile {
             seen: Mutex::default(),
             lost: OnceLock::new(),
             ran_full: AtomicBool::new(false),
-            met_wrong_type: AtomicBool::new(false),
         })
     }
 }
