@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use keystile::{Keystile, NewStore};
+use keystile::{KeyEncryptionKey, Keystile, NewStore};
 
 use crate::files::{Service, Store, told};
 
@@ -21,6 +21,11 @@ fn on_a_full_disk_everything_is_read_and_a_revoke_holds() {
 #[test]
 fn on_a_full_disk_a_grace_begins_with_the_first_use() {
     on_a_small_disk("disk::graces_on_a_small_disk");
+}
+
+#[test]
+fn on_a_full_disk_a_leaked_signing_key_is_given_up() {
+    on_a_small_disk("disk::signing_keys_on_a_small_disk");
 }
 
 /// Runs a test of this file in a process of its own, in whose world alone the disk is mounted.
@@ -41,6 +46,24 @@ fn on_a_small_disk(test: &str) {
     }
     println!("{}", told(&output));
     assert!(output.status.success() && told(&output).contains("all of it was seen"), "see above");
+}
+
+/// A new signing key needs room; where the old one has leaked, it takes of the reserve. As a test of its own it does
+/// nothing.
+#[test]
+fn signing_keys_on_a_small_disk() {
+    let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let path = folder.join("store.db");
+    Keystile::create(&path, NewStore::default()).unwrap();
+    let store = Store { folder: tempfile::tempdir_in(&folder).unwrap(), path };
+    let kek = folder.join("kek");
+    KeyEncryptionKey::generate().unwrap().write_new(&kek).unwrap();
+    let rotate = ["--kek", kek.to_str().unwrap(), "signing-keys", "rotate"];
+    store.done(&rotate);
+    fill(&folder);
+    store.refuses(&[&rotate[..], &["--now"]].concat(), "disk_full");
+    store.done(&[&rotate[..], &["--now", "--refuse-older"]].concat());
+    println!("all of it was seen");
 }
 
 /// What happens on the small disk. As a test of its own it does nothing.

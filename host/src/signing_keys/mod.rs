@@ -98,9 +98,10 @@ impl<'a> SigningKeys<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn rotate(&self, rotation: SigningKeyRotation) -> Result<InForce<SigningKey>, RotateSigningKeyError> {
-        self.inner.change(|transaction, now| {
+        let refuses_older = rotation.at_once && rotation.refuse_older;
+        let rotate = |transaction: &mut dyn WriteTransaction, now: Timestamp| {
             let mut given_up = Vec::new();
-            let keys = if rotation.at_once && rotation.refuse_older {
+            let keys = if refuses_older {
                 let (keys, unreadable) = self.inner.readable_keys_of_now(transaction, now)?;
                 given_up = self.inner.give_up(transaction, now, unreadable)?;
                 keys
@@ -130,14 +131,16 @@ impl<'a> SigningKeys<'a> {
             if key.state == SigningKeyState::Active {
                 let mut after = keys.clone();
                 clear_the_way(&mut after, now);
-                if rotation.at_once && rotation.refuse_older {
+                if refuses_older {
                     give_up_all_but_active(&mut after, now);
                 }
                 self.inner.write_keys(transaction, now, &keys, &after)?;
             }
             self.inner.add_key(transaction, now, &key)?;
             Ok(InForce::new(key.into(), given_up))
-        })
+        };
+        // For a key that leaked, also when the disk is full.
+        if refuses_older { self.inner.contain(rotate) } else { self.inner.change(rotate) }
     }
 
     /// The public keys of the store as a JWK set (RFC 7517, section 5), in JSON: what other services
