@@ -303,6 +303,7 @@ const SAYS_WHOSE_IT_IS: &[(&str, &str)] = &[
     ("position.store_id", "logout"),
     ("settings.", "tokens"),
     // A new signing key is sealed, and a refresh token is checked by what is sealed.
+    ("position.store_id", "signing-keys"),
     ("sealing.check_value", "signing-keys"),
     ("sessions.refresh_key", "logout"),
     // Who has signed a token that is at hand is known by readable issuers and keys only; it is revoked by its id.
