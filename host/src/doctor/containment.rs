@@ -407,9 +407,10 @@ fn a_time_that_is_none_keeps_nobody_from_taking_away() {
     let scene = Scene::new();
     let original = scene.folder.path().join("original.db");
     scene.world.keystile.backup(&original).unwrap();
-    for (table, column) in [("users", "suspended_at"), ("users", "deleted_at"), ("sessions", "ended_at")] {
+    let columns = [("users", "suspended_at"), ("users", "deleted_at"), ("sessions", "ended_at")];
+    for ((table, column), time) in columns.into_iter().flat_map(|column| [(column, -1), (column, i64::MAX)]) {
         let there = Copy::of(&scene, &original, "damaged.db", |raw| {
-            assert!(raw.execute(&format!("UPDATE {table} SET {column} = -1"), []).unwrap() > 0);
+            assert!(raw.execute(&format!("UPDATE {table} SET {column} = ?1"), [time]).unwrap() > 0);
         });
         for case in &scene.cases {
             let result = (case.contain)(&there.here);

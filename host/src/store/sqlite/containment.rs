@@ -13,7 +13,7 @@ use super::imports::IN_FORCE;
 use super::reader::{all, first};
 use super::rows::{Column, to_seconds};
 use super::transaction::Transaction;
-use super::users::NOT_DELETED;
+use super::users::{LATEST, NOT_DELETED};
 use super::writer::touch;
 use crate::ids::{SessionId, UserId};
 use crate::store::containment::{
@@ -72,7 +72,9 @@ impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
     }
 
     fn bare_user(&self, id: UserId) -> Result<Option<BareUser>, StoreError> {
-        let query = format!("SELECT email, coalesce(suspended_at >= 0, 0) FROM users WHERE id = ?1 AND {NOT_DELETED}");
+        let query = format!(
+            "SELECT email, coalesce(suspended_at BETWEEN 0 AND {LATEST}, 0) FROM users WHERE id = ?1 AND {NOT_DELETED}"
+        );
         first(self.connection(), &query, [id.as_bytes()], |row| {
             let email = Column(0, "users.email").parsed(row).ok();
             Ok(BareUser { email, is_suspended: Column(1, "users.suspended_at").flag(row)? })

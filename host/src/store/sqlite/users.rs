@@ -58,19 +58,23 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
 
     fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError> {
         let user = user.map(|user| user.as_bytes().to_vec());
-        let sql = "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk \
-                   WHERE (?1 IS NULL OR u.id = ?1) AND (s.ended_at IS NULL OR s.ended_at < 0) ORDER BY s.last_used_at, s.pk";
-        ids(self.connection(), sql, [user])
+        let sql = format!(
+            "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk WHERE (?1 IS NULL OR u.id = ?1) \
+             AND (s.ended_at IS NULL OR s.ended_at NOT BETWEEN 0 AND {LATEST}) ORDER BY s.last_used_at, s.pk"
+        );
+        ids(self.connection(), &sql, [user])
     }
 
     fn open_sessions_of_key(&self, key: KeyId) -> Result<Vec<SessionId>, StoreError> {
-        let sql = "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL \
+        let sql = format!(
+            "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL \
                    UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
                    JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND s.ended_at IS NULL \
                    AND s.key_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.id = s.key_id) \
                    UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
-                   JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND s.key_id = ?1 AND s.ended_at < 0";
-        ids(self.connection(), sql, [key.as_bytes()])
+                   JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND s.key_id = ?1 AND s.ended_at NOT BETWEEN 0 AND {LATEST}"
+        );
+        ids(self.connection(), &sql, [key.as_bytes()])
     }
 
     fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
@@ -358,6 +362,9 @@ const FORGOTTEN_AT_ONCE: i64 = 50;
 /// What stands for an address while a restore has given that to another, and the user has not got its new one
 /// yet. `invalid` is no domain, by RFC 2606.
 const NO_EMAIL: &str = "'taken-' || lower(hex(id)) || '@invalid'";
+
+/// The latest time that a row can hold, in seconds.
+pub(super) const LATEST: u64 = Timestamp::MAX.unix();
 
 /// The condition for a user that was not deleted, as [`read_user`] has it: a deleted one has no address. A time of its
 /// deletion alone is damage.
