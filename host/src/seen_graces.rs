@@ -1,8 +1,8 @@
 //! Grace periods that begin at a first use, in a process that cannot write that they have begun: because it only
 //! reads, or because the store refuses, as on a full disk.
 //!
-//! Such a process keeps them for itself, and one that may write goes on trying to: an old secret is refused here when its grace, counted from the first use of a
-//! newer one that was seen here, is over. It forgets that when it ends.
+//! Such a process keeps them for itself: an old secret is refused here when its grace, counted from the first use of
+//! a newer one that was seen here, is over. It forgets that when it ends. A process that may write goes on trying to.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
