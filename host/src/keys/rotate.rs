@@ -226,6 +226,6 @@ fn start_bare(
         inner.audit(transaction, now, "key.grace_started", Some(grace.key.to_string()), &detail)?;
     }
     let Some(key) = waiting.first().map(|grace| grace.key) else { return Ok(()) };
-    let sessions = transaction.open_sessions_of_key(key)?;
+    let sessions = transaction.open_sessions_of_key(key, now)?;
     end_each(inner, transaction, now, &sessions, EndReason::Key, &mut Vec::new()).map(drop)
 }

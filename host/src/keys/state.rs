@@ -9,8 +9,8 @@ use super::write::{KeyEntry, contain_key, write_key};
 use super::{Keys, key_in};
 use crate::in_force::InForce;
 use crate::key::{Key, KeyStatus, MAX_NOTE_LEN, RevokeReason};
-use crate::store::WriteTransaction;
 use crate::store::containment::KeyContainment;
+use crate::store::{StoreError, WriteTransaction};
 use crate::text::is_line;
 
 impl Keys<'_> {
@@ -26,7 +26,7 @@ impl Keys<'_> {
             let old = transaction.bare_key(id)?.ok_or(ChangeStateError::NotFound { id })?;
             match old.state {
                 Some(KeyState::Revoked) => return Err(ChangeStateError::Conflict { id, status: KeyStatus::Revoked }),
-                Some(KeyState::Suspended) if !old.suspended_for_user => {
+                Some(KeyState::Suspended) if !old.suspended_for_user && has_no_session(&*transaction, id, now)? => {
                     return Err(ChangeStateError::Conflict { id, status: KeyStatus::Suspended });
                 }
                 Some(KeyState::Suspended | KeyState::Active) | None => {}
@@ -75,7 +75,7 @@ impl Keys<'_> {
         }
         self.inner.contain(|transaction, now| {
             let old = transaction.bare_key(id)?.ok_or(ChangeStateError::NotFound { id })?;
-            if old.state == Some(KeyState::Revoked) {
+            if old.state == Some(KeyState::Revoked) && has_no_session(&*transaction, id, now)? {
                 return Err(ChangeStateError::Conflict { id, status: KeyStatus::Revoked });
             }
             let detail = json!({ "reason": reason.as_str(), "note": note });
@@ -99,4 +99,10 @@ impl Keys<'_> {
         write_key(self.inner, transaction, now, old, &new, KeyEntry { action, detail: &json!({}) })?;
         Ok(new)
     }
+}
+
+/// Whether nothing is left of a key whose row says that it was taken away. When a session is, somebody else than
+/// Keystile has written that into the row, and the key is taken away once more.
+fn has_no_session(view: &dyn WriteTransaction, id: KeyId, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(view.open_sessions_of_key(id, now)?.is_empty())
 }

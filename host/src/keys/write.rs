@@ -44,7 +44,7 @@ pub(super) fn contain_key(
     unreadable: &mut Vec<UnreadableRow>,
 ) -> Result<Option<Key>, StoreError> {
     // Before it is changed, because its owner says which sessions may be of it.
-    let sessions = transaction.open_sessions_of_key(id)?;
+    let sessions = transaction.open_sessions_of_key(id, now)?;
     transaction.contain_key(id, now, how)?;
     inner.audit(transaction, now, entry.action, Some(id.to_string()), entry.detail)?;
     end_each(inner, transaction, now, &sessions, EndReason::Key, unreadable)?;

@@ -36,7 +36,7 @@ use keystile_validator::{Timestamp, wire};
 pub(crate) use follower::{Abandon, BETWEEN_STEPS, follow_store};
 pub(crate) use issuers::FollowedIssuers;
 pub(crate) use look::{Basis, Look, NO_FORMATS};
-pub(crate) use revocations::{KEPT_AFTER_EXPIRY, THIS_STORE};
+pub(crate) use revocations::KEPT_AFTER_EXPIRY;
 
 use health::{Extent, Health, Stamp};
 use issuers::Issuers;

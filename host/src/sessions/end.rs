@@ -77,7 +77,8 @@ impl Sessions<'_> {
     }
 }
 
-/// Ends a session with its access tokens; why, when it had not ended before.
+/// Ends a session with its access tokens; why, when anything of it was left. That a session says it has ended is not
+/// enough: what refuses its tokens is a revocation.
 pub(super) fn end_session(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
@@ -87,10 +88,10 @@ pub(super) fn end_session(
 ) -> Result<Option<EndReason>, StoreError> {
     // The clock may have gone back: what has expired once has expired.
     let reason = if session.has_expired(now) { EndReason::Expired } else { reason };
-    let has_ended_now = transaction.end_session(session.id, now, reason)?;
+    let was_open = transaction.end_session(session.id, now, reason)?;
     // Also of one that had ended: whatever ended it, its tokens must be refused.
-    refuse_tokens(inner, transaction, now, session)?;
-    if !has_ended_now {
+    let was_refused = refuse_tokens(inner, transaction, now, session)?;
+    if !was_open && (was_refused || reason == EndReason::Expired) {
         return Ok(None);
     }
     let detail = json!({ "user": session.user.map(|user| user.to_string()), "reason": reason.as_str() });
@@ -117,13 +118,13 @@ pub(crate) fn end_each(
     Ok(ended)
 }
 
-/// Refuses the access tokens of a session.
+/// Refuses the access tokens of a session; says whether they were refused before.
 fn refuse_tokens(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
     session: &BareSession,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     // No token of the session is valid for longer than any token may be; the clock may have been ahead when
     // the last one was made. What cannot be read bounds nothing.
     let longest = *ACCESS_TOKEN_LIFETIME_BOUNDS.end();
@@ -140,7 +141,7 @@ pub(crate) fn end_sessions_over_by(
     later: Timestamp,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    for id in transaction.open_sessions(None)? {
+    for id in transaction.open_sessions(None, now)? {
         let Some(bare) = transaction.bare_session(id)? else { continue };
         // One that does not say when it expires is refused, too: no refresh can read it.
         if bare.expires_at.is_none_or(|expires_at| expires_at <= later && expires_at > now) {
@@ -157,7 +158,7 @@ pub(crate) fn end_sessions_without_key(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut ended = 0_u64;
-    for id in transaction.open_sessions(None)? {
+    for id in transaction.open_sessions(None, now)? {
         let Some(bare) = transaction.bare_session(id)? else { continue };
         let allowed = readable(allowed_by_key(&*transaction, id, now), id, &mut Vec::new())?;
         if allowed != Some(true) {
@@ -186,7 +187,7 @@ pub(crate) fn end_sessions(
     reason: EndReason,
     unreadable: &mut Vec<UnreadableRow>,
 ) -> Result<u64, StoreError> {
-    let mut sessions = transaction.open_sessions(Some(user))?;
+    let mut sessions = transaction.open_sessions(Some(user), now)?;
     sessions.retain(|id| Some(*id) != keep);
     end_each(inner, transaction, now, &sessions, reason, unreadable)
 }
@@ -199,7 +200,7 @@ pub(crate) fn end_sessions_from_the_future(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut ended = 0_u64;
-    for id in transaction.open_sessions(None)? {
+    for id in transaction.open_sessions(None, now)? {
         let Some(bare) = transaction.bare_session(id)? else { continue };
         let row = readable(transaction.session(id), id, &mut Vec::new())?;
         if row.is_none_or(|row| row.session.created_at > now) {

@@ -156,7 +156,7 @@ pub(crate) trait ReadBare {
     /// A session.
     fn bare_session(&self, id: SessionId) -> Result<Option<BareSession>, StoreError>;
 
-    /// A user that was not deleted.
+    /// A user that was not deleted; or whose row says so although it has sessions, which no Keystile leaves behind.
     fn bare_user(&self, id: UserId) -> Result<Option<BareUser>, StoreError>;
 
     /// The id of the user with this address, when it was not deleted.

@@ -8,6 +8,10 @@ use super::containment::UnreadableSigningKey;
 use super::{Generation, StoreError};
 use crate::signing_keys::{SigningAlgorithm, SigningKeyState};
 
+/// What revocations of this store's own tokens are filed under, whatever the store calls itself when:
+/// a name that changes there and back must bring nothing back.
+pub(crate) const THIS_STORE: &str = "urn:keystile:this-store";
+
 /// A signing key as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SigningKeyRow {

@@ -13,9 +13,9 @@ use super::verify::MAX_LOOKS;
 use crate::in_force::readable;
 use crate::issuers::MAX_LEEWAY;
 use crate::keystile::Inner;
-use crate::mirror::{KEPT_AFTER_EXPIRY, THIS_STORE};
+use crate::mirror::KEPT_AFTER_EXPIRY;
 use crate::store::containment::{BareIssuer, IssuerRef};
-use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
+use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, THIS_STORE, WriteTransaction};
 use crate::text::rfc3339;
 use crate::timekeeping::may_forget;
 
@@ -241,15 +241,16 @@ impl Inner {
         Ok(RevokedToken { issuer, token_id, expires_at, was })
     }
 
-    /// Revokes all tokens of this store that belong to a session; none of them is valid after `until`.
-    /// The audit entry is the caller's: it knows why the session ends.
+    /// Revokes all tokens of this store that belong to a session; none of them is valid after `until`. Says whether
+    /// they were revoked before. The audit entry is the caller's: it knows why the session ends.
     pub(crate) fn revoke_session_tokens(
         &self,
         transaction: &mut dyn WriteTransaction,
         now: Timestamp,
         session_id: &str,
         until: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let known = known_revocation(&*transaction, THIS_STORE, RevocationKind::Session, session_id)?;
         let row = RevocationRow {
             issuer: THIS_STORE.to_owned(),
             kind: RevocationKind::Session,
@@ -258,7 +259,8 @@ impl Inner {
             issued_before: None,
             expires_at: until,
         };
-        put(transaction, now, &row)
+        put(transaction, now, &row)?;
+        Ok(known.is_some_and(|known| known.expires_at >= now))
     }
 
     /// Revokes all tokens of this store that were issued to a subject before a time: those with an
@@ -294,6 +296,18 @@ pub(crate) fn issued_so_far(view: &dyn ReadTransaction, user: &str, now: Timesta
 /// has an entry for each.
 pub(crate) fn latest_issue(view: &dyn ReadTransaction, user: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
     Ok(view.latest_audit_time(user, "token.issued")?.map_or(now, |latest| latest.max(now)))
+}
+
+/// Whether all tokens that were issued to a user of this store are revoked, or have expired.
+pub(crate) fn are_subject_tokens_revoked(
+    view: &dyn WriteTransaction,
+    user: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(latest) = view.latest_audit_time(user, "token.issued")? else { return Ok(true) };
+    let known = known_revocation(view, THIS_STORE, RevocationKind::Subject, user)?;
+    let are_revoked = known.and_then(|known| known.issued_before).is_some_and(|before| latest < before);
+    Ok(are_revoked || latest.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end()) <= now)
 }
 
 /// The external issuer that goes by this name, or whose tokens say this `iss`. What cannot be read of it, or of others,

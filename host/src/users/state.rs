@@ -12,7 +12,7 @@ use crate::session::EndReason;
 use crate::sessions::end_sessions;
 use crate::store::containment::BareUser;
 use crate::store::{StoreError, UnreadableRow, WriteTransaction};
-use crate::tokens::latest_issue;
+use crate::tokens::{are_subject_tokens_revoked, latest_issue};
 use crate::user::{Email, User, UserStatus};
 
 /// A user who was suspended or deleted, and what became of the keys that acted for it.
@@ -37,7 +37,7 @@ impl Users<'_> {
         self.inner.contain(|transaction, now| {
             let BareUser { email, is_suspended } =
                 transaction.bare_user(id)?.ok_or(ChangeUserStateError::NotFound { id })?;
-            if is_suspended {
+            if is_suspended && is_shut_out(&*transaction, now, id, email.as_ref())? {
                 return Err(ChangeUserStateError::Conflict { id, status: UserStatus::Suspended });
             }
             let mut unreadable = Vec::new();
@@ -126,6 +126,19 @@ impl Users<'_> {
         self.inner.revoke_subject_tokens(transaction, now, &id.to_string(), issued_before)?;
         Ok(sessions)
     }
+}
+
+/// Whether nothing is left to a user whose row says that it is suspended: no session, no key, no token. When something
+/// is, somebody else than Keystile has written that into the row, and the user is suspended once more.
+fn is_shut_out(
+    view: &dyn WriteTransaction,
+    now: Timestamp,
+    id: UserId,
+    email: Option<&Email>,
+) -> Result<bool, StoreError> {
+    let keys = email.map_or_else(|| Ok(Vec::new()), |email| view.active_keys_of(email))?;
+    let has_none = view.open_sessions(Some(id), now)?.is_empty() && keys.is_empty();
+    Ok(has_none && are_subject_tokens_revoked(view, &id.to_string(), now)?)
 }
 
 fn user_in(transaction: &dyn WriteTransaction, id: UserId, expected: UserStatus) -> Result<User, ChangeUserStateError> {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::ids::{ImportId, UserId};
 use crate::key::Key;
+use crate::store::THIS_STORE;
 use crate::store::faults::with_hook;
 use crate::store::imports::ImportRow;
 use crate::store::{RevocationKind, RevocationRow};

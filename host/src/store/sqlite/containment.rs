@@ -73,7 +73,8 @@ impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
 
     fn bare_user(&self, id: UserId) -> Result<Option<BareUser>, StoreError> {
         let query = format!(
-            "SELECT email, coalesce(suspended_at BETWEEN 0 AND {LATEST}, 0) FROM users WHERE id = ?1 AND {NOT_DELETED}"
+            "SELECT email, coalesce(suspended_at BETWEEN 0 AND {LATEST}, 0) FROM users AS u WHERE id = ?1 \
+             AND ({NOT_DELETED} OR EXISTS (SELECT 1 FROM sessions WHERE user_pk = u.pk))"
         );
         first(self.connection(), &query, [id.as_bytes()], |row| {
             let email = Column(0, "users.email").parsed(row).ok();
@@ -163,7 +164,7 @@ impl<C: Deref<Target = Connection>> Contain for Transaction<C> {
     fn suspend_user(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, generation| {
             touch(connection, generation)?;
-            let sql = format!("UPDATE users SET suspended_at = ?2, updated_at = ?2 WHERE id = ?1 AND {NOT_DELETED}");
+            let sql = format!("UPDATE users SET suspended_at = ?2, updated_at = ?2 WHERE id = ?1");
             let changed = execute(connection, &sql, params![id.as_bytes(), to_seconds(at)])?;
             if changed == 0 { Err(StoreError::NoSuchUser { id }) } else { Ok(()) }
         })

@@ -15,10 +15,11 @@ use crate::ids::{SessionId, UserId};
 use crate::login::{LoginSettings, REFRESH_WINDOW_BOUNDS};
 use crate::query::MAX_PAGE;
 use crate::session::{EndReason, Session, SessionEnd, SessionPage, SessionQuery};
-use crate::store::StoreError;
 use crate::store::users::{
     Bucket, BucketId, BucketKind, PasswordHash, ReadUsers, SealedRefreshKey, SessionRow, UserRow, WriteUsers,
 };
+use crate::store::{StoreError, THIS_STORE};
+use crate::tokens::ACCESS_TOKEN_LIFETIME_BOUNDS;
 use crate::user::{Email, User, UserPage, UserQuery};
 
 impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
@@ -56,25 +57,26 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         sessions(self.connection(), query, now)
     }
 
-    fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError> {
+    fn open_sessions(&self, user: Option<UserId>, now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
         let user = user.map(|user| user.as_bytes().to_vec());
+        let open = open("?2");
         let sql = format!(
             "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk WHERE (?1 IS NULL OR u.id = ?1) \
-             AND (s.ended_at IS NULL OR s.ended_at NOT BETWEEN 0 AND {LATEST}) ORDER BY s.last_used_at, s.pk"
+             AND {open} ORDER BY s.last_used_at, s.pk"
         );
-        ids(self.connection(), &sql, [user])
+        ids(self.connection(), &sql, params![user, to_seconds(now)])
     }
 
-    fn open_sessions_of_key(&self, key: KeyId) -> Result<Vec<SessionId>, StoreError> {
+    fn open_sessions_of_key(&self, key: KeyId, now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+        let open = open("?2");
+        // The index by key holds those alone that have not ended; so the others are looked for among their user's.
         let sql = format!(
             "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL \
-                   UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
-                   JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND s.ended_at IS NULL \
-                   AND s.key_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.id = s.key_id) \
-                   UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
-                   JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND s.key_id = ?1 AND s.ended_at NOT BETWEEN 0 AND {LATEST}"
+             UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
+             JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND {open} AND (s.key_id = ?1 OR \
+             (s.key_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.id = s.key_id)))"
         );
-        ids(self.connection(), &sql, [key.as_bytes()])
+        ids(self.connection(), &sql, params![key.as_bytes(), to_seconds(now)])
     }
 
     fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
@@ -162,7 +164,8 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
                                    VALUES (?1, 0, ?2, '', ?2, ?2)";
                         execute(connection, sql, params![id.as_bytes(), to_seconds(*at)])?;
                     } else {
-                        execute(connection, &delete_user(), params![id.as_bytes(), to_seconds(*at)])?;
+                        let sql = format!("{} AND {NOT_DELETED}", delete_user());
+                        execute(connection, &sql, params![id.as_bytes(), to_seconds(*at)])?;
                     }
                 }
                 UserRow::Live { user, password } => {
@@ -363,6 +366,18 @@ const FORGOTTEN_AT_ONCE: i64 = 50;
 /// yet. `invalid` is no domain, by RFC 2606.
 const NO_EMAIL: &str = "'taken-' || lower(hex(id)) || '@invalid'";
 
+/// The condition for a session `s` that may be of use to somebody at this time. One that has ended has a revocation
+/// for as long as its access tokens may be valid.
+fn open(now: &str) -> String {
+    let longest = *ACCESS_TOKEN_LIFETIME_BOUNDS.end();
+    format!(
+        "(s.ended_at IS NULL OR s.ended_at NOT BETWEEN 0 AND {LATEST} OR \
+         (s.last_used_at NOT BETWEEN 0 AND {now} - {longest} AND NOT EXISTS (SELECT 1 FROM revocations AS r \
+         WHERE r.issuer = '{THIS_STORE}' AND r.kind = 'session' AND r.value = 'ses_' || lower(hex(s.id)) \
+         AND r.expires_at >= {now})))"
+    )
+}
+
 /// The latest time that a row can hold, in seconds.
 pub(super) const LATEST: u64 = Timestamp::MAX.unix();
 
@@ -371,7 +386,7 @@ pub(super) const LATEST: u64 = Timestamp::MAX.unix();
 pub(super) const NOT_DELETED: &str = "(email IS NOT NULL OR deleted_at IS NULL)";
 
 fn delete_user() -> String {
-    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2 WHERE id = ?1 AND {NOT_DELETED}")
+    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2 WHERE id = ?1")
 }
 
 /// Forgets all that is known of a user but its id.
