@@ -474,4 +474,6 @@ fn check_mode(_: &Path, health: &mut Health) {
 }
 
 #[cfg(test)]
+mod containment;
+#[cfg(test)]
 mod tests;

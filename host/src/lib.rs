@@ -35,10 +35,12 @@ pub use keystile_validator::{
     Request, RequestError, Scope, ScopeError, Separator, Timestamp, TimestampError, Usage, Verdict,
 };
 
+pub use error::ErrorKind;
 pub use explain::{Check, ExplainError, Explanation, Outcome};
 
 // Keys
 pub use ids::{ImportId, ImportIdError};
+pub use in_force::InForce;
 pub use key::{
     Key, KeyStatus, NamedFormat, Origin, Revocation, RevokeReason, SecretInfo, Settings, SortColumn, UnknownName,
 };
@@ -80,8 +82,8 @@ pub use sessions::{
 };
 pub use user::{Email, EmailError, User, UserPage, UserQuery, UserRef, UserRefError, UserStatus};
 pub use users::{
-    ChangePasswordError, ChangeUserStateError, ChangedUser, CreateUserError, ListUsersError, NewUser, PasswordChange,
-    ResetPasswordError, ShowUserError, UpdateUserError, UserChange, UserFieldError, Users,
+    ChangePasswordError, ChangeUserStateError, ChangedUser, ContainedUser, CreateUserError, ListUsersError, NewUser,
+    PasswordChange, ResetPasswordError, ShowUserError, UpdateUserError, UserChange, UserFieldError, Users,
 };
 
 // The store and what watches over it
@@ -143,10 +145,12 @@ mod bell;
 mod bootstrap;
 mod clock;
 mod doctor;
+mod error;
 mod explain;
 mod fork;
 mod formats;
 mod ids;
+mod in_force;
 mod issuers;
 mod kek_file;
 mod key;

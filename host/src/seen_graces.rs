@@ -1,7 +1,8 @@
-//! Grace periods that begin at a first use, in a process that only reads and cannot write that they have begun.
+//! Grace periods that begin at a first use, in a process that cannot write that they have begun: because it only
+//! reads, or because the store refuses, as on a full disk.
 //!
-//! Such a process keeps them for itself: an old secret is refused here when its grace, counted from the first use of a
-//! newer one that was seen here, is over. It forgets that when it ends.
+//! Such a process keeps them for itself: an old secret is refused here when its grace, counted from the first use of
+//! a newer one that was seen here, is over. It forgets that when it ends. A process that may write goes on trying to.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,6 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use keystile_validator::{Code, Digest, Timestamp, Verdict};
 
-use crate::keys::grace_end;
 use crate::keystile::Inner;
 use crate::store::StoreError;
 
@@ -58,14 +58,8 @@ impl Inner {
         if !self.mirror.is_on_demand() && self.seen_graces.has_begun(digest, moves) {
             return Ok(());
         }
-        let Some(key) = self.store.read()?.key_by_digest(digest)? else { return Ok(()) };
-        let Some(number) = key.secrets.iter().find(|secret| secret.digest == *digest).map(|secret| secret.number)
-        else {
-            return Ok(());
-        };
-        let waiting = key.secrets.iter().filter(|secret| secret.number < number);
-        let old = waiting
-            .filter_map(|secret| Some((secret.digest, grace_end(first_use, secret.pending_grace?, key.expires_at))));
+        let waiting = self.store.read()?.waiting_graces(digest)?;
+        let old = waiting.iter().map(|grace| (grace.digest, grace.end(first_use)));
         self.seen_graces.begin(digest, moves, old);
         Ok(())
     }

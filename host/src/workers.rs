@@ -157,7 +157,9 @@ impl GraceQueue {
         for (digest, first_use) in waiting {
             let digest = Digest::from_bytes(digest);
             if let Err(error) = start_grace(inner, &digest, first_use) {
-                // Kept, so that the old secret ends even if the new one is never used again.
+                // Kept, so that the old secret ends even if the new one is never used again. Until that can be
+                // written, the grace runs in this process; where the store cannot be read either, nothing is allowed.
+                let _ = inner.see_grace(&digest, first_use);
                 self.push(digest, first_use);
                 result = Err(error);
             }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use keystile::{Keystile, NewStore};
+use keystile::{KeyEncryptionKey, Keystile, NewStore};
 
 use crate::files::{Service, Store, told};
 
@@ -15,13 +15,28 @@ const SIZE: &str = "size=4m";
 
 #[test]
 fn on_a_full_disk_everything_is_read_and_a_revoke_holds() {
+    on_a_small_disk("disk::the_world_on_a_small_disk");
+}
+
+#[test]
+fn on_a_full_disk_a_grace_begins_with_the_first_use() {
+    on_a_small_disk("disk::graces_on_a_small_disk");
+}
+
+#[test]
+fn on_a_full_disk_a_leaked_signing_key_is_given_up() {
+    on_a_small_disk("disk::signing_keys_on_a_small_disk");
+}
+
+/// Runs a test of this file in a process of its own, in whose world alone the disk is mounted.
+fn on_a_small_disk(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     let script = r#"mount -t tmpfs -o "$1" none "$2" || exit 99; shift 2; exec "$@""#;
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", script, "sh", SIZE])
         .arg(folder.path())
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "disk::the_world_on_a_small_disk", "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, folder.path())
         .output()
         .unwrap();
@@ -31,6 +46,24 @@ fn on_a_full_disk_everything_is_read_and_a_revoke_holds() {
     }
     println!("{}", told(&output));
     assert!(output.status.success() && told(&output).contains("all of it was seen"), "see above");
+}
+
+/// A new signing key needs room; where the old one has leaked, it takes of the reserve. As a test of its own it does
+/// nothing.
+#[test]
+fn signing_keys_on_a_small_disk() {
+    let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let path = folder.join("store.db");
+    Keystile::create(&path, NewStore::default()).unwrap();
+    let store = Store { folder: tempfile::tempdir_in(&folder).unwrap(), path };
+    let kek = folder.join("kek");
+    KeyEncryptionKey::generate().unwrap().write_new(&kek).unwrap();
+    let rotate = ["--kek", kek.to_str().unwrap(), "signing-keys", "rotate"];
+    store.done(&rotate);
+    fill(&folder);
+    store.refuses(&[&rotate[..], &["--now"]].concat(), "disk_full");
+    store.done(&[&rotate[..], &["--now", "--refuse-older"]].concat());
+    println!("all of it was seen");
 }
 
 /// What happens on the small disk. As a test of its own it does nothing.
@@ -101,6 +134,54 @@ fn the_world_on_a_small_disk() {
     assert_eq!(reserved(), 1 << 20);
     assert_eq!(store.verdict(&keys[0].1), "revoked");
     assert!(store.done(&["audit", "verify"]).contains("intact"));
+    println!("all of it was seen");
+}
+
+/// A rotation whose grace begins with the first use of the new secret, on the small disk. As a test of its own it does
+/// nothing.
+#[test]
+fn graces_on_a_small_disk() {
+    let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let path = folder.join("store.db");
+    Keystile::create(&path, NewStore::default()).unwrap();
+    let store = Store { folder: tempfile::tempdir_in(&folder).unwrap(), path };
+    let [written, remembered] = ["written", "remembered"].map(|name| {
+        let (id, old) = store.key(name);
+        let rotated = store.done(&["--json", "keys", "rotate", &id, "--grace", "0s", "--grace-from-first-use"]);
+        let rotated: serde_json::Value = serde_json::from_str(&rotated).unwrap();
+        (old, rotated["secret"].as_str().unwrap().to_owned())
+    });
+    let mut service = Service::start(&store.path);
+
+    // Without the reserve nothing can be written, and the grace runs in the process that has seen the first use.
+    let reserve = folder.join("store.db-reserve");
+    std::fs::remove_file(&reserve).unwrap();
+    fill(&folder);
+    assert_eq!(service.verify(&remembered.0), "allow");
+    assert_eq!(service.ask(&format!("use {}", remembered.1)), "allow");
+    service.wait_for(&remembered.0, "rotated");
+    assert_eq!(service.verify(&remembered.1), "allow");
+    assert_eq!(store.verdict(&remembered.0), "allow", "no other process can know of it");
+
+    // With room again it is written by whoever has seen it.
+    std::fs::remove_file(folder.join("filler")).unwrap();
+    let started = std::time::Instant::now();
+    while store.verdict(&remembered.0) != "rotated" {
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "the grace is not written");
+        assert_eq!(service.ask(&format!("use {}", remembered.1)), "allow");
+    }
+
+    // With the reserve it is written at once, so that every process knows of it.
+    store.key("makes the reserve anew");
+    assert_eq!(std::fs::metadata(&reserve).unwrap().len(), 1 << 20);
+    fill(&folder);
+    assert_eq!(service.verify(&written.0), "allow");
+    assert_eq!(service.ask(&format!("use {}", written.1)), "allow");
+    service.wait_for(&written.0, "rotated");
+    let started = std::time::Instant::now();
+    while store.verdict(&written.0) != "rotated" {
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "the grace is not written");
+    }
     println!("all of it was seen");
 }
 

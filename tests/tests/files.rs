@@ -88,6 +88,10 @@ fn the_process_that_serves() {
                 let verdict = keystile.preview(secret, &keystile.request());
                 verdict.code().map_or("allow".to_owned(), |code| code.as_str().to_owned())
             }
+            ("use", secret) => {
+                let verdict = keystile.verify(secret, &keystile.request());
+                verdict.code().map_or("allow".to_owned(), |code| code.as_str().to_owned())
+            }
             ("revoke", id) => {
                 let revoked = keystile.keys().revoke(id.parse().unwrap(), RevokeReason::KeyCompromise, None);
                 revoked.map_or_else(|error| error.to_string(), |_| "revoked".to_owned())

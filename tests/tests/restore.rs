@@ -132,7 +132,14 @@ fn an_open_turnstile_follows_a_restore() {
     assert!(here.verify(secret, &here.request()).is_allow());
     world.restore(&backup);
     let restored = std::time::Instant::now();
-    while here.verify(secret, &here.request()).is_allow() {
+    // Allowed until it is seen, then nothing at all until it is loaded.
+    let mut seen = false;
+    loop {
+        match here.verify(secret, &here.request()).code() {
+            Some(Code::Suspended) => break,
+            Some(Code::Unavailable) => seen = true,
+            other => assert!(other.is_none() && !seen, "{other:?} after it was seen: {seen}"),
+        }
         assert!(restored.elapsed() < std::time::Duration::from_secs(10), "the restore was never seen");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }

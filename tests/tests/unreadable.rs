@@ -91,3 +91,48 @@ fn one_flipped_byte_in_the_file_keeps_nothing_else_from_being_listed() {
     assert!(run(&path, &["keys", "revoke", &sound, "--reason", "unspecified"], "").status.success());
     assert_ne!(run(&path, &["verify", "-"], &format!("{sound_secret}\n")).status.code(), Some(0));
 }
+
+/// Makes a text in the file no UTF-8 where it stands in a row, and nowhere else.
+fn damage(path: &Path, text: &str) {
+    // Nobody has the store open: it is one file.
+    let mut bytes = std::fs::read(path).unwrap();
+    let is_in_row = |at: &usize| bytes[*at..].starts_with(text.as_bytes()) && bytes[*at - 1] != b'"';
+    let found: Vec<_> = (1..bytes.len()).filter(is_in_row).collect();
+    assert!(!found.is_empty(), "{text}");
+    found.iter().for_each(|at| bytes[*at] ^= 0x80);
+    std::fs::write(path, &bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_row_keeps_no_command_from_taking_away_and_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keystile.db");
+    assert!(run(&path, &["init"], "").status.success());
+    let (revoked, revoked_secret) = create(&path, "name-of-the-revoked");
+    let (suspended, suspended_secret) = create(&path, "name-of-the-suspended");
+    let user = ["users", "create", "ada@example.com", "--name", "name-of-the-user"];
+    assert!(run(&path, &user, "").status.success());
+    ["name-of-the-revoked", "name-of-the-suspended", "name-of-the-user"].iter().for_each(|name| damage(&path, name));
+
+    let in_force = |arguments: &[&str], id: &str, column: &str| {
+        let done = run(&path, arguments, "");
+        let (out, err) = said(&done);
+        assert_eq!(done.status.code(), Some(0), "{arguments:?}: {err}");
+        assert!(out.contains(id), "{out}");
+        assert!(err.contains("in force") && err.contains(column) && err.contains("doctor"), "{err}");
+    };
+    in_force(&["keys", "revoke", &revoked], &revoked, "keys.name");
+    in_force(&["--json", "keys", "suspend", &suspended], &suspended, "keys.name");
+    in_force(&["users", "suspend", "ada@example.com"], "usr_", "users.name");
+    for (secret, code) in [(&revoked_secret, "\"revoked\""), (&suspended_secret, "\"suspended\"")] {
+        let (out, _) = said(&run(&path, &["--json", "verify", "-"], secret));
+        // Looked up one by one, a row that cannot be read allows nothing, whatever else it says.
+        assert!(out.contains(code) || out.contains("\"unavailable\""), "{out}");
+    }
+    let again = run(&path, &["keys", "revoke", &revoked], "");
+    assert_ne!(again.status.code(), Some(0), "it is revoked already: {}", said(&again).1);
+    // The damage is told of, as before.
+    let (doctor, verified) = (run(&path, &["doctor"], ""), run(&path, &["audit", "verify"], ""));
+    assert!(!doctor.status.success() && said(&doctor).0.contains(&revoked), "{doctor:?}");
+    assert!(!verified.status.success(), "{verified:?}");
+}

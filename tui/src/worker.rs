@@ -11,8 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use keystile::{
-    AuditQuery, ChangeIssuerError, ChangeStateError, ChangeUserStateError, ChangedUser, ExternalIssuer, KekError,
-    KekPlace, Key, KeyId, Keystile, ListAuditError, NewStore, OpenError, OpenOptions, Secret, StoreError, User,
+    AuditQuery, ChangeIssuerError, ChangeStateError, ChangeUserStateError, ChangedUser, ExternalIssuer, InForce,
+    KekError, KekPlace, Key, KeyId, Keystile, ListAuditError, NewStore, OpenError, OpenOptions, Secret, StoreError,
+    UnreadableRow, User,
 };
 
 use crate::dialog::MAX_ENTRIES;
@@ -269,38 +270,61 @@ fn apply(keystile: &Keystile, change: Change) -> Result<String, String> {
     let (keys, users, sessions, issuers) = (keystile.keys(), keystile.users(), keystile.sessions(), keystile.issuers());
     match change {
         Change::ResumeKey(id) => of_key("resumed", keys.resume(id)),
-        Change::SuspendUser(id) => with_keys("suspended", users.suspend(id)),
-        Change::ResumeUser(id) => with_keys("resumed", users.resume(id)),
+        Change::SuspendUser(id) => {
+            let InForce { value, unreadable, .. } = users.suspend(id).map_err(|error| error.to_string())?;
+            let name = value.user.map_or_else(|| id.to_string(), |user| printable(user.email.as_str()));
+            Ok(with_keys("suspended", &name, value.keys_suspended.len()) + &damaged(&unreadable))
+        }
+        Change::ResumeUser(id) => {
+            let ChangedUser { user, keys_resumed, .. } = users.resume(id).map_err(|error| error.to_string())?;
+            Ok(with_keys("resumed", &printable(user.email.as_str()), keys_resumed.len()))
+        }
         Change::UnlockUser(id) => of_user("unlocked", users.unlock(id)),
         // These answer with more than a text, and `call` makes them.
         Change::ResetPassword(_) | Change::SuspendKeys(_) | Change::RevokeKeys { .. } | Change::RefreshIssuer(_) => {
             Err("nothing was changed · report this".to_owned())
         }
         Change::EndSessions(user) => {
-            let ended = sessions.end_all(user).map_err(|error| error.to_string())?;
-            Ok(format!("ended {ended} {}", if ended == 1 { "session" } else { "sessions" }))
+            let InForce { value, unreadable, .. } = sessions.end_all(user).map_err(|error| error.to_string())?;
+            let sessions = if value == 1 { "session" } else { "sessions" };
+            Ok(format!("ended {value} {sessions}{}", damaged(&unreadable)))
         }
         Change::EndSession(id) => {
-            sessions.end(id).map(|session| format!("ended {}", session.id)).map_err(|error| error.to_string())
+            let ended = sessions.end(id).map_err(|error| error.to_string())?;
+            Ok(format!("ended {id}{}", damaged(&ended.unreadable)))
         }
         Change::RotateSigningKey(rotation) => {
-            let key = keystile.signing_keys().rotate(rotation).map_err(|error| error.to_string())?;
-            Ok(format!("made the signing key {} ({})", printable(&key.kid), key.algorithm))
+            let rotated = keystile.signing_keys().rotate(rotation).map_err(|error| error.to_string())?;
+            let InForce { value: key, unreadable, .. } = rotated;
+            let damaged = damaged(&unreadable);
+            Ok(format!("made the signing key {} ({}){damaged}", printable(&key.kid), key.algorithm))
         }
         Change::EnableIssuer(name) => of_issuer("enabled", issuers.enable(&name)),
-        Change::DisableIssuer(name) => of_issuer("disabled", issuers.disable(&name)),
+        Change::DisableIssuer(name) => {
+            let disabled = issuers.disable(&name).map_err(|error| error.to_string())?;
+            Ok(format!("disabled {}{}", printable(&name), damaged(&disabled.unreadable)))
+        }
     }
 }
 
 /// What was done to a user, and to the keys that act for it.
-fn with_keys(done: &str, changed: Result<ChangedUser, ChangeUserStateError>) -> Result<String, String> {
-    let ChangedUser { user, keys_suspended, keys_resumed, .. } = changed.map_err(|error| error.to_string())?;
-    let email = printable(user.email.as_str());
-    Ok(match keys_suspended.len() + keys_resumed.len() {
-        0 => format!("{done} {email}"),
-        1 => format!("{done} {email}, and 1 key that acts for it"),
-        keys => format!("{done} {email}, and {keys} keys that act for it"),
-    })
+fn with_keys(done: &str, user: &str, keys: usize) -> String {
+    match keys {
+        0 => format!("{done} {user}"),
+        1 => format!("{done} {user}, and 1 key that acts for it"),
+        keys => format!("{done} {user}, and {keys} keys that act for it"),
+    }
+}
+
+/// What else is to be said of a change that is in force, though rows could not be read.
+fn damaged(unreadable: &[UnreadableRow]) -> String {
+    match unreadable {
+        [] => String::new(),
+        [row] => {
+            format!(" · in force, but the row {} is damaged: look at the health of the store", printable(&row.row))
+        }
+        rows => format!(" · in force, but {} rows are damaged: look at the health of the store", rows.len()),
+    }
 }
 
 /// What was done to a key, for people.
@@ -310,22 +334,35 @@ fn of_key(done: &str, changed: Result<Key, ChangeStateError>) -> Result<String, 
 }
 
 /// One change to many keys, each for itself: what is refused does not keep the others from being changed.
-fn each(done: &str, ids: &[KeyId], change: impl Fn(KeyId) -> Result<Key, ChangeStateError>) -> Message {
+fn each(
+    done: &str,
+    ids: &[KeyId],
+    change: impl Fn(KeyId) -> Result<InForce<Option<Key>>, ChangeStateError>,
+) -> Message {
     if let [id] = ids {
-        let result = of_key(done, change(*id));
+        let result = match change(*id) {
+            Ok(InForce { value: Some(key), unreadable, .. }) => {
+                of_key(done, Ok(key)).map(|done| done + &damaged(&unreadable))
+            }
+            Ok(InForce { value: None, unreadable, .. }) => Ok(format!("{done} {id}{}", damaged(&unreadable))),
+            Err(error) => Err(error.to_string()),
+        };
         let changed = if result.is_ok() { vec![*id] } else { Vec::new() };
         return Message::Done { result, changed };
     }
-    let (mut changed, mut refused) = (Vec::new(), Vec::new());
+    let (mut changed, mut refused, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     for id in ids {
         match change(*id) {
-            Ok(_) => changed.push(*id),
+            Ok(contained) => {
+                changed.push(*id);
+                unreadable.extend(contained.unreadable);
+            }
             Err(error) => refused.push((*id, error)),
         }
     }
     let count = |count: usize| format!("{count} {}", if count == 1 { "key" } else { "keys" });
     let result = match refused.first() {
-        None => Ok(format!("{done} {}", count(changed.len()))),
+        None => Ok(format!("{done} {}{}", count(changed.len()), damaged(&unreadable))),
         Some((id, error)) => {
             let (did, not) = (count(changed.len()), refused.len());
             Err(format!("{done} {did}, but not {not}, such as {id}: {error}"))

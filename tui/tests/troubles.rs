@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::time::Duration;
 
 use keystile::{AuditQuery, Keystile, NewKey, NewStore};
 use rustix::fs::{FlockOperation, fcntl_lock};
@@ -111,7 +112,11 @@ fn a_locked_store() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("keystile.db");
     Keystile::create(&db, NewStore::default()).unwrap();
-    // SQLite's locks are locks on parts of the file: this one keeps everybody out.
+    // The files beside the store are there, so that nothing but the lock is in the way: without them it would be
+    // refused after two seconds.
+    let other = rusqlite::Connection::open(&db).unwrap();
+    assert_eq!(other.query_row("SELECT count(*) FROM keys", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    // SQLite's locks are locks on parts of the file: this one keeps everybody else out.
     let file = File::options().read(true).write(true).open(&db).unwrap();
     fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
     let mut waiting = start(&db, &[], (80, 24));
@@ -123,6 +128,8 @@ fn a_locked_store() {
     left.send("q");
     assert!(left.wait().success());
     left.assert_restored();
+    // Longer than any other reason to refuse it would take.
+    std::thread::sleep(Duration::from_secs(3));
     assert!(waiting.screen().contains("Opening the store"));
     fcntl_lock(&file, FlockOperation::Unlock).unwrap();
     waiting.wait_for("There are no keys yet");

@@ -4,10 +4,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::clock::behind;
 use super::failure::{Exit, Failure};
 use super::output::Output;
-use keystile::text::is_treacherous;
+use keystile::text::{is_treacherous, printable};
 use keystile::{KekPlace, Keystile, OpenError, OpenOptions, StoreError, UnreadableRow};
 
 /// What a command works with.
@@ -89,12 +91,38 @@ impl Context<'_> {
         if unreadable.is_empty() { Exit::Done } else { Exit::CannotSay }
     }
 
+    /// Tells of the rows that a change has met and could not read. It is in force all the same.
+    pub(super) fn tell_damaged(&mut self, done: &str, unreadable: &[UnreadableRow]) {
+        for row in unreadable {
+            let message = format!(
+                "{done}, which is in force; but {row} · run `{}` to see all such rows, and restore a backup",
+                self.command("doctor")
+            );
+            self.output.warn(&Failure::new(Exit::Done, "damaged_row", message));
+        }
+    }
+
+    /// Says what was done to something whose row cannot be read.
+    pub(super) fn done_by_id(&mut self, done: &'static str, id: &str) -> Result<(), Failure> {
+        if self.output.is_json() {
+            return self.output.json(&DoneById { done, id });
+        }
+        self.output.line(format_args!("{done} {}", printable(id)))
+    }
+
     /// How this command opens or makes the store.
     pub(super) fn options(&self) -> Result<OpenOptions, Failure> {
         // A command verifies a few credentials and ends: it does not load what it does not need.
         let options = Keystile::options().actor(self.actor.as_str()).on_demand(true).flush_interval(WRITE_USES_EVERY);
         Ok(options.key_encryption_key_at(&self.kek)?)
     }
+}
+
+/// What was done to something whose row cannot be read, as programs read it.
+#[derive(Serialize)]
+struct DoneById<'a> {
+    done: &'static str,
+    id: &'a str,
 }
 
 /// The name in the audit trail: `cli:` and what is printable of the user's name.

@@ -14,8 +14,8 @@ use super::people::{NONE, counted, joined};
 use super::table::{Cell, Column, Table};
 use keystile::text::{exact, printable, relative, rfc3339};
 use keystile::{
-    AddIssuerError, AudienceRule, ClaimMapping, EnvironmentRule, ExternalIssuer, IssuerInfo, IssuerKeys, IssuerUpdate,
-    JwksUrl, KeySetKey, KeySource, NewIssuer, ScopeClaim, Timestamp, TokenType,
+    AddIssuerError, AudienceRule, ClaimMapping, EnvironmentRule, ExternalIssuer, InForce, IssuerInfo, IssuerKeys,
+    IssuerUpdate, JwksUrl, KeySetKey, KeySource, NewIssuer, ScopeClaim, Timestamp, TokenType,
 };
 
 /// Adds an issuer, and fetches its keys.
@@ -233,15 +233,30 @@ pub(super) fn enable(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exi
 /// Refuses the tokens of an issuer.
 pub(super) fn disable(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
-    let issuer = keystile.issuers().disable(&args.name)?;
-    tell_changed("disabled", &issuer, context)
+    let disabled = keystile.issuers().disable(&args.name)?;
+    contained("disabled", &args.name, &disabled, context)
 }
 
 /// Removes an issuer.
 pub(super) fn remove(args: &IssuerArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
-    let issuer = keystile.issuers().remove(&args.name)?;
-    tell_changed("removed", &issuer, context)
+    let removed = keystile.issuers().remove(&args.name)?;
+    contained("removed", &args.name, &removed, context)
+}
+
+/// Says what was taken away, also of an issuer that cannot be read.
+fn contained(
+    what: &'static str,
+    name: &str,
+    issuer: &InForce<Option<ExternalIssuer>>,
+    context: &mut Context<'_>,
+) -> Result<Exit, Failure> {
+    match &issuer.value {
+        Some(issuer) => drop(tell_changed(what, issuer, context)?),
+        None => context.done_by_id(what, name)?,
+    }
+    context.tell_damaged(&format!("{what} {}", printable(name)), &issuer.unreadable);
+    Ok(Exit::Done)
 }
 
 fn tell_changed(what: &'static str, issuer: &ExternalIssuer, context: &mut Context<'_>) -> Result<Exit, Failure> {

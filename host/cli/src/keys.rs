@@ -11,7 +11,7 @@ use super::people::{NONE, counted, joined, relative_or, state_style};
 use super::table::{Cell, Column, Table};
 use super::values::When;
 use keystile::text::{exact, format_duration, printable, relative, rfc3339};
-use keystile::{Concern, Cursor, Key, KeyId, KeyQuery, NewKey, Secret, SortColumn, Timestamp};
+use keystile::{Concern, Cursor, InForce, Key, KeyId, KeyQuery, NewKey, Secret, SortColumn, Timestamp};
 
 /// Makes a key and prints its secret.
 pub(super) fn create(args: CreateArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -283,8 +283,8 @@ fn secrets_table(key: &Key, now: Timestamp) -> Table {
 /// Switches a key off.
 pub(super) fn suspend(args: &IdArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
-    let key = keystile.keys().suspend(args.id)?;
-    changed(context, "suspended", &key, keystile.request().now)
+    let suspended = keystile.keys().suspend(args.id)?;
+    contained(context, "suspended", args.id, &suspended, keystile.request().now)
 }
 
 /// Switches a key on again.
@@ -297,8 +297,24 @@ pub(super) fn resume(args: &IdArgs, context: &mut Context<'_>) -> Result<Exit, F
 /// Ends a key.
 pub(super) fn revoke(args: &RevokeArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
-    let key = keystile.keys().revoke(args.id, args.reason, args.note.as_deref())?;
-    changed(context, "revoked", &key, keystile.request().now)
+    let revoked = keystile.keys().revoke(args.id, args.reason, args.note.as_deref())?;
+    contained(context, "revoked", args.id, &revoked, keystile.request().now)
+}
+
+/// Says what was taken away, also of a key that cannot be read.
+fn contained(
+    context: &mut Context<'_>,
+    what: &'static str,
+    id: KeyId,
+    key: &InForce<Option<Key>>,
+    now: Timestamp,
+) -> Result<Exit, Failure> {
+    match &key.value {
+        Some(key) => drop(changed(context, what, key, now)?),
+        None => context.done_by_id(what, &id.to_string())?,
+    }
+    context.tell_damaged(&format!("{what} {id}"), &key.unreadable);
+    Ok(Exit::Done)
 }
 
 /// Says what was done to a key.

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use super::output::{BAD, GOOD, WAITING, WARNING};
+use super::output::{BAD, GOOD, PLAIN, WAITING, WARNING};
 use keystile::text::relative;
 use keystile::{KeyStatus, Timestamp};
 
@@ -23,6 +23,7 @@ pub(super) fn state_style(status: KeyStatus) -> Style {
         KeyStatus::Suspended => WARNING,
         KeyStatus::Revoked | KeyStatus::Expired => BAD,
         KeyStatus::NotYetValid => WAITING,
+        _ => PLAIN,
     }
 }
 

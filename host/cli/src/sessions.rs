@@ -6,11 +6,11 @@ use super::args::{SessionEndArgs, SessionListArgs, SessionsCommand};
 use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
 use super::json::UnreadableJson;
-use super::output::{BAD, GOOD, WARNING};
+use super::output::{BAD, GOOD, PLAIN, WARNING};
 use super::people::{NONE, counted, joined};
 use super::table::{Cell, Column, Table};
 use keystile::text::{relative, rfc3339};
-use keystile::{Session, SessionId, SessionQuery, SessionStatus, Timestamp};
+use keystile::{InForce, Session, SessionId, SessionQuery, SessionStatus, Timestamp};
 
 /// Runs a command on sessions.
 pub(super) fn run(command: SessionsCommand, context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -65,6 +65,7 @@ fn table(sessions: &[Session], now: Timestamp) -> Table {
             SessionStatus::Active => GOOD,
             SessionStatus::Expired => WARNING,
             SessionStatus::Ended => BAD,
+            _ => PLAIN,
         };
         let state = match session.end {
             Some(end) if status == SessionStatus::Ended => format!("{status}: {}", end.reason),
@@ -103,21 +104,25 @@ fn next_page(args: &SessionListArgs, next: SessionId) -> String {
 fn end(args: &SessionEndArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
     if let Some(id) = args.id {
-        let session = keystile.sessions().end(id)?;
-        if context.output.is_json() {
-            let session = SessionJson::new(&session, keystile.request().now);
-            context.output.json(&OneSession { session })?;
-        } else {
-            context.output.line(format_args!("ended {id}"))?;
+        let ended = keystile.sessions().end(id)?;
+        match &ended.value {
+            Some(session) if context.output.is_json() => {
+                let session = SessionJson::new(session, keystile.request().now);
+                context.output.json(&OneSession { session })?;
+            }
+            _ => context.done_by_id("ended", &id.to_string())?,
         }
+        context.tell_damaged(&format!("ended {id}"), &ended.unreadable);
     } else if let Some(user) = &args.user {
-        let user = keystile.users().find(user)?;
-        let ended = keystile.sessions().end_all(user.id)?;
+        let id = keystile.users().id_of(user)?;
+        let InForce { value: ended, unreadable, .. } = keystile.sessions().end_all(id)?;
+        let done = format!("ended {} of {id}", counted(ended, "session", "sessions"));
         if context.output.is_json() {
-            context.output.json(&EndedJson { user_id: user.id.to_string(), ended })?;
+            context.output.json(&EndedJson { user_id: id.to_string(), ended })?;
         } else {
-            context.output.line(format_args!("ended {} of {}", counted(ended, "session", "sessions"), user.id))?;
+            context.output.line(&done)?;
         }
+        context.tell_damaged(&done, &unreadable);
     }
     Ok(Exit::Done)
 }

@@ -10,7 +10,7 @@ use super::output::{GOOD, PLAIN, WAITING, WARNING};
 use super::people::relative_or;
 use super::table::{Cell, Column, Table};
 use keystile::text::{exact, relative, rfc3339};
-use keystile::{SigningKey, SigningKeyRotation, SigningKeyState};
+use keystile::{InForce, SigningKey, SigningKeyRotation, SigningKeyState};
 
 /// Lists the signing keys.
 pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -52,7 +52,8 @@ pub(super) fn list(context: &mut Context<'_>) -> Result<Exit, Failure> {
 pub(super) fn rotate(args: &RotateSigningKeyArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
     let rotation = SigningKeyRotation { algorithm: args.alg, at_once: args.now, refuse_older: args.refuse_older };
-    let key = keystile.signing_keys().rotate(rotation)?;
+    let InForce { value: key, unreadable, .. } = keystile.signing_keys().rotate(rotation)?;
+    context.tell_damaged("gave up a signing key", &unreadable);
     if context.output.is_json() {
         context.output.json(&KeyJson { signing_key: (&key).into() })?;
         return Ok(Exit::Done);
@@ -88,7 +89,7 @@ fn style(state: SigningKeyState) -> Style {
         SigningKeyState::Published => WAITING,
         SigningKeyState::Active => GOOD,
         SigningKeyState::Retiring => WARNING,
-        SigningKeyState::Gone => PLAIN,
+        _ => PLAIN,
     }
 }
 

@@ -284,6 +284,7 @@ fn why_suspended(reason: RestoreSuspension) -> &'static str {
         RestoreSuspension::OwnerChanged => "its owner is another user now",
         RestoreSuspension::Unreadable => "what the replaced store says of it cannot be read",
         RestoreSuspension::SecretElsewhere => "the replaced store has its secret under another id",
+        _ => "of a reason that this version does not know",
     }
 }
 

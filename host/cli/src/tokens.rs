@@ -60,6 +60,7 @@ pub(super) fn revoke(args: RevokeTokenArgs, context: &mut Context<'_>) -> Result
         WasToken::Live => ("live", "revoked"),
         WasToken::Revoked => ("revoked", "was revoked already:"),
         WasToken::Expired => ("expired", "has expired already:"),
+        _ => ("unknown", "is refused:"),
     };
     if context.output.is_json() {
         context.output.json(&RevokedJson {
@@ -85,6 +86,7 @@ fn revoke_all(issuer: &str, tokens: TokensOf<'_>, context: &mut Context<'_>) -> 
     let (sid, sub) = match tokens {
         TokensOf::Session(sid) => (Some(sid), None),
         TokensOf::Subject(sub) => (None, Some(sub)),
+        _ => (None, None),
     };
     if context.output.is_json() {
         context.output.json(&RevokedAllJson {
@@ -108,6 +110,7 @@ fn revoke_all(issuer: &str, tokens: TokensOf<'_>, context: &mut Context<'_>) -> 
         (TokensOf::Session(name) | TokensOf::Subject(name), _) => {
             context.output.line(format_args!("{told} all tokens of {issuer} of the session {}", printable(name)))?;
         }
+        _ => context.output.line(format_args!("{told} tokens of {issuer}"))?,
     }
     Ok(Exit::Done)
 }

@@ -7,14 +7,14 @@ use super::context::{Context, quoted};
 use super::failure::{Exit, Failure};
 use super::json::UnreadableJson;
 use super::lines::Lines;
-use super::output::{GOOD, TITLE, WARNING};
+use super::output::{GOOD, PLAIN, TITLE, WARNING};
 use super::people::{NONE, relative_or};
 use super::table::{Cell, Column, Table};
 use super::update::cleared_or;
 use keystile::text::{exact, printable, rfc3339};
 use keystile::{
-    ChangedUser, Email, KeyId, Keystile, NewUser, Password, PasswordError, Timestamp, User, UserChange, UserId,
-    UserQuery, UserStatus,
+    ChangedUser, ContainedUser, Email, InForce, KeyId, Keystile, NewUser, Password, PasswordError, Timestamp, User,
+    UserChange, UserId, UserQuery, UserStatus,
 };
 
 /// Runs a command on users.
@@ -25,10 +25,17 @@ pub(super) fn run(command: UsersCommand, context: &mut Context<'_>) -> Result<Ex
         UsersCommand::Show(args) => show(&args, context),
         UsersCommand::Update(args) => update(args, context),
         UsersCommand::Suspend(args) => {
-            change_with_keys(&args, context, "suspended", |keystile, id| Ok(keystile.users().suspend(id)?))
+            let keystile = context.open()?;
+            let id = keystile.users().id_of(&args.user)?;
+            let InForce { value: suspended, unreadable, .. } = keystile.users().suspend(id)?;
+            let exit = state_with_keys(context, "suspended", &Changed::from((id, &suspended)))?;
+            context.tell_damaged(&format!("suspended {id}"), &unreadable);
+            Ok(exit)
         }
         UsersCommand::Resume(args) => {
-            change_with_keys(&args, context, "resumed", |keystile, id| Ok(keystile.users().resume(id)?))
+            let keystile = context.open()?;
+            let resumed = keystile.users().resume(keystile.users().find(&args.user)?.id)?;
+            state_with_keys(context, "resumed", &Changed::from(&resumed))
         }
         UsersCommand::Unlock(args) => {
             change(&args, context, "unlocked", |keystile, id| Ok(keystile.users().unlock(id)?))
@@ -187,14 +194,15 @@ fn update(args: UserUpdateArgs, context: &mut Context<'_>) -> Result<Exit, Failu
     };
     let old = keystile.users().show(id)?.email;
     let changed = keystile.users().update(id, change)?;
-    done_with_keys(context, "updated", &changed, &old)
+    done_with_keys(context, "updated", &Changed::from(&changed), Some(&old))
 }
 
 fn delete(args: &UserArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
     let keystile = context.open()?;
-    let id = keystile.users().find(&args.user)?.id;
-    let changed = keystile.users().delete(id)?;
-    let exit = done_with_keys(context, "deleted", &changed, &changed.user.email)?;
+    let id = keystile.users().id_of(&args.user)?;
+    let InForce { value: deleted, unreadable, .. } = keystile.users().delete(id)?;
+    let exit = done_with_keys(context, "deleted", &Changed::from((id, &deleted)), None)?;
+    context.tell_damaged(&format!("deleted {id}"), &unreadable);
     if !keystile.is_erased()? {
         let message = format!(
             "the user is deleted, but bytes of it are still in the file or its journal, because another process is in \
@@ -244,26 +252,48 @@ fn change(
     done(context, what, &user)
 }
 
-/// Changes the state of a user, and of the keys that act for it.
-fn change_with_keys(
-    args: &UserArgs,
-    context: &mut Context<'_>,
-    what: &str,
-    change: impl FnOnce(&Keystile, UserId) -> Result<ChangedUser, Failure>,
-) -> Result<Exit, Failure> {
-    let keystile = context.open()?;
-    let id = keystile.users().find(&args.user)?.id;
-    let changed = change(&keystile, id)?;
+/// A user that was changed, and what became of the keys that act for it.
+struct Changed<'a> {
+    id: UserId,
+    /// `None`: its row cannot be read.
+    user: Option<&'a User>,
+    keys_suspended: &'a [KeyId],
+    keys_resumed: &'a [KeyId],
+}
+
+impl<'a> From<&'a ChangedUser> for Changed<'a> {
+    fn from(changed: &'a ChangedUser) -> Changed<'a> {
+        let ChangedUser { user, keys_suspended, keys_resumed, .. } = changed;
+        Changed { id: user.id, user: Some(user), keys_suspended, keys_resumed }
+    }
+}
+
+impl<'a> From<(UserId, &'a ContainedUser)> for Changed<'a> {
+    fn from((id, contained): (UserId, &'a ContainedUser)) -> Changed<'a> {
+        let ContainedUser { user, keys_suspended, .. } = contained;
+        Changed { id, user: user.as_ref(), keys_suspended, keys_resumed: &[] }
+    }
+}
+
+impl Changed<'_> {
+    fn describe(&self, what: &str) -> String {
+        self.user.map_or_else(|| format!("{what} {}", self.id), |user| describe(what, user))
+    }
+}
+
+/// Says what became of the state of a user, and of the keys that act for it.
+fn state_with_keys(context: &mut Context<'_>, what: &str, changed: &Changed<'_>) -> Result<Exit, Failure> {
     if context.output.is_json() {
-        context.output.json(&ChangedJson::from(&changed))?;
+        context.output.json(&ChangedJson::from(changed))?;
         return Ok(Exit::Done);
     }
-    context.output.line(describe(what, &changed.user))?;
-    for key in changed.keys_suspended.iter().chain(&changed.keys_resumed) {
+    context.output.line(changed.describe(what))?;
+    for key in changed.keys_suspended.iter().chain(changed.keys_resumed) {
         context.output.line(format_args!("{what} {key}, which acts for it"))?;
     }
     if !changed.keys_suspended.is_empty() {
-        let command = context.command(&format!("users resume {}", quoted(changed.user.email.as_str())));
+        let user = changed.user.map_or_else(|| changed.id.to_string(), |user| user.email.to_string());
+        let command = context.command(&format!("users resume {}", quoted(&user)));
         context.output.hint(format_args!("`{command}` resumes these keys too"));
     }
     Ok(Exit::Done)
@@ -283,23 +313,25 @@ fn done(context: &mut Context<'_>, what: &str, user: &User) -> Result<Exit, Fail
 fn done_with_keys(
     context: &mut Context<'_>,
     what: &str,
-    changed: &ChangedUser,
-    address: &Email,
+    changed: &Changed<'_>,
+    address: Option<&Email>,
 ) -> Result<Exit, Failure> {
     if context.output.is_json() {
         context.output.json(&ChangedJson::from(changed))?;
         return Ok(Exit::Done);
     }
-    context.output.line(describe(what, &changed.user))?;
-    for key in &changed.keys_suspended {
-        context.output.line(format_args!("suspended {key}, whose owner was {}", printable(address.as_str())))?;
+    context.output.line(changed.describe(what))?;
+    let address = address.or(changed.user.map(|user| &user.email));
+    let owner = address.map_or_else(|| changed.id.to_string(), |address| printable(address.as_str()));
+    for key in changed.keys_suspended {
+        context.output.line(format_args!("suspended {key}, whose owner was {owner}"))?;
     }
     if !changed.keys_suspended.is_empty() {
         let (update, resume) = (context.command("keys update KEY --owner OWNER"), context.command("keys resume KEY"));
         context.output.hint(format_args!(
             "such a key would log in to whoever has that address next, so its owner is {} now; give it another owner \
              with `{update}`, then `{resume}`",
-            changed.user.id
+            changed.id
         ));
     }
     Ok(Exit::Done)
@@ -340,6 +372,7 @@ fn state_style(status: UserStatus) -> anstyle::Style {
     match status {
         UserStatus::Active => GOOD,
         UserStatus::Suspended => WARNING,
+        _ => PLAIN,
     }
 }
 
@@ -386,18 +419,22 @@ struct OneUser<'a> {
 
 #[derive(Serialize)]
 struct ChangedJson<'a> {
-    user: UserJson<'a>,
+    /// When there is no `user`, because its row cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    user: Option<UserJson<'a>>,
     keys_suspended: Vec<String>,
     keys_resumed: Vec<String>,
 }
 
-impl<'a> From<&'a ChangedUser> for ChangedJson<'a> {
-    fn from(changed: &'a ChangedUser) -> ChangedJson<'a> {
+impl<'a> From<&Changed<'a>> for ChangedJson<'a> {
+    fn from(changed: &Changed<'a>) -> ChangedJson<'a> {
         let ids = |keys: &[KeyId]| keys.iter().map(KeyId::to_string).collect();
         ChangedJson {
-            user: UserJson::from(&changed.user),
-            keys_suspended: ids(&changed.keys_suspended),
-            keys_resumed: ids(&changed.keys_resumed),
+            user_id: changed.user.is_none().then(|| changed.id.to_string()),
+            user: changed.user.map(UserJson::from),
+            keys_suspended: ids(changed.keys_suspended),
+            keys_resumed: ids(changed.keys_resumed),
         }
     }
 }

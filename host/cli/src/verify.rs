@@ -12,7 +12,7 @@ use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::json::VerdictJson;
 use super::lines::Lines;
-use super::output::{BAD, GOOD, Output, WAITING};
+use super::output::{BAD, GOOD, Output, PLAIN, WAITING};
 use super::people::joined;
 use keystile::bounds::MAX_CREDENTIAL_LEN;
 use keystile::text::printable;
@@ -265,6 +265,7 @@ fn tell_steps(explanation: &Explanation, output: &mut Output<'_>, in_json: bool)
             Outcome::Passed => GOOD,
             Outcome::Failed => BAD,
             Outcome::NotReached => WAITING,
+            _ => PLAIN,
         };
         output.line(format_args!("  {style}{outcome:<11}{style:#} {check}"))?;
     }

@@ -291,6 +291,7 @@ const READING: &[&str] = &[
     "timekeeping.rs time",
     "tokens/own_issuer.rs issuer",
     "users/list.rs find",
+    "users/list.rs id_of",
     "users/list.rs list",
     "users/list.rs locked_until",
     "users/list.rs show",

@@ -12,7 +12,7 @@ use crate::login::tests::world;
 use crate::{AuditQuery, Code, KeyQuery, NewKey, SecurityEventQuery, SessionQuery, UserQuery};
 
 /// Columns whose values nothing can tell to be wrong: counts, times of counts, and what the trail does not bind.
-const UNBOUND: &[&str] = &[
+pub(super) const UNBOUND: &[&str] = &[
     "attempts.*",
     "attempts_key.*",
     "erasure.*",
@@ -69,7 +69,7 @@ fn lists(keystile: &Keystile) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// A number without a pattern, the same in every run (SplitMix64).
-fn mixed(state: &mut u64) -> u64 {
+pub(super) fn mixed(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -78,7 +78,7 @@ fn mixed(state: &mut u64) -> u64 {
 }
 
 /// The tables with their columns, and which of those are the primary key.
-fn tables(raw: &Connection) -> BTreeMap<String, Vec<(String, bool)>> {
+pub(super) fn tables(raw: &Connection) -> BTreeMap<String, Vec<(String, bool)>> {
     let mut tables = BTreeMap::new();
     let query = "SELECT m.name, c.name, c.pk > 0 FROM sqlite_schema AS m JOIN pragma_table_info(m.name) AS c \
                  WHERE m.type = 'table' ORDER BY 1, 2";
@@ -152,7 +152,7 @@ fn flip(raw: &Connection, table: &str, column: &str, state: &mut u64) -> Option<
 }
 
 /// The store as somebody sees it who writes past all precautions.
-fn past_all_precautions(path: &Path, change: impl FnOnce(&Connection)) {
+pub(super) fn past_all_precautions(path: &Path, change: impl FnOnce(&Connection)) {
     let raw = Connection::open(path).unwrap();
     raw.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
     let mut statement = raw.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();

@@ -13,6 +13,8 @@ use super::fetch::DEFAULT_MAX_AGE;
 use super::issuer::{ExternalIssuer, JwksUrl, KeySource, MAX_ISSUERS, check_fields};
 use super::key_set::KeySet;
 use crate::audit;
+use crate::in_force::{InForce, readable};
+use crate::store::containment::{BareIssuer, IssuerRef};
 use crate::store::{KeySetRow, ReadTransaction, StoreError, WriteTransaction};
 
 /// What a new issuer should be.
@@ -224,47 +226,66 @@ impl Issuers<'_> {
     /// # Errors
     /// [`ChangeIssuerError`] when it is enabled already, or as many are as a validator takes.
     pub fn enable(&self, name: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
-        self.set_enabled(name, true, "issuer.enabled")
+        self.inner.change(|transaction, now| {
+            let mut issuer = transaction.issuer(name)?.ok_or_else(|| not_found(name))?;
+            if issuer.enabled {
+                return Err(ChangeIssuerError::Conflict { name: name.to_owned(), enabled: true });
+            }
+            // After a restore there can be more that are disabled.
+            if transaction.enabled_issuers()?.len() >= MAX_ISSUERS {
+                return Err(ChangeIssuerError::TooMany);
+            }
+            (issuer.enabled, issuer.updated_at) = (true, now);
+            transaction.update_issuer(&issuer)?;
+            let detail = json!({ "issuer": issuer.issuer });
+            self.inner.audit(transaction, now, "issuer.enabled", Some(name.to_owned()), &detail)?;
+            Ok(issuer)
+        })
     }
 
     /// Refuses all tokens of an issuer, until it is enabled again.
     ///
+    /// Answers with the issuer as it is now; `None` when its row cannot be read. It is disabled then, too.
+    ///
     /// # Errors
     /// [`ChangeIssuerError`] when it is disabled already.
-    pub fn disable(&self, name: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
-        self.set_enabled(name, false, "issuer.disabled")
-    }
-
-    fn set_enabled(&self, name: &str, enabled: bool, action: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
-        let change = |transaction: &mut dyn WriteTransaction, now: Timestamp| {
-            let mut issuer = transaction.issuer(name)?.ok_or_else(|| not_found(name))?;
-            if issuer.enabled == enabled {
-                return Err(ChangeIssuerError::Conflict { name: name.to_owned(), enabled });
+    pub fn disable(&self, name: &str) -> Result<InForce<Option<ExternalIssuer>>, ChangeIssuerError> {
+        self.inner.contain(|transaction, now| {
+            let bare = named(&*transaction, name)?;
+            if !bare.is_enabled {
+                return Err(ChangeIssuerError::Conflict { name: name.to_owned(), enabled: false });
             }
-            // After a restore there can be more that are disabled.
-            if enabled && transaction.issuers()?.iter().filter(|issuer| issuer.enabled).count() >= MAX_ISSUERS {
-                return Err(ChangeIssuerError::TooMany);
-            }
-            (issuer.enabled, issuer.updated_at) = (enabled, now);
-            transaction.update_issuer(&issuer)?;
-            self.inner.audit(transaction, now, action, Some(name.to_owned()), &json!({ "issuer": issuer.issuer }))?;
-            Ok(issuer)
-        };
-        if enabled { self.inner.change(change) } else { self.inner.contain(change) }
+            transaction.disable_issuer(name, now)?;
+            let detail = json!({ "issuer": bare.issuer });
+            self.inner.audit(transaction, now, "issuer.disabled", Some(name.to_owned()), &detail)?;
+            let mut unreadable = Vec::new();
+            let issuer = readable(transaction.issuer(name), name, &mut unreadable)?;
+            Ok(InForce::new(issuer, unreadable))
+        })
     }
 
     /// Removes an issuer and its keys. Its tokens are refused from then on.
     ///
+    /// Answers with the issuer as it was; `None` when its row cannot be read. It is removed then, too.
+    ///
     /// # Errors
     /// [`ChangeIssuerError`] when there is no such issuer, or the store refuses.
-    pub fn remove(&self, name: &str) -> Result<ExternalIssuer, ChangeIssuerError> {
+    pub fn remove(&self, name: &str) -> Result<InForce<Option<ExternalIssuer>>, ChangeIssuerError> {
         self.inner.contain(|transaction, now| {
-            let issuer = transaction.issuer(name)?.ok_or_else(|| not_found(name))?;
+            let bare = named(&*transaction, name)?;
+            let mut unreadable = Vec::new();
+            let issuer = readable(transaction.issuer(name), name, &mut unreadable)?;
             transaction.remove_issuer(name)?;
-            self.inner.audit(transaction, now, "issuer.removed", Some(name.to_owned()), &describe(&issuer))?;
-            Ok(issuer)
+            let detail = issuer.as_ref().map_or_else(|| json!({ "issuer": bare.issuer }), describe);
+            self.inner.audit(transaction, now, "issuer.removed", Some(name.to_owned()), &detail)?;
+            Ok(InForce::new(issuer, unreadable))
         })
     }
+}
+
+/// What taking away needs to know of the issuer of this name.
+fn named(view: &dyn WriteTransaction, name: &str) -> Result<BareIssuer, ChangeIssuerError> {
+    view.bare_issuer(IssuerRef::Name(name))?.ok_or_else(|| not_found(name))
 }
 
 /// Makes the issuers of a restored store those of the current one, with their settings, states and keys; says of how

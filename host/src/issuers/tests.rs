@@ -115,7 +115,7 @@ fn an_issuer_lives_from_add_to_remove() {
     let names: Vec<_> = keystile.issuers().list().unwrap().issuers.into_iter().map(|info| info.issuer.name).collect();
     assert_eq!(names, ["auth0", "clerk"]);
 
-    let disabled = keystile.issuers().disable("clerk").unwrap();
+    let disabled = keystile.issuers().disable("clerk").unwrap().value.unwrap();
     assert!(!disabled.enabled);
     assert_eq!(documents(&keystile).iter().map(|known| known.name.as_str()).collect::<Vec<_>>(), ["auth0"]);
     let again = keystile.issuers().disable("clerk").unwrap_err();

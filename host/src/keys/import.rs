@@ -352,7 +352,7 @@ fn new_key(imported: ImportedKey, now: Timestamp, max_lifetime: Option<u64>, act
 }
 
 /// Most keys that one write stages: other writers wait for no more than these.
-pub(crate) const MAX_STAGED_AT_ONCE: usize = 1_000;
+pub(crate) const MAX_STAGED_AT_ONCE: usize = 500;
 /// How long a process is taken for alive after it has staged keys, in seconds.
 const LEASE_SECONDS: u64 = 60;
 /// How long an import lets others write between two of its own writes: longer than the store's longest wait

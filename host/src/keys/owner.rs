@@ -5,12 +5,13 @@
 use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
-use super::write::{KeyEntry, write_key};
+use super::write::{KeyEntry, contain_key, write_key};
 use crate::ids::UserId;
 use crate::key::Key;
 use crate::keystile::Inner;
+use crate::store::containment::KeyContainment;
 use crate::store::users::UserRow;
-use crate::store::{ReadTransaction, StoreError, WriteTransaction};
+use crate::store::{ReadTransaction, StoreError, UnreadableRow, WriteTransaction};
 use crate::user::{Email, User};
 
 /// The user that a key with this owner would act for, when that user is suspended.
@@ -25,16 +26,23 @@ pub(super) fn suspended_owner(
     })
 }
 
-/// Suspends the active keys that act for a user who is suspended; says which.
+/// Suspends the active keys that act for a user who is suspended; says which. Nobody can say which those of a user
+/// without a readable address are.
 pub(crate) fn suspend_with_user(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
-    user: &User,
+    (user, email): (UserId, Option<&Email>),
+    unreadable: &mut Vec<UnreadableRow>,
 ) -> Result<Vec<KeyId>, StoreError> {
-    let detail = json!({ "owner_suspended": user.id.to_string() });
-    let keys = transaction.active_keys_of(&user.email)?;
-    suspend(inner, transaction, now, &keys, Some(user.id), &detail)?;
+    let detail = json!({ "owner_suspended": user.to_string() });
+    let keys = email.map_or_else(|| Ok(Vec::new()), |email| transaction.active_keys_of(email))?;
+    unreadable.extend(email.map_or_else(|| Ok(Vec::new()), |email| transaction.nameless_keys_of(email))?);
+    for id in &keys {
+        let how = KeyContainment::Suspend { with: Some(user) };
+        let entry = KeyEntry { action: "key.suspended", detail: &detail };
+        contain_key(inner, transaction, now, *id, how, entry, unreadable)?;
+    }
     Ok(keys)
 }
 
@@ -67,18 +75,20 @@ pub(crate) fn disown_keys_of(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
-    user: &User,
+    (user, email): (UserId, Option<&Email>),
     detail: &serde_json::Value,
+    unreadable: &mut Vec<UnreadableRow>,
 ) -> Result<Vec<KeyId>, StoreError> {
-    let mut keys = transaction.active_keys_of(&user.email)?;
-    keys.extend(transaction.keys_suspended_for(user.id)?);
+    let mut keys = email.map_or_else(|| Ok(Vec::new()), |email| transaction.active_keys_of(email))?;
+    keys.extend(transaction.keys_suspended_for(user)?);
     let mut all = keys.clone();
-    all.extend(transaction.keys_of(&user.email)?.into_iter().filter(|id| !keys.contains(id)));
+    let owned = email.map_or_else(|| Ok(Vec::new()), |email| transaction.keys_of(email))?;
+    all.extend(owned.into_iter().filter(|id| !keys.contains(id)));
+    unreadable.extend(email.map_or_else(|| Ok(Vec::new()), |email| transaction.nameless_keys_of(email))?);
     for id in &all {
-        let Some(old) = transaction.key(*id)? else { continue };
-        let new = disowned(old.clone(), now, user);
         let action = if keys.contains(id) { "key.suspended" } else { "key.updated" };
-        write_key(inner, transaction, now, &old, &new, KeyEntry { action, detail })?;
+        let how = KeyContainment::Disown { user, email };
+        contain_key(inner, transaction, now, *id, how, KeyEntry { action, detail }, unreadable)?;
     }
     Ok(keys)
 }
@@ -92,22 +102,6 @@ pub(crate) fn disowned(key: Key, now: Timestamp, user: &User) -> Key {
         KeyState::Active | KeyState::Suspended => suspended(key, now, None),
         KeyState::Revoked => key,
     }
-}
-
-fn suspend(
-    inner: &Inner,
-    transaction: &mut dyn WriteTransaction,
-    now: Timestamp,
-    keys: &[KeyId],
-    user: Option<UserId>,
-    detail: &serde_json::Value,
-) -> Result<(), StoreError> {
-    for id in keys {
-        let Some(old) = transaction.key(*id)? else { continue };
-        let new = suspended(old.clone(), now, user);
-        write_key(inner, transaction, now, &old, &new, KeyEntry { action: "key.suspended", detail })?;
-    }
-    Ok(())
 }
 
 /// A key, switched on again.
@@ -165,7 +159,7 @@ mod tests {
 
         let suspended = users.suspend(world.user.id).unwrap();
         let acting = [&back, &shouted, &held, &ended, &given_away];
-        assert_eq!(suspended.keys_suspended, acting.map(|key| key.key.id));
+        assert_eq!(suspended.value.keys_suspended, acting.map(|key| key.key.id));
         for key in acting {
             for keystile in [&world.keystile, &looking_up] {
                 assert_eq!(code(keystile, key), Some(Code::Suspended));
@@ -185,7 +179,7 @@ mod tests {
         assert_eq!(code(&world.keystile, &other), None);
 
         // What is decided about a key meanwhile goes on to hold.
-        assert_eq!(keys.suspend(held.key.id).unwrap().suspended_for, None);
+        assert_eq!(keys.suspend(held.key.id).unwrap().value.unwrap().suspended_for, None);
         let twice = keys.suspend(held.key.id);
         assert!(matches!(twice, Err(ChangeStateError::Conflict { .. })), "{twice:?}");
         keys.revoke(ended.key.id, RevokeReason::KeyCompromise, None).unwrap();
@@ -242,7 +236,7 @@ mod tests {
         let mut import = keys.begin_import();
         import.add(imported(0, "ADA@example.com")).unwrap();
         (1..1_000).for_each(|number| import.add(imported(number, "bob@x.org")).unwrap());
-        assert_eq!(users.suspend(world.user.id).unwrap().keys_suspended.len(), 1);
+        assert_eq!(users.suspend(world.user.id).unwrap().value.keys_suspended.len(), 1);
         import.add(imported(1_000, EMAIL)).unwrap();
         let refused = import.complete();
         assert!(
@@ -284,7 +278,7 @@ mod tests {
         let users = world.keystile.users();
         let key = world.key(EMAIL);
         users.suspend(world.user.id).unwrap();
-        assert_eq!(users.delete(world.user.id).unwrap().keys_suspended, [key.key.id]);
+        assert_eq!(users.delete(world.user.id).unwrap().value.keys_suspended, [key.key.id]);
         assert_eq!(world.keystile.keys().show(key.key.id).unwrap().suspended_for, None);
         let heir = users.create(NewUser::new(EMAIL.parse().unwrap())).unwrap();
         users.suspend(heir.id).unwrap();

@@ -7,10 +7,13 @@ use super::create::{find_format, secret_info};
 use super::error::RotateKeyError;
 use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in};
+use crate::in_force::readable;
 use crate::key::{Key, KeyStatus, MAX_REQUEST_ID_LEN, SecretInfo};
 use crate::keystile::Inner;
 use crate::secret::Secret;
-use crate::store::{RotationRow, StoreError};
+use crate::session::EndReason;
+use crate::sessions::end_each;
+use crate::store::{RotationRow, StoreError, WriteTransaction};
 use crate::text::{is_line, rfc3339};
 
 /// The grace period when nobody says otherwise: 24 hours, in seconds.
@@ -182,7 +185,11 @@ pub(crate) fn grace_end(start: Timestamp, grace: u64, expires_at: Option<Timesta
 pub(crate) fn start_grace(inner: &Inner, digest: &Digest, first_use: Timestamp) -> Result<(), StoreError> {
     // It can only take away: the old secret ends.
     inner.contain(|transaction, now| {
-        let Some(mut key) = transaction.key_by_digest(digest)? else { return Ok(()) };
+        let mut unreadable = Vec::new();
+        let key = readable(transaction.key_by_digest(digest), "of a key", &mut unreadable)?;
+        let Some(mut key) = key else {
+            return if unreadable.is_empty() { Ok(()) } else { start_bare(inner, transaction, now, digest, first_use) };
+        };
         let Some(number) = key.secrets.iter().find(|secret| secret.digest == *digest).map(|secret| secret.number)
         else {
             return Ok(());
@@ -200,4 +207,25 @@ pub(crate) fn start_grace(inner: &Inner, digest: &Digest, first_use: Timestamp) 
         }
         Ok(())
     })
+}
+
+/// The same of a key whose row cannot be read. No refresh can read it either, so the sessions that were begun with it
+/// end.
+fn start_bare(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    digest: &Digest,
+    first_use: Timestamp,
+) -> Result<(), StoreError> {
+    let waiting = transaction.waiting_graces(digest)?;
+    for grace in &waiting {
+        let end = grace.end(first_use);
+        transaction.start_grace(grace, end, (end <= now).then_some(now))?;
+        let detail = json!({ "secret": grace.number, "retires_at": rfc3339(end) });
+        inner.audit(transaction, now, "key.grace_started", Some(grace.key.to_string()), &detail)?;
+    }
+    let Some(key) = waiting.first().map(|grace| grace.key) else { return Ok(()) };
+    let sessions = transaction.open_sessions_of_key(key, now)?;
+    end_each(inner, transaction, now, &sessions, EndReason::Key, &mut Vec::new()).map(drop)
 }

@@ -4,27 +4,38 @@ use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
 use super::error::ChangeStateError;
-use super::owner::{suspended, suspended_owner, switched_on};
-use super::write::{KeyEntry, write_key};
+use super::owner::{suspended_owner, switched_on};
+use super::write::{KeyEntry, contain_key, write_key};
 use super::{Keys, key_in};
-use crate::key::{Key, MAX_NOTE_LEN, Revocation, RevokeReason};
-use crate::store::WriteTransaction;
+use crate::in_force::InForce;
+use crate::key::{Key, KeyStatus, MAX_NOTE_LEN, RevokeReason};
+use crate::store::containment::KeyContainment;
+use crate::store::{StoreError, WriteTransaction};
 use crate::text::is_line;
 
 impl Keys<'_> {
     /// Switches a key off; [`resume`](Keys::resume) switches it on again. Sessions that were begun with it
     /// end, with their access tokens. A key that was suspended with its user stays so when that user is resumed.
     ///
+    /// Answers with the key as it is now; `None` when its row cannot be read. It is suspended then, too.
+    ///
     /// # Errors
     /// [`ChangeStateError`] when it is suspended already, or revoked.
-    pub fn suspend(&self, id: KeyId) -> Result<Key, ChangeStateError> {
+    pub fn suspend(&self, id: KeyId) -> Result<InForce<Option<Key>>, ChangeStateError> {
         self.inner.contain(|transaction, now| {
-            let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
-            if old.state != KeyState::Active && old.suspended_for.is_none() {
-                return Err(ChangeStateError::Conflict { id, status: old.status(now) });
+            let old = transaction.bare_key(id)?.ok_or(ChangeStateError::NotFound { id })?;
+            match old.state {
+                Some(KeyState::Revoked) => return Err(ChangeStateError::Conflict { id, status: KeyStatus::Revoked }),
+                Some(KeyState::Suspended) if !old.suspended_for_user && has_no_session(&*transaction, id, now)? => {
+                    return Err(ChangeStateError::Conflict { id, status: KeyStatus::Suspended });
+                }
+                Some(KeyState::Suspended | KeyState::Active) | None => {}
             }
-            let key = suspended(old.clone(), now, None);
-            self.write_state(transaction, now, &old, key, "key.suspended")
+            let entry = KeyEntry { action: "key.suspended", detail: &json!({}) };
+            let how = KeyContainment::Suspend { with: None };
+            let mut unreadable = Vec::new();
+            let key = contain_key(self.inner, transaction, now, id, how, entry, &mut unreadable)?;
+            Ok(InForce::new(key, unreadable))
         })
     }
 
@@ -49,28 +60,30 @@ impl Keys<'_> {
     /// Ends a key for good, with all its secrets, the sessions that were begun with it, and their access
     /// tokens. The key stays in lists and in the audit trail.
     ///
+    /// Answers with the key as it is now; `None` when its row cannot be read. It is revoked then, too.
+    ///
     /// # Errors
     /// [`ChangeStateError`] when it is revoked already, or the note does not fit.
-    pub fn revoke(&self, id: KeyId, reason: RevokeReason, note: Option<&str>) -> Result<Key, ChangeStateError> {
+    pub fn revoke(
+        &self,
+        id: KeyId,
+        reason: RevokeReason,
+        note: Option<&str>,
+    ) -> Result<InForce<Option<Key>>, ChangeStateError> {
         if !note.is_none_or(|note| is_line(note, MAX_NOTE_LEN)) {
             return Err(ChangeStateError::Note);
         }
         self.inner.contain(|transaction, now| {
-            let old = key_in(transaction, id, ChangeStateError::NotFound { id })?;
-            if old.state == KeyState::Revoked {
-                return Err(ChangeStateError::Conflict { id, status: old.status(now) });
+            let old = transaction.bare_key(id)?.ok_or(ChangeStateError::NotFound { id })?;
+            if old.state == Some(KeyState::Revoked) && has_no_session(&*transaction, id, now)? {
+                return Err(ChangeStateError::Conflict { id, status: KeyStatus::Revoked });
             }
-            let mut key = old.clone();
-            key.state = KeyState::Revoked;
-            key.suspended_at = None;
-            key.suspended_for = None;
-            key.suspended_by_restore = false;
-            key.revocation = Some(Revocation { at: now, reason, note: note.map(str::to_owned) });
-            key.updated_at = now;
             let detail = json!({ "reason": reason.as_str(), "note": note });
             let entry = KeyEntry { action: "key.revoked", detail: &detail };
-            write_key(self.inner, transaction, now, &old, &key, entry)?;
-            Ok(key)
+            let how = KeyContainment::Revoke { reason, note };
+            let mut unreadable = Vec::new();
+            let key = contain_key(self.inner, transaction, now, id, how, entry, &mut unreadable)?;
+            Ok(InForce::new(key, unreadable))
         })
     }
 
@@ -86,4 +99,10 @@ impl Keys<'_> {
         write_key(self.inner, transaction, now, old, &new, KeyEntry { action, detail: &json!({}) })?;
         Ok(new)
     }
+}
+
+/// Whether nothing is left of a key whose row says that it was taken away. When a session is, somebody else than
+/// Keystile has written that into the row, and the key is taken away once more.
+fn has_no_session(view: &dyn WriteTransaction, id: KeyId, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(view.open_sessions_of_key(id, now)?.is_empty())
 }

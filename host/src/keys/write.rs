@@ -1,11 +1,14 @@
 //! Writing changes of keys: the one place where a key that exists is written.
 
-use keystile_validator::Timestamp;
+use keystile_validator::{KeyId, Timestamp};
 
+use crate::in_force::readable;
 use crate::key::Key;
 use crate::keystile::Inner;
-use crate::sessions::end_outlived;
-use crate::store::{StoreError, WriteTransaction};
+use crate::session::EndReason;
+use crate::sessions::{end_each, end_outlived};
+use crate::store::containment::KeyContainment;
+use crate::store::{StoreError, UnreadableRow, WriteTransaction};
 
 /// Writes a changed key with its audit entry, and ends the sessions that have more than the key allows now.
 ///
@@ -27,6 +30,25 @@ pub(super) fn write_key(
     transaction.update_key(new)?;
     inner.audit(transaction, now, entry.action, Some(new.id.to_string()), entry.detail)?;
     end_outlived(inner, transaction, now, old, new)
+}
+
+/// Takes a key away, with its audit entry, and ends the sessions that were begun with it. Says what it is now, and
+/// adds the rows that cannot be read: they keep nothing from being in force.
+pub(super) fn contain_key(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    id: KeyId,
+    how: KeyContainment<'_>,
+    entry: KeyEntry<'_>,
+    unreadable: &mut Vec<UnreadableRow>,
+) -> Result<Option<Key>, StoreError> {
+    // Before it is changed, because its owner says which sessions may be of it.
+    let sessions = transaction.open_sessions_of_key(id, now)?;
+    transaction.contain_key(id, now, how)?;
+    inner.audit(transaction, now, entry.action, Some(id.to_string()), entry.detail)?;
+    end_each(inner, transaction, now, &sessions, EndReason::Key, unreadable)?;
+    readable(transaction.key(id), id, unreadable)
 }
 
 /// What the audit trail says of a change of a key.
@@ -63,7 +85,7 @@ mod tests {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            if text.contains(".update_key(") || text.contains(".update_secret(") {
+            if text.contains(".update_key(") || text.contains(".update_secret(") || text.contains(".contain_key(") {
                 let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
                 found.push(path.strip_prefix(root).unwrap().to_string_lossy().into_owned());
             }

@@ -15,6 +15,7 @@ use keystile_validator::Timestamp;
 use serde_json::json;
 
 use crate::ids::UserId;
+use crate::in_force::readable;
 use crate::keystile::Inner;
 use crate::security_events::{AccountHash, NewSecurityEvent, SecurityEventKind, kept_since};
 use crate::store::security_events::CountedEvent;
@@ -374,8 +375,15 @@ pub(crate) fn unlock(
 }
 
 /// Forgets all about an account that is a user's no longer: its attempts, its devices, its security events.
-pub(crate) fn forget(transaction: &mut dyn WriteTransaction, user: UserId, account: &str) -> Result<(), StoreError> {
-    let bucket = transaction.bucket_key()?.map(|key| account_bucket(&key, account));
+///
+/// Where the account or the name of its bucket cannot be read, counts stay, and go by their age.
+pub(crate) fn forget(
+    transaction: &mut dyn WriteTransaction,
+    user: UserId,
+    account: Option<&str>,
+) -> Result<(), StoreError> {
+    let key = readable(transaction.bucket_key(), "of attempts", &mut Vec::new())?;
+    let bucket = key.zip(account).map(|(key, account)| account_bucket(&key, account));
     transaction.forget_security_events_of(user, bucket.map(|bucket| AccountHash(bucket.subject)))?;
     bucket.map_or(Ok(()), |bucket| transaction.delete_buckets_of(&bucket))
 }

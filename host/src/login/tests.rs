@@ -518,8 +518,8 @@ fn a_key_does_not_log_in_to_the_next_user_of_an_address() {
     make(EMAIL);
     let bob = make("bob@x.org");
     assert!(keystile.login_with_key(of_bob.secret.expose_secret(), Client::default()).is_ok());
-    let deleted = keystile.users().delete(bob.id).unwrap();
-    assert_eq!((deleted.user.id, deleted.keys_suspended), (bob.id, vec![of_bob.key.id]));
+    let deleted = keystile.users().delete(bob.id).unwrap().value;
+    assert_eq!((deleted.user.unwrap().id, deleted.keys_suspended), (bob.id, vec![of_bob.key.id]));
     make("bob@x.org");
     for key in [&of_ada, &shouted, &of_bob] {
         assert_eq!(status(key), KeyStatus::Suspended);

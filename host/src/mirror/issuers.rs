@@ -130,7 +130,7 @@ impl Issuers {
 /// The enabled external issuers of a view. Those that are as before stay the same in memory.
 fn read_external(view: &dyn ReadTransaction, before: &FollowedIssuers) -> Result<FollowedIssuers, StoreError> {
     let mut issuers = Vec::new();
-    for issuer in view.issuers()?.into_iter().filter(|issuer| issuer.enabled) {
+    for issuer in view.enabled_issuers()? {
         let jwks = view.key_set(&issuer.name)?.and_then(|row| row.jwks);
         let next = FollowedIssuer {
             json: document(&issuer, jwks.as_deref())?,

@@ -41,7 +41,8 @@ impl Mirror {
     /// verdict is `unavailable`.
     pub(crate) fn look<'a>(&'a self, source: &Source<'a>) -> Option<Look<'a>> {
         match self.on_demand {
-            true => source.store.read().ok().map(|view| Look::View(self, view)),
+            // A store that does not say where it stands takes no change, so nothing may be allowed by it.
+            true => source.store.read().ok().filter(|view| view.position().is_ok()).map(|view| Look::View(self, view)),
             false => self.is_healthy().then_some(Look::Mirror(self)),
         }
     }
@@ -98,23 +99,40 @@ impl Look<'_> {
                     moved: Moved::default(),
                 }))
             }
-            Look::View(mirror, view) => {
+            Look::View(_, view) => {
                 let record = issuer.map(|issuer| revocations::record_of_view(&**view, issuer, lookup)).transpose()?;
-                let formats = super::read_formats(&**view)?;
-                let mut moves = mirror.moves.write().unwrap_or_else(PoisonError::into_inner);
-                let moved = match mirror.issuers.read(&**view, view.position()?, source) {
-                    Err(MoveError::Older) => return Ok(None),
-                    Err(MoveError::Store(error)) => return Err(error),
-                    Ok(None) => Moved::default(),
-                    Ok(Some(changes)) => mirror.put_issuers(changes, source),
-                };
-                if moved.documents_changed {
-                    *moves = moves.wrapping_add(1);
-                }
-                let record = record.unwrap_or_default();
-                Ok(Some(Basis { record, formats, closed: mirror.issuers.closed_keys(), moves: *moves, moved }))
+                self.at_issuers(record.unwrap_or_default(), super::read_formats(&**view)?, source)
             }
         }
+    }
+
+    /// What the signature of a token is verified by, and nothing else: no formats are read.
+    pub(crate) fn signers(&self, source: &Source<'_>) -> Result<Option<Basis>, StoreError> {
+        match self {
+            Look::Mirror(_) => self.basis(None, TokenLookup::default(), source),
+            Look::View(..) => self.at_issuers(TokenRecord::default(), Arc::from([]), source),
+        }
+    }
+
+    /// A basis on demand: the sandbox gets the issuers of this view.
+    fn at_issuers(
+        &self,
+        record: TokenRecord,
+        formats: Arc<[u8]>,
+        source: &Source<'_>,
+    ) -> Result<Option<Basis>, StoreError> {
+        let Look::View(mirror, view) = self else { return Ok(None) };
+        let mut moves = mirror.moves.write().unwrap_or_else(PoisonError::into_inner);
+        let moved = match mirror.issuers.read(&**view, view.position()?, source) {
+            Err(MoveError::Older) => return Ok(None),
+            Err(MoveError::Store(error)) => return Err(error),
+            Ok(None) => Moved::default(),
+            Ok(Some(changes)) => mirror.put_issuers(changes, source),
+        };
+        if moved.documents_changed {
+            *moves = moves.wrapping_add(1);
+        }
+        Ok(Some(Basis { record, formats, closed: mirror.issuers.closed_keys(), moves: *moves, moved }))
     }
 }
 

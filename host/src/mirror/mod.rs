@@ -36,7 +36,7 @@ use keystile_validator::{Timestamp, wire};
 pub(crate) use follower::{Abandon, BETWEEN_STEPS, follow_store};
 pub(crate) use issuers::FollowedIssuers;
 pub(crate) use look::{Basis, Look};
-pub(crate) use revocations::{KEPT_AFTER_EXPIRY, THIS_STORE};
+pub(crate) use revocations::KEPT_AFTER_EXPIRY;
 
 use health::{Extent, Health, Stamp};
 use issuers::Issuers;
@@ -50,7 +50,7 @@ use crate::store::{KeyOrdinal, Position, ReadTransaction, Store, StoreError};
 use crate::timekeeping::Timekeeper;
 
 /// Records of keys that are new to the mirror, at most so many in one step; the last key may bring a few more.
-/// A step takes some 20 ms.
+/// While 1,000,000 keys followed in such steps, a revoke of another process was denied after 22 ms at most.
 pub(crate) const RECORDS_A_STEP: usize = 10_000;
 
 /// Changes that are read while what is in force stays so: rows of key records, revocations and completed imports,

@@ -9,15 +9,11 @@ use keystile_validator::Timestamp;
 use keystile_validator::jwt::{TokenLookup, TokenRecord};
 
 use super::health::Extent;
-use crate::store::{Generation, ReadTransaction, RevocationKind, RevocationRow, StoreError};
+use crate::store::{Generation, ReadTransaction, RevocationKind, RevocationRow, StoreError, THIS_STORE};
 
 /// Seconds for which a revocation is kept after the last token that it refuses has expired: a clock
 /// that was set back by a day brings no revoked token back.
 pub(crate) const KEPT_AFTER_EXPIRY: u64 = 86_400;
-
-/// What revocations of this store's own tokens are filed under, whatever the store calls itself when:
-/// a name that changes there and back must bring nothing back.
-pub(crate) const THIS_STORE: &str = "urn:keystile:this-store";
 
 /// What a store says of a token of this issuer. Revocations never say that a subject is suspended: its tokens
 /// are revoked then.

@@ -246,7 +246,8 @@ impl History {
             }
             19 => drop(issuers.add(trusted(name, other, &self.others[other]))),
             20 => drop(issuers.remove(name)),
-            21 => drop(if self.random.below(3) == 0 { issuers.enable(name) } else { issuers.disable(name) }),
+            21 if self.random.below(3) == 0 => drop(issuers.enable(name)),
+            21 => drop(issuers.disable(name)),
             22 => {
                 let audience = self.random.one_of(&[AudienceRule::Any, AudienceRule::OneOf(vec!["elsewhere".into()])]);
                 let environment =

@@ -55,7 +55,7 @@ fn keys_made_since_the_backup_are_listed_with_the_reason() {
     assert_eq!(Keystile::restore(&backup, &world.path, "tests").unwrap().keys_suspended, 0);
     assert!(keys.show(active.id).unwrap().suspended_by_restore);
     assert!(!keys.resume(active.id).unwrap().suspended_by_restore);
-    assert!(!keys.revoke(owned.id, RevokeReason::Superseded, None).unwrap().suspended_by_restore);
+    assert!(!keys.revoke(owned.id, RevokeReason::Superseded, None).unwrap().value.unwrap().suspended_by_restore);
     assert!(matches!(world.keystile.verify_audit(None).unwrap(), crate::AuditReport::Intact { .. }));
 }
 

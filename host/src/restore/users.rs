@@ -8,11 +8,10 @@ use serde_json::json;
 use super::{RestoreSuspension, Restored, by_restore};
 use crate::audit;
 use crate::keys::{disowned, suspended};
-use crate::mirror::THIS_STORE;
 use crate::session::{EndReason, Session, SessionEnd};
 use crate::sessions::outlived;
 use crate::store::users::{SessionRow, UserRow};
-use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
+use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, THIS_STORE, WriteTransaction};
 use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, latest_issue};
 use crate::user::{Email, User};
 
@@ -253,7 +252,7 @@ fn keep_security_events(restored: &mut dyn WriteTransaction, current: &dyn ReadT
 /// many.
 pub(super) fn end_sessions(restored: &mut dyn WriteTransaction, now: Timestamp) -> Result<u64, StoreError> {
     let mut ended = 0_u64;
-    for id in restored.open_sessions(None)? {
+    for id in restored.open_sessions(None, now)? {
         let row = restored.session(id)?;
         let expired = row.as_ref().is_some_and(|row: &SessionRow| now >= row.session.expires_at);
         let reason = if expired { EndReason::Expired } else { EndReason::Restored };

@@ -7,23 +7,29 @@ use super::outlived::outlived;
 use super::token::UnverifiedRefreshToken;
 use super::{EndSessionError, LogoutError, Sessions};
 use crate::ids::{SessionId, UserId};
+use crate::in_force::{InForce, readable};
 use crate::keystile::Inner;
-use crate::session::{EndReason, Session, SessionEnd, SessionStatus};
-use crate::store::users::UserRow;
-use crate::store::{StoreError, WriteTransaction};
+use crate::session::{EndReason, Session};
+use crate::store::containment::BareSession;
+use crate::store::users::{SessionRow, UserRow};
+use crate::store::{StoreError, UnreadableRow, WriteTransaction};
 use crate::tokens::ACCESS_TOKEN_LIFETIME_BOUNDS;
-use crate::users::live_user_in;
 
 impl Sessions<'_> {
     /// Ends a session: its refresh token and its access tokens are refused from now on. One that has
     /// ended already stays as it is.
     ///
+    /// Answers with the session as it is now; `None` when its row cannot be read. It has ended then, too.
+    ///
     /// # Errors
     /// [`EndSessionError`] when there is no such session, or the store refuses.
-    pub fn end(&self, id: SessionId) -> Result<Session, EndSessionError> {
+    pub fn end(&self, id: SessionId) -> Result<InForce<Option<Session>>, EndSessionError> {
         self.inner.contain(|transaction, now| {
-            let row = transaction.session(id)?.ok_or(EndSessionError::NotFound { id })?;
-            Ok(end_session(self.inner, transaction, now, &row.session, EndReason::Operator)?)
+            let bare = transaction.bare_session(id)?.ok_or(EndSessionError::NotFound { id })?;
+            end_session(self.inner, transaction, now, &bare, EndReason::Operator)?;
+            let mut unreadable = Vec::new();
+            let row = readable(transaction.session(id), id, &mut unreadable)?;
+            Ok(InForce::new(row.map(|row| row.session), unreadable))
         })
     }
 
@@ -31,7 +37,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// [`EndSessionError`] when there is no such user, or the store refuses.
-    pub fn end_all(&self, user: UserId) -> Result<u64, EndSessionError> {
+    pub fn end_all(&self, user: UserId) -> Result<InForce<u64>, EndSessionError> {
         self.end_but(user, None)
     }
 
@@ -39,14 +45,17 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// [`EndSessionError`] when there is no such user, or the store refuses.
-    pub fn end_others(&self, user: UserId, keep: SessionId) -> Result<u64, EndSessionError> {
+    pub fn end_others(&self, user: UserId, keep: SessionId) -> Result<InForce<u64>, EndSessionError> {
         self.end_but(user, Some(keep))
     }
 
-    fn end_but(&self, user: UserId, keep: Option<SessionId>) -> Result<u64, EndSessionError> {
+    fn end_but(&self, user: UserId, keep: Option<SessionId>) -> Result<InForce<u64>, EndSessionError> {
         self.inner.contain(|transaction, now| {
-            live_user_in(&*transaction, user)?.ok_or(EndSessionError::UserNotFound { id: user })?;
-            Ok(end_sessions(self.inner, transaction, now, user, keep, EndReason::Operator)?)
+            transaction.bare_user(user)?.ok_or(EndSessionError::UserNotFound { id: user })?;
+            let mut unreadable = Vec::new();
+            let reason = EndReason::Operator;
+            let ended = end_sessions(self.inner, transaction, now, (user, keep), reason, &mut unreadable)?;
+            Ok(InForce::new(ended, unreadable))
         })
     }
 
@@ -54,56 +63,73 @@ impl Sessions<'_> {
     pub(crate) fn logout(&self, refresh_token: &str) -> Result<SessionId, LogoutError> {
         let token = UnverifiedRefreshToken::parse(refresh_token).ok_or(LogoutError::Invalid)?;
         let view = self.inner.store().read()?;
-        let row = view.session(token.session)?.ok_or(LogoutError::Invalid)?;
-        // One without a key has ended already.
-        let key = self.inner.refresh_key(&*view, &row)?.ok_or(LogoutError::Invalid)?;
+        let sealed = view.sealed_refresh_key(token.session)?.ok_or(LogoutError::Invalid)?;
+        let key = self.inner.open_refresh_key(&*view, token.session, &sealed)?;
         drop(view);
         token.verify(&key).ok_or(LogoutError::Invalid)?;
         self.inner.contain(|transaction, now| {
             // A session is never forgotten in between: that takes a month after its expiry.
-            if let Some(row) = transaction.session(token.session)? {
-                end_session(self.inner, transaction, now, &row.session, EndReason::Logout)?;
+            if let Some(bare) = transaction.bare_session(token.session)? {
+                end_session(self.inner, transaction, now, &bare, EndReason::Logout)?;
             }
             Ok(token.session)
         })
     }
 }
 
-/// Ends a session with its access tokens, and says what it is now.
+/// Ends a session with its access tokens; why, when anything of it was left. That a session says it has ended is not
+/// enough: what refuses its tokens is a revocation.
 pub(super) fn end_session(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
-    session: &Session,
+    session: &BareSession,
     reason: EndReason,
-) -> Result<Session, StoreError> {
+) -> Result<Option<EndReason>, StoreError> {
     // The clock may have gone back: what has expired once has expired.
-    let expired = session.status(now) == SessionStatus::Expired;
-    let reason = if expired { EndReason::Expired } else { reason };
-    let has_ended_now = transaction.end_session(session.id, now, reason)?;
+    let reason = if session.has_expired(now) { EndReason::Expired } else { reason };
+    let was_open = transaction.end_session(session.id, now, reason)?;
     // Also of one that had ended: whatever ended it, its tokens must be refused.
-    refuse_tokens(inner, transaction, now, session)?;
-    if !has_ended_now {
-        return Ok(session.clone());
+    let was_refused = refuse_tokens(inner, transaction, now, session)?;
+    if !was_open && (was_refused || reason == EndReason::Expired) {
+        return Ok(None);
     }
-    let detail = json!({ "user": session.user.to_string(), "reason": reason.as_str() });
+    let detail = json!({ "user": session.user.map(|user| user.to_string()), "reason": reason.as_str() });
     inner.audit(transaction, now, "session.ended", Some(session.id.to_string()), &detail)?;
-    Ok(Session { end: Some(SessionEnd { at: now, reason }), ..session.clone() })
+    Ok(Some(reason))
 }
 
-/// Refuses the access tokens of a session.
+/// Ends these sessions; says how many had not ended before, and adds those that cannot be read.
+pub(crate) fn end_each(
+    inner: &Inner,
+    transaction: &mut dyn WriteTransaction,
+    now: Timestamp,
+    sessions: &[SessionId],
+    reason: EndReason,
+    unreadable: &mut Vec<UnreadableRow>,
+) -> Result<u64, StoreError> {
+    let mut ended = 0_u64;
+    for id in sessions {
+        let Some(bare) = transaction.bare_session(*id)? else { continue };
+        readable(transaction.session(*id), id, unreadable)?;
+        let ended_now = end_session(inner, transaction, now, &bare, reason)?;
+        ended = ended.saturating_add(ended_now.is_some_and(|reason| reason != EndReason::Expired).into());
+    }
+    Ok(ended)
+}
+
+/// Refuses the access tokens of a session; says whether they were refused before.
 fn refuse_tokens(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
-    session: &Session,
-) -> Result<(), StoreError> {
+    session: &BareSession,
+) -> Result<bool, StoreError> {
     // No token of the session is valid for longer than any token may be; the clock may have been ahead when
-    // the last one was made.
-    let until = now
-        .max(session.last_used_at)
-        .saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end())
-        .min(session.expires_at.max(now));
+    // the last one was made. What cannot be read bounds nothing.
+    let longest = *ACCESS_TOKEN_LIFETIME_BOUNDS.end();
+    let by_last_use = session.last_used_at.map_or(Timestamp::MAX, |used| used.max(now).saturating_add(longest));
+    let until = by_last_use.min(session.expires_at.map_or(Timestamp::MAX, |expires_at| expires_at.max(now)));
     inner.revoke_session_tokens(transaction, now, &session.id.to_string(), until)
 }
 
@@ -115,70 +141,70 @@ pub(crate) fn end_sessions_over_by(
     later: Timestamp,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    for id in transaction.open_sessions(None)? {
-        let row = transaction.session(id)?;
-        if let Some(row) = row.filter(|row| row.session.expires_at <= later && row.session.expires_at > now) {
-            refuse_tokens(inner, transaction, now, &row.session)?;
+    for id in transaction.open_sessions(None, now)? {
+        let Some(bare) = transaction.bare_session(id)? else { continue };
+        // One that does not say when it expires is refused, too: no refresh can read it.
+        if bare.expires_at.is_none_or(|expires_at| expires_at <= later && expires_at > now) {
+            refuse_tokens(inner, transaction, now, &bare)?;
         }
     }
     transaction.clock_went_back(later, now)
 }
 
-/// Ends the sessions begun with a key that allows them no longer; says how many.
+/// Ends the sessions begun with a key that allows them no longer, and those that cannot be read; says how many.
 pub(crate) fn end_sessions_without_key(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut ended = 0_u64;
-    for id in transaction.open_sessions(None)? {
-        let Some(row) = transaction.session(id)? else { continue };
-        let (Some(key), Some(UserRow::Live { user, .. })) = (row.session.key, transaction.user(row.session.user)?)
-        else {
-            continue;
-        };
-        let allowed = transaction.key(key)?.is_some_and(|key| !outlived(&key, &user, &row.session, now));
-        if !allowed {
-            end_session(inner, transaction, now, &row.session, EndReason::Key)?;
+    for id in transaction.open_sessions(None, now)? {
+        let Some(bare) = transaction.bare_session(id)? else { continue };
+        let allowed = readable(allowed_by_key(&*transaction, id, now), id, &mut Vec::new())?;
+        if allowed != Some(true) {
+            end_session(inner, transaction, now, &bare, EndReason::Key)?;
             ended = ended.saturating_add(1);
         }
     }
     Ok(ended)
 }
 
-/// Ends all sessions of a user but one; says how many.
+/// Whether the key that began a session, if one did, still allows it.
+fn allowed_by_key(view: &dyn WriteTransaction, id: SessionId, now: Timestamp) -> Result<Option<bool>, StoreError> {
+    let Some(SessionRow { session, .. }) = view.session(id)? else { return Ok(Some(true)) };
+    let (Some(key), Some(UserRow::Live { user, .. })) = (session.key, view.user(session.user)?) else {
+        return Ok(Some(true));
+    };
+    Ok(Some(view.key(key)?.is_some_and(|key| !outlived(&key, &user, &session, now))))
+}
+
+/// Ends all sessions of a user but one; says how many, and adds those that cannot be read.
 pub(crate) fn end_sessions(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
-    user: UserId,
-    keep: Option<SessionId>,
+    (user, keep): (UserId, Option<SessionId>),
     reason: EndReason,
+    unreadable: &mut Vec<UnreadableRow>,
 ) -> Result<u64, StoreError> {
-    let mut ended = 0_u64;
-    for id in transaction.open_sessions(Some(user))? {
-        if Some(id) == keep {
-            continue;
-        }
-        if let Some(row) = transaction.session(id)? {
-            let session = end_session(inner, transaction, now, &row.session, reason)?;
-            let counts = session.end.is_some_and(|end| end.reason != EndReason::Expired);
-            ended = ended.saturating_add(counts.into());
-        }
-    }
-    Ok(ended)
+    let mut sessions = transaction.open_sessions(Some(user), now)?;
+    sessions.retain(|id| Some(*id) != keep);
+    end_each(inner, transaction, now, &sessions, reason, unreadable)
 }
 
-/// Ends the sessions that were begun after this time, while the clock was ahead of it; says how many.
+/// Ends the sessions that were begun after this time, while the clock was ahead of it, and those that cannot be read;
+/// says how many.
 pub(crate) fn end_sessions_from_the_future(
     inner: &Inner,
     transaction: &mut dyn WriteTransaction,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let mut ended = 0_u64;
-    for id in transaction.open_sessions(None)? {
-        if let Some(row) = transaction.session(id)?.filter(|row| row.session.created_at > now) {
-            end_session(inner, transaction, now, &row.session, EndReason::Expired)?;
+    for id in transaction.open_sessions(None, now)? {
+        let Some(bare) = transaction.bare_session(id)? else { continue };
+        let row = readable(transaction.session(id), id, &mut Vec::new())?;
+        if row.is_none_or(|row| row.session.created_at > now) {
+            end_session(inner, transaction, now, &bare, EndReason::Expired)?;
             ended = ended.saturating_add(1);
         }
     }

@@ -11,7 +11,9 @@ mod start;
 mod tests;
 mod token;
 
-pub(crate) use end::{end_sessions, end_sessions_from_the_future, end_sessions_over_by, end_sessions_without_key};
+pub(crate) use end::{
+    end_each, end_sessions, end_sessions_from_the_future, end_sessions_over_by, end_sessions_without_key,
+};
 pub use error::{EndSessionError, ListSessionsError, LogoutError, RefreshError};
 pub(crate) use outlived::{end_outlived, outlived};
 pub use refresh::Refresh;

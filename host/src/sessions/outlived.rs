@@ -6,6 +6,8 @@
 use keystile_validator::{KeyId, Timestamp};
 
 use super::end::end_session;
+use crate::ids::SessionId;
+use crate::in_force::readable;
 use crate::key::{Key, KeyStatus};
 use crate::keystile::Inner;
 use crate::session::{EndReason, Session};
@@ -46,14 +48,28 @@ pub(crate) fn end_outlived(
     new: &Key,
 ) -> Result<(), StoreError> {
     let is_shorter = ends(new.expires_at) < ends(old.expires_at) || new.not_before > old.not_before;
-    for id in transaction.open_sessions_of_key(new.id)? {
-        let Some(row) = transaction.session(id)? else { continue };
-        let Some(UserRow::Live { user, .. }) = transaction.user(row.session.user)? else { continue };
-        if is_shorter || outlived(new, &user, &row.session, now) || tokens_outlive_secret(old, new, &row) {
-            end_session(inner, transaction, now, &row.session, EndReason::Key)?;
+    for id in transaction.open_sessions_of_key(new.id, now)? {
+        let Some(bare) = transaction.bare_session(id)? else { continue };
+        let goes_on = readable(goes_on(&*transaction, id, now, old, new), id, &mut Vec::new())?;
+        if is_shorter || goes_on != Some(true) {
+            end_session(inner, transaction, now, &bare, EndReason::Key)?;
         }
     }
     Ok(())
+}
+
+/// Whether a session goes on after a change of its key. One that cannot be read, or whose user cannot be, does not:
+/// no refresh can read it either.
+fn goes_on(
+    view: &dyn WriteTransaction,
+    id: SessionId,
+    now: Timestamp,
+    old: &Key,
+    new: &Key,
+) -> Result<Option<bool>, StoreError> {
+    let Some(row) = view.session(id)? else { return Ok(None) };
+    let Some(UserRow::Live { user, .. }) = view.user(row.session.user)? else { return Ok(None) };
+    Ok(Some(!outlived(new, &user, &row.session, now) && !tokens_outlive_secret(old, new, &row)))
 }
 
 /// Whether the secret of a session now ends before access tokens that were given out do.
@@ -206,6 +222,62 @@ mod tests {
             assert_eq!(end.reason, EndReason::Key, "{way}");
         }
         assert_eq!(world.audited("session.ended").len(), CONTAINMENTS.len());
+    }
+
+    /// Somebody with SQL writes into a row that what it is about was taken away. That alone takes nothing away of the
+    /// tokens that were given out; so nobody is told that it has been done already.
+    #[test]
+    fn what_says_that_it_was_taken_away_is_taken_away_all_the_same() {
+        let world = world();
+        let following = world.follow();
+        let user = world.user.id;
+        let revoke = |keystile: &Keystile, key: &CreatedKey| {
+            keystile.keys().revoke(key.key.id, RevokeReason::KeyCompromise, None).map(drop).map_err(drop)
+        };
+        let suspend =
+            |keystile: &Keystile, key: &CreatedKey| keystile.keys().suspend(key.key.id).map(drop).map_err(drop);
+        type Containment<'a> = &'a dyn Fn(&Keystile, &CreatedKey) -> Result<(), ()>;
+        let end_all = |keystile: &Keystile, _: &CreatedKey| {
+            let ended = keystile.sessions().end_all(user).map_err(drop)?;
+            assert_eq!(ended.value, 1);
+            Ok(())
+        };
+        let suspend_user = |keystile: &Keystile, _: &CreatedKey| keystile.users().suspend(user).map(drop).map_err(drop);
+        let ended = "UPDATE sessions SET ended_at = created_at, end_reason = 'logout' WHERE ended_at IS NULL";
+        let cases: &[(&str, &str, Containment<'_>, bool)] = &[
+            ("ended, and its key is revoked", ended, &revoke, false),
+            ("ended, and its key is suspended", ended, &suspend, false),
+            ("ended, and all of its user are ended", ended, &end_all, true),
+            (
+                "a revoked key",
+                "UPDATE keys SET state = 'revoked', revoked_at = created_at, revoke_reason = 'superseded'",
+                &revoke,
+                false,
+            ),
+            ("a suspended key", "UPDATE keys SET state = 'suspended', suspended_at = created_at", &suspend, false),
+            ("a suspended user", "UPDATE users SET suspended_at = created_at", &suspend_user, false),
+        ];
+        for (way, sql, contain, again) in cases {
+            let (key, begun) = session(&world);
+            assert_eq!(code(&world.keystile, &begun.access_token), None, "{way}");
+            rusqlite::Connection::open(&world.path).unwrap().execute_batch(sql).unwrap();
+            contain(&world.keystile, &key).unwrap();
+            assert_eq!(code(&world.keystile, &begun.access_token), Some(Code::Revoked), "{way}");
+            wait_for(&following, &begun.access_token, Some(Code::Revoked), way);
+            // The second time nothing is left.
+            if !again {
+                contain(&world.keystile, &key).unwrap_err();
+            }
+        }
+        assert_eq!(world.keystile.sessions().end_all(user).unwrap().value, 0);
+        // Its sessions are there, so it was not deleted.
+        world.keystile.users().resume(user).unwrap();
+        let (_, begun) = session(&world);
+        let sql = "UPDATE users SET email = NULL, password = NULL, password_set_at = NULL, deleted_at = created_at";
+        rusqlite::Connection::open(&world.path).unwrap().execute_batch(sql).unwrap();
+        world.keystile.users().delete(user).unwrap();
+        wait_for(&following, &begun.access_token, Some(Code::Revoked), "a deleted user");
+        assert!(world.keystile.users().delete(user).is_err());
     }
 
     /// A handle that follows the store judges by a change of another one a moment later.

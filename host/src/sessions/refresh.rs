@@ -15,6 +15,7 @@ use crate::login::attempts::counted_address;
 use crate::security_events::{NewSecurityEvent, SecurityEventKind};
 use crate::session::{EndReason, SessionStatus};
 use crate::store::WriteTransaction;
+use crate::store::containment::BareSession;
 use crate::store::users::{SessionRow, UserRow};
 use crate::user::User;
 
@@ -78,7 +79,7 @@ impl Sessions<'_> {
             SessionStatus::Ended => return Ok(Outcome::Refused(RefreshError::Ended)),
             SessionStatus::Expired => {
                 // Written down, so that it stays so when the clock goes back.
-                end_session(self.inner, transaction, now, &row.session, EndReason::Expired)?;
+                end_session(self.inner, transaction, now, &BareSession::from(&row.session), EndReason::Expired)?;
                 return Ok(Outcome::Refused(RefreshError::Expired));
             }
         }
@@ -86,7 +87,7 @@ impl Sessions<'_> {
             return Ok(Outcome::Refused(RefreshError::OtherClient));
         }
         let Some(user) = self.standing(transaction, latest, &row)? else {
-            end_session(self.inner, transaction, now, &row.session, EndReason::Key)?;
+            end_session(self.inner, transaction, now, &BareSession::from(&row.session), EndReason::Key)?;
             return Ok(Outcome::Refused(RefreshError::Ended));
         };
         let window = transaction.settings()?.logins.refresh_window;
@@ -102,7 +103,7 @@ impl Sessions<'_> {
             // nobody can say which.
             let detail = json!({ "user": user.id.to_string(), "tokens_ago": current.saturating_sub(number.0) });
             self.inner.audit(transaction, now, "session.token_reused", Some(row.session.id.to_string()), &detail)?;
-            end_session(self.inner, transaction, now, &row.session, EndReason::Reuse)?;
+            end_session(self.inner, transaction, now, &BareSession::from(&row.session), EndReason::Reuse)?;
             let event = NewSecurityEvent {
                 kind: SecurityEventKind::TokenReused,
                 user: Some(user.id),

@@ -70,10 +70,21 @@ impl Inner {
         row: &SessionRow,
     ) -> Result<Option<RefreshKey>, OpenRefreshKeyError> {
         let Some(sealed) = &row.key else { return Ok(None) };
+        self.open_refresh_key(view, row.session.id, sealed).map(Some)
+    }
+
+    /// Opens what the refresh tokens of this session are made with.
+    ///
+    /// # Errors
+    /// [`OpenRefreshKeyError`] when the key-encryption key is missing, or the key does not open.
+    pub(super) fn open_refresh_key(
+        &self,
+        view: &(impl ReadTransaction + ?Sized),
+        session: SessionId,
+        sealed: &SealedRefreshKey,
+    ) -> Result<RefreshKey, OpenRefreshKeyError> {
         let kek = self.sealing.key()?;
-        let session = row.session.id;
-        let key = RefreshKey::open(kek, view.store_id()?, session, sealed);
-        key.map(Some)
+        RefreshKey::open(kek, view.store_id()?, session, sealed)
             .ok_or_else(|| StoreError::InvalidRow { column: "sessions.refresh_key", row: session.to_string() }.into())
     }
 }

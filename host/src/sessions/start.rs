@@ -105,11 +105,11 @@ fn make_room(
     now: Timestamp,
     user: &User,
 ) -> Result<(), StoreError> {
-    let open = transaction.open_sessions(Some(user.id))?;
+    let open = transaction.open_sessions(Some(user.id), now)?;
     let too_many = open.len().saturating_add(1).saturating_sub(MAX_SESSIONS);
     for id in open.into_iter().take(too_many) {
-        if let Some(row) = transaction.session(id)? {
-            end_session(inner, transaction, now, &row.session, EndReason::TooMany)?;
+        if let Some(bare) = transaction.bare_session(id)? {
+            end_session(inner, transaction, now, &bare, EndReason::TooMany)?;
         }
     }
     Ok(())

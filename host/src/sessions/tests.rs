@@ -183,12 +183,12 @@ fn sessions_are_listed_and_ended() {
     assert_eq!(world.keystile.logout(all[0].refresh_token.expose_secret()).unwrap(), all[0].session_id);
     assert_eq!(world.keystile.logout(all[0].refresh_token.expose_secret()).unwrap(), all[0].session_id, "again");
     assert_eq!(world.end(all[0].session_id), Some(EndReason::Logout));
-    let ended = sessions.end(all[1].session_id).unwrap();
+    let ended = sessions.end(all[1].session_id).unwrap().value.unwrap();
     assert_eq!(ended.end.unwrap().reason, EndReason::Operator);
-    assert_eq!(sessions.end_others(world.user.id, all[2].session_id).unwrap(), 2);
+    assert_eq!(sessions.end_others(world.user.id, all[2].session_id).unwrap().value, 2);
     assert_eq!(listed(&SessionQuery::default()).0, [all[2].session_id]);
-    assert_eq!(sessions.end_all(world.user.id).unwrap(), 1);
-    assert_eq!(sessions.end_all(world.user.id).unwrap(), 0);
+    assert_eq!(sessions.end_all(world.user.id).unwrap().value, 1);
+    assert_eq!(sessions.end_all(world.user.id).unwrap().value, 0);
     assert_eq!(listed(&SessionQuery { ended: true, ..SessionQuery::default() }).0, ids);
     for given in &all {
         assert!(matches!(world.refresh(&given.refresh_token), Err(RefreshError::Ended)));

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::SigningKeyState;
 use crate::keystile::Inner;
-use crate::store::{SigningKeyRow, StoreError, WriteTransaction};
+use crate::store::containment::UnreadableSigningKey;
+use crate::store::{SigningKeyRow, StoreError, UnreadableRow, WriteTransaction};
 use crate::text::rfc3339;
 
 /// Seconds after the expiry of its last token that a key is kept: the most leeway that a verifier of
@@ -102,10 +103,42 @@ impl Inner {
         transaction: &mut dyn WriteTransaction,
         now: Timestamp,
     ) -> Result<Vec<SigningKeyRow>, StoreError> {
-        let before = transaction.signing_keys()?;
+        let (keys, unreadable) = self.readable_keys_of_now(transaction, now)?;
+        match unreadable.into_iter().next() {
+            None => Ok(keys),
+            Some(UnreadableSigningKey { row: UnreadableRow { row, column }, .. }) => {
+                Err(StoreError::InvalidRow { column, row })
+            }
+        }
+    }
+
+    /// Those that can be read, and those that cannot and are not gone.
+    pub(super) fn readable_keys_of_now(
+        &self,
+        transaction: &mut dyn WriteTransaction,
+        now: Timestamp,
+    ) -> Result<(Vec<SigningKeyRow>, Vec<UnreadableSigningKey>), StoreError> {
+        let (before, unreadable) = transaction.readable_signing_keys()?;
         let after = at_time(before.clone(), now);
         self.write_keys(transaction, now, &before, &after)?;
-        Ok(after)
+        Ok((after, unreadable))
+    }
+
+    /// Gives up keys that cannot be read: whatever they have signed is refused from now on.
+    pub(super) fn give_up(
+        &self,
+        transaction: &mut dyn WriteTransaction,
+        now: Timestamp,
+        keys: Vec<UnreadableSigningKey>,
+    ) -> Result<Vec<UnreadableRow>, StoreError> {
+        let mut given_up = Vec::new();
+        for UnreadableSigningKey { ordinal, kid, row } in keys {
+            transaction.give_up_signing_key(ordinal, now)?;
+            let detail = json!({ "unreadable": row.column, "at": rfc3339(now) });
+            self.audit(transaction, now, "signing_key.removed", kid, &detail)?;
+            given_up.push(row);
+        }
+        Ok(given_up)
     }
 
     /// Writes down how the keys have moved on, with an audit entry for each.

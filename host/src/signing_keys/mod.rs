@@ -17,6 +17,7 @@ pub(crate) use lifecycle::at_time;
 pub(crate) use material::{KeyMaterial, thumbprint};
 
 use self::lifecycle::{clear_the_way, give_up_all_but_active, promote};
+use crate::in_force::InForce;
 use crate::keystile::Inner;
 use crate::sealing::{Place, Sealing};
 use crate::store::{ReadTransaction, SigningKeyRow, StoreError, WriteTransaction};
@@ -78,6 +79,9 @@ impl<'a> SigningKeys<'a> {
     /// Makes a new signing key. The first one of a store signs at once; any other is published first
     /// and signs when every verifier has had the time to fetch it.
     ///
+    /// A rotation at once that refuses what older keys have signed gives up keys that cannot be read, too, and names
+    /// them. Any other rotation needs all keys that are not gone.
+    ///
     /// # Errors
     /// [`RotateSigningKeyError`]; nothing has changed then.
     ///
@@ -87,15 +91,23 @@ impl<'a> SigningKeys<'a> {
     /// use keystile::{KeyEncryptionKey, Keystile, NewStore, SigningKeyRotation, SigningKeyState};
     /// Keystile::create(&path, NewStore::default())?;
     /// let keystile = Keystile::options().key_encryption_key(KeyEncryptionKey::generate()?).open(&path)?;
-    /// let first = keystile.signing_keys().rotate(SigningKeyRotation::default())?;
-    /// let next = keystile.signing_keys().rotate(SigningKeyRotation::default())?;
+    /// let first = keystile.signing_keys().rotate(SigningKeyRotation::default())?.value;
+    /// let next = keystile.signing_keys().rotate(SigningKeyRotation::default())?.value;
     /// assert_eq!((first.state, next.state), (SigningKeyState::Active, SigningKeyState::Published));
     /// assert!(keystile.signing_keys().jwks()?.contains(&next.kid));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn rotate(&self, rotation: SigningKeyRotation) -> Result<SigningKey, RotateSigningKeyError> {
-        self.inner.change(|transaction, now| {
-            let keys = self.inner.keys_of_now(transaction, now)?;
+    pub fn rotate(&self, rotation: SigningKeyRotation) -> Result<InForce<SigningKey>, RotateSigningKeyError> {
+        let refuses_older = rotation.at_once && rotation.refuse_older;
+        let rotate = |transaction: &mut dyn WriteTransaction, now: Timestamp| {
+            let mut given_up = Vec::new();
+            let keys = if refuses_older {
+                let (keys, unreadable) = self.inner.readable_keys_of_now(transaction, now)?;
+                given_up = self.inner.give_up(transaction, now, unreadable)?;
+                keys
+            } else {
+                self.inner.keys_of_now(transaction, now)?
+            };
             let algorithm = rotation.algorithm;
             let pending = keys.iter().find(|key| key.state == SigningKeyState::Published).cloned();
             if let Some(pending) = pending {
@@ -108,7 +120,7 @@ impl<'a> SigningKeys<'a> {
                     promote(&mut after, now);
                     self.inner.write_keys(transaction, now, &keys, &after)?;
                     let promoted = after.into_iter().find(|key| key.kid == pending.kid).unwrap_or(pending);
-                    return Ok(promoted.into());
+                    return Ok(InForce::new(promoted.into(), given_up));
                 }
             }
             let settings = transaction.settings()?.tokens;
@@ -119,14 +131,16 @@ impl<'a> SigningKeys<'a> {
             if key.state == SigningKeyState::Active {
                 let mut after = keys.clone();
                 clear_the_way(&mut after, now);
-                if rotation.at_once && rotation.refuse_older {
+                if refuses_older {
                     give_up_all_but_active(&mut after, now);
                 }
                 self.inner.write_keys(transaction, now, &keys, &after)?;
             }
             self.inner.add_key(transaction, now, &key)?;
-            Ok(key.into())
-        })
+            Ok(InForce::new(key.into(), given_up))
+        };
+        // For a key that leaked, also when the disk is full.
+        if refuses_older { self.inner.contain(rotate) } else { self.inner.change(rotate) }
     }
 
     /// The public keys of the store as a JWK set (RFC 7517, section 5), in JSON: what other services
@@ -135,7 +149,7 @@ impl<'a> SigningKeys<'a> {
     /// # Errors
     /// [`StoreError`] when the store refuses.
     pub fn jwks(&self) -> Result<String, StoreError> {
-        let keys = at_time(self.inner.store().read()?.signing_keys()?, self.inner.now());
+        let keys = at_time(self.inner.store().read()?.signing_keys_in_use()?, self.inner.now());
         Ok(jwks(&keys))
     }
 }

@@ -39,6 +39,9 @@ pub(crate) trait ReadIssuers {
     /// All issuers, by name.
     fn issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError>;
 
+    /// The issuers whose tokens are let in, by name: those that verification needs.
+    fn enabled_issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError>;
+
     /// All issuers that can be read, by name, and those that cannot.
     fn readable_issuers(&self) -> Result<(Vec<ExternalIssuer>, Vec<UnreadableRow>), StoreError>;
 

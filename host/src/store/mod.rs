@@ -4,6 +4,7 @@
 //! then [`WriteTransaction::commit`]. Dropped without a commit, nothing has happened. A commit that
 //! returned is on disk.
 
+pub(crate) mod containment;
 mod error;
 pub(crate) mod imports;
 mod issuers;
@@ -23,7 +24,7 @@ pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
 #[cfg(test)]
 pub(crate) use sqlite::faults;
 pub(crate) use sqlite::{Mode, RESERVE, SqliteStore, leftovers_of, network_file_system_of, reserve_of};
-pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, WriteTokens};
+pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, THIS_STORE, WriteTokens};
 pub use unreadable::UnreadableRow;
 
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry, RowKind, RowState};
@@ -156,7 +157,12 @@ pub(crate) struct Inspection {
 
 /// A consistent view of a store.
 pub(crate) trait ReadTransaction:
-    imports::ReadImports + ReadIssuers + ReadTokens + users::ReadUsers + security_events::ReadSecurityEvents
+    containment::ReadBare
+    + imports::ReadImports
+    + ReadIssuers
+    + ReadTokens
+    + users::ReadUsers
+    + security_events::ReadSecurityEvents
 {
     /// Where the store stands.
     fn position(&self) -> Result<Position, StoreError>;
@@ -299,6 +305,7 @@ pub(crate) struct UsageDelta {
 /// A write in progress.
 pub(crate) trait WriteTransaction:
     ReadTransaction
+    + containment::Contain
     + imports::WriteImports
     + WriteIssuers
     + WriteTokens

@@ -4,8 +4,13 @@ use std::str::FromStr;
 
 use keystile_validator::Timestamp;
 
+use super::containment::UnreadableSigningKey;
 use super::{Generation, StoreError};
 use crate::signing_keys::{SigningAlgorithm, SigningKeyState};
+
+/// What revocations of this store's own tokens are filed under, whatever the store calls itself when:
+/// a name that changes there and back must bring nothing back.
+pub(crate) const THIS_STORE: &str = "urn:keystile:this-store";
 
 /// A signing key as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +95,12 @@ pub(crate) trait ReadTokens {
 
     /// All signing keys, oldest first, also those that are gone.
     fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError>;
+
+    /// The signing keys that are not gone, oldest first: those that verification needs.
+    fn signing_keys_in_use(&self) -> Result<Vec<SigningKeyRow>, StoreError>;
+
+    /// All signing keys that can be read, oldest first, and those that cannot and are not gone.
+    fn readable_signing_keys(&self) -> Result<(Vec<SigningKeyRow>, Vec<UnreadableSigningKey>), StoreError>;
 
     /// The revocations that changed after this generation; [`Generation`] 0 means all of them.
     fn revocations(&self, after: Generation, each: &mut dyn FnMut(RevocationRow)) -> Result<(), StoreError>;

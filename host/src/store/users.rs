@@ -127,15 +127,21 @@ pub(crate) trait ReadUsers {
     /// A session.
     fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError>;
 
+    /// What the refresh tokens of a session are made with. `None`: there is no such session, or it was begun before
+    /// keys were sealed, and was ended then.
+    fn sealed_refresh_key(&self, id: SessionId) -> Result<Option<SealedRefreshKey>, StoreError>;
+
     /// A page of sessions, newest first. `now` decides what has expired.
     fn sessions(&self, query: &SessionQuery, now: Timestamp) -> Result<SessionPage, StoreError>;
 
-    /// All sessions of a user that were not ended, or of everybody; the one that was used least lately
-    /// first.
-    fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError>;
+    /// All sessions of a user that may be of use to somebody, or of everybody; the one that was used least lately
+    /// first. Those are the sessions that have not ended, and those that say so although their access tokens may be
+    /// valid and nothing refuses them, which no Keystile leaves behind.
+    fn open_sessions(&self, user: Option<UserId>, now: Timestamp) -> Result<Vec<SessionId>, StoreError>;
 
-    /// Sessions that were begun with this key and have not ended.
-    fn open_sessions_of_key(&self, key: KeyId) -> Result<Vec<SessionId>, StoreError>;
+    /// Those of [`open_sessions`](ReadUsers::open_sessions) that were begun with this key; and those of its owner that
+    /// say of themselves to be begun with a key that is not there.
+    fn open_sessions_of_key(&self, key: KeyId, now: Timestamp) -> Result<Vec<SessionId>, StoreError>;
 
     /// All sessions.
     fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError>;

@@ -19,7 +19,7 @@ pub use issue::{IssuedToken, MAX_CLAIM_LEN, MAX_TOKEN_LEN, NewToken};
 pub use own_issuer::OwnIssuer;
 pub(crate) use own_issuer::{ENVIRONMENT_CLAIM, OwnKeyMaterial, own_keys};
 pub use revoke::{RevokedToken, RevokedTokens, TokensOf, WasToken};
-pub(crate) use revoke::{issued_so_far, latest_issue};
+pub(crate) use revoke::{are_subject_tokens_revoked, issued_so_far, latest_issue};
 pub(crate) use settings::check;
 pub use settings::{
     ACCESS_TOKEN_LIFETIME_BOUNDS, DEFAULT_ACCESS_TOKEN_LIFETIME, DEFAULT_PUBLISH_LEAD, MAX_ISSUER_LEN,

@@ -65,7 +65,7 @@ pub(crate) fn own_keys(
     view: &(impl ReadTransaction + ?Sized),
     now: Timestamp,
 ) -> Result<Vec<OwnKey>, StoreError> {
-    let keys = at_time(view.signing_keys()?, now).into_iter().filter(SigningKeyRow::is_in_use);
+    let keys = at_time(view.signing_keys_in_use()?, now).into_iter().filter(SigningKeyRow::is_in_use);
     keys.map(|key| {
         let verifies_with = match &key.public_key {
             Some(public_key) => Ok(OwnKeyMaterial::Public(public_key.clone())),

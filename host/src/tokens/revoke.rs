@@ -1,7 +1,7 @@
 //! Revoking tokens before they expire.
 
 use keystile_validator::Timestamp;
-use keystile_validator::jwt::{TokenLookup, UnverifiedJwt, is_revocable};
+use keystile_validator::jwt::{UnverifiedJwt, is_revocable};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -10,9 +10,12 @@ use super::error::RevokeTokenError;
 use super::own_issuer::OwnIssuer;
 use super::settings::ACCESS_TOKEN_LIFETIME_BOUNDS;
 use super::verify::MAX_LOOKS;
+use crate::in_force::readable;
+use crate::issuers::MAX_LEEWAY;
 use crate::keystile::Inner;
-use crate::mirror::{KEPT_AFTER_EXPIRY, THIS_STORE};
-use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, WriteTransaction};
+use crate::mirror::KEPT_AFTER_EXPIRY;
+use crate::store::containment::{BareIssuer, IssuerRef};
+use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, THIS_STORE, WriteTransaction};
 use crate::text::rfc3339;
 use crate::timekeeping::may_forget;
 
@@ -76,11 +79,7 @@ impl Tokens<'_> {
             let (issuer, until) = match issuer {
                 None => (own, own_until),
                 Some(name) if name == own => (own, own_until),
-                Some(name) => {
-                    let known = transaction.issuers()?.into_iter();
-                    let mut known = known.filter(|known| known.name == name || known.issuer == name);
-                    (known.next().ok_or(RevokeTokenError::Issuer)?.issuer, Timestamp::MAX)
-                }
+                Some(name) => (iss_of(external(&*transaction, name)?)?, Timestamp::MAX),
             };
             self.inner.revoke_token(transaction, now, issuer, token_id.to_owned(), until)
         })
@@ -128,19 +127,20 @@ impl Tokens<'_> {
             if issuer == OwnIssuer::of(transaction)?.issuer {
                 return Err(RevokeTokenError::OwnIssuer);
             }
-            let mut known = transaction.issuers()?.into_iter();
-            let known = known.find(|known| known.name == issuer || known.issuer == issuer);
-            let known = known.ok_or(RevokeTokenError::Issuer)?;
+            let known = external(&*transaction, issuer)?;
+            let leeway = known.leeway.unwrap_or(MAX_LEEWAY);
+            let issuer = iss_of(known)?;
             // Whatever could be valid now, by the clock of an issuer that may be ahead by the leeway. When the clock
             // here is behind, the issuer's need not be.
-            let latest = self.inner.known_clock(transaction, now)?.newest.max(now).saturating_add(known.leeway.into());
+            let latest =
+                self.inner.known_clock(transaction, now)?.newest.max(now).saturating_add(leeway.min(MAX_LEEWAY).into());
             let issued_before = (kind == RevocationKind::Subject).then(|| latest.saturating_add(1));
-            let before = transaction.revocation(&known.issuer, kind, value)?;
+            let before = known_revocation(&*transaction, &issuer, kind, value)?;
             let is_same = before.is_some_and(|before| before.issued_before >= issued_before);
             let was = if is_same { WasToken::Revoked } else { WasToken::Live };
             if was == WasToken::Live {
                 let row = RevocationRow {
-                    issuer: known.issuer.clone(),
+                    issuer: issuer.clone(),
                     kind,
                     value: value.to_owned(),
                     revoked_at: now,
@@ -150,13 +150,13 @@ impl Tokens<'_> {
                 };
                 put(transaction, now, &row)?;
                 let detail = json!({
-                    "issuer": known.issuer,
+                    "issuer": issuer,
                     "of": kind.as_str(),
                     "issued_before": issued_before.map(rfc3339),
                 });
                 self.inner.audit(transaction, now, "tokens.revoked", Some(value.to_owned()), &detail)?;
             }
-            Ok(RevokedTokens { issuer: known.issuer, issued_before, was })
+            Ok(RevokedTokens { issuer, issued_before, was })
         })
     }
 }
@@ -195,7 +195,7 @@ impl Inner {
             // What was enabled or rotated elsewhere a moment ago counts as well.
             self.follow()?;
             let look = self.look().ok_or(RevokeTokenError::Unavailable)?;
-            let Some(basis) = look.basis(None, TokenLookup::default(), &self.source())? else { continue };
+            let Some(basis) = look.signers(&self.source())? else { continue };
             self.announce(basis.moved);
             let checked = self.sandbox.check_jws(issuer, token.as_bytes()).map_err(RevokeTokenError::Sandbox)?;
             if !self.mirror.stands_at(basis.moves) {
@@ -220,7 +220,7 @@ impl Inner {
     ) -> Result<RevokedToken, RevokeTokenError> {
         let is_own = issuer == OwnIssuer::of(transaction)?.issuer;
         let filed_under = if is_own { THIS_STORE.to_owned() } else { issuer.clone() };
-        let known = transaction.revocation(&filed_under, RevocationKind::Token, &token_id)?;
+        let known = known_revocation(&*transaction, &filed_under, RevocationKind::Token, &token_id)?;
         let was = if known.is_some() { WasToken::Revoked } else { WasToken::Live };
         let expires_at = known.map_or(expires_at, |known| known.expires_at.max(expires_at));
         let row = RevocationRow {
@@ -241,15 +241,16 @@ impl Inner {
         Ok(RevokedToken { issuer, token_id, expires_at, was })
     }
 
-    /// Revokes all tokens of this store that belong to a session; none of them is valid after `until`.
-    /// The audit entry is the caller's: it knows why the session ends.
+    /// Revokes all tokens of this store that belong to a session; none of them is valid after `until`. Says whether
+    /// they were revoked before. The audit entry is the caller's: it knows why the session ends.
     pub(crate) fn revoke_session_tokens(
         &self,
         transaction: &mut dyn WriteTransaction,
         now: Timestamp,
         session_id: &str,
         until: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let known = known_revocation(&*transaction, THIS_STORE, RevocationKind::Session, session_id)?;
         let row = RevocationRow {
             issuer: THIS_STORE.to_owned(),
             kind: RevocationKind::Session,
@@ -258,7 +259,8 @@ impl Inner {
             issued_before: None,
             expires_at: until,
         };
-        put(transaction, now, &row)
+        put(transaction, now, &row)?;
+        Ok(known.is_some_and(|known| known.expires_at >= now))
     }
 
     /// Revokes all tokens of this store that were issued to a subject before a time: those with an
@@ -294,6 +296,39 @@ pub(crate) fn issued_so_far(view: &dyn ReadTransaction, user: &str, now: Timesta
 /// has an entry for each.
 pub(crate) fn latest_issue(view: &dyn ReadTransaction, user: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
     Ok(view.latest_audit_time(user, "token.issued")?.map_or(now, |latest| latest.max(now)))
+}
+
+/// Whether all tokens that were issued to a user of this store are revoked, or have expired.
+pub(crate) fn are_subject_tokens_revoked(
+    view: &dyn WriteTransaction,
+    user: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(latest) = view.latest_audit_time(user, "token.issued")? else { return Ok(true) };
+    let known = known_revocation(view, THIS_STORE, RevocationKind::Subject, user)?;
+    let are_revoked = known.and_then(|known| known.issued_before).is_some_and(|before| latest < before);
+    Ok(are_revoked || latest.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end()) <= now)
+}
+
+/// The external issuer that goes by this name, or whose tokens say this `iss`. What cannot be read of it, or of others,
+/// keeps nobody from revoking.
+fn external(view: &dyn WriteTransaction, name: &str) -> Result<BareIssuer, RevokeTokenError> {
+    view.bare_issuer(IssuerRef::NameOrIss(name))?.ok_or(RevokeTokenError::Issuer)
+}
+
+/// The `iss` that revocations of an issuer are filed under.
+fn iss_of(known: BareIssuer) -> Result<String, StoreError> {
+    known.issuer.ok_or(StoreError::InvalidValue { column: "issuers.issuer" })
+}
+
+/// A revocation that is there already. One that cannot be read is none: it is written anew.
+fn known_revocation(
+    view: &dyn WriteTransaction,
+    issuer: &str,
+    kind: RevocationKind,
+    value: &str,
+) -> Result<Option<RevocationRow>, StoreError> {
+    readable(view.revocation(issuer, kind, value), value, &mut Vec::new())
 }
 
 /// Writes a revocation down, and removes those that refuse nothing any more.

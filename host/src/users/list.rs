@@ -41,6 +41,21 @@ impl Users<'_> {
         found.ok_or_else(|| ShowUserError::NotFound { user: user.clone() })
     }
 
+    /// The id of the user that a person means, without reading the rest of its row. An id is taken as it is: whether
+    /// there is such a user is seen by what is done to it.
+    ///
+    /// # Errors
+    /// [`ShowUserError`] when nobody has the address.
+    pub fn id_of(&self, user: &UserRef) -> Result<UserId, ShowUserError> {
+        match user {
+            UserRef::Id(id) => Ok(*id),
+            UserRef::Email(email) => {
+                let found = self.inner.store().read()?.user_id_by_email(email)?;
+                found.ok_or_else(|| ShowUserError::NotFound { user: user.clone() })
+            }
+        }
+    }
+
     /// Until when nobody may try to log in as this user after too many wrong passwords, but from where the
     /// user has logged in lately; `None`: it is not locked.
     ///

@@ -17,6 +17,7 @@ pub use error::{
 };
 pub use field::UserFieldError;
 pub use password::PasswordChange;
+pub use state::ContainedUser;
 pub use update::{ChangedUser, UserChange};
 
 use crate::ids::UserId;

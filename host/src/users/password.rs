@@ -115,6 +115,6 @@ impl Users<'_> {
         user.password_set_at = Some(now);
         user.updated_at = now;
         transaction.update_user(user)?;
-        end_sessions(self.inner, transaction, now, user.id, keep, EndReason::Password)
+        end_sessions(self.inner, transaction, now, (user.id, keep), EndReason::Password, &mut Vec::new())
     }
 }

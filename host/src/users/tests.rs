@@ -120,7 +120,7 @@ fn a_suspended_user_is_out_until_it_is_resumed() {
     let users = world.keystile.users();
     let before = world.login();
     assert!(matches!(users.resume(world.user.id), Err(ChangeUserStateError::Conflict { .. })));
-    assert_eq!(users.suspend(world.user.id).unwrap().user.status(), UserStatus::Suspended);
+    assert_eq!(users.suspend(world.user.id).unwrap().value.user.unwrap().status(), UserStatus::Suspended);
     assert!(matches!(users.suspend(world.user.id), Err(ChangeUserStateError::Conflict { .. })));
     assert!(!world.can_log_in(&password(PASSWORD)));
     let refresh = || world.keystile.refresh(before.refresh_token.expose_secret(), &Refresh::default());

@@ -66,10 +66,19 @@ impl Users<'_> {
             let mut keys_suspended = Vec::new();
             if user.email != old.email {
                 let detail = json!({ "owner_renamed": id.to_string() });
-                keys_suspended = disown_keys_of(self.inner, transaction, now, &old, &detail)?;
+                // What cannot be read of them is for the doctor to say.
+                let mut damaged = Vec::new();
+                let of_old = (id, Some(&old.email));
+                keys_suspended = disown_keys_of(self.inner, transaction, now, of_old, &detail, &mut damaged)?;
                 if user.suspended_at.is_some() {
                     // From now on they act for a user who is suspended.
-                    keys_suspended.extend(suspend_with_user(self.inner, transaction, now, &user)?);
+                    keys_suspended.extend(suspend_with_user(
+                        self.inner,
+                        transaction,
+                        now,
+                        (id, Some(&user.email)),
+                        &mut damaged,
+                    )?);
                 }
             }
             Ok(ChangedUser { user, keys_suspended, keys_resumed: Vec::new() })

@@ -18,21 +18,23 @@ pub(crate) fn decode(text: &[u8]) -> Result<Vec<u8>, NotBase64Url> {
     // One bit above the six of a value is set when any character was none.
     let mut seen = 0;
     for ([a, b, c, d], triple) in quads.iter().zip(triples) {
-        let (a, b, c, d) = (value(*a), value(*b), value(*c), value(*d));
-        seen |= a | b | c | d;
-        *triple = [(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d];
+        let values = [value(*a), value(*b), value(*c), value(*d)];
+        seen |= union(values);
+        *triple = join(values);
     }
     match tail {
         [] => {}
         [a, b] => {
             let (a, b) = (value(*a), value(*b));
-            seen |= a | b | leftover(b & 0b1111);
-            bytes.push((a << 2) | (b >> 4));
+            seen |= union([a, b, leftover(b & 0b1111), 0]);
+            let [first, ..] = join([a, b, 0, 0]);
+            bytes.push(first);
         }
         [a, b, c] => {
             let (a, b, c) = (value(*a), value(*b), value(*c));
-            seen |= a | b | c | leftover(c & 0b11);
-            bytes.extend_from_slice(&[(a << 2) | (b >> 4), (b << 4) | (c >> 2)]);
+            seen |= union([a, b, c, leftover(c & 0b11)]);
+            let [first, second, _] = join([a, b, c, 0]);
+            bytes.extend_from_slice(&[first, second]);
         }
         _ => return Err(NotBase64Url),
     }
@@ -49,13 +51,27 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
             [a] => [a, 0, 0],
             _ => return text,
         };
-        let values = [a >> 2, (a << 4) | (b >> 4), (b << 2) | (c >> 6), c];
         // One byte needs two characters, two bytes three, three bytes four.
-        for value in values.into_iter().take(chunk.len().saturating_add(1)) {
+        for value in split([a, b, c]).into_iter().take(chunk.len().saturating_add(1)) {
             text.push(ALPHABET.get(usize::from(value & 0b11_1111)).copied().map_or('A', char::from));
         }
     }
     text
+}
+
+/// Three bytes from four values of six bits.
+fn join([a, b, c, d]: [u8; 4]) -> [u8; 3] {
+    [(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d]
+}
+
+/// Four values from three bytes. Only the lowest six bits of each count.
+fn split([a, b, c]: [u8; 3]) -> [u8; 4] {
+    [a >> 2, (a << 4) | (b >> 4), (b << 2) | (c >> 6), c]
+}
+
+/// All bits that any of the values has: two values must never hide each other.
+fn union([a, b, c, d]: [u8; 4]) -> u8 {
+    a | b | c | d
 }
 
 /// The six bits of a character, or [`INVALID`].
@@ -109,6 +125,24 @@ mod tests {
         for text in ["A", "AAAAA", "Zg==", "Zm8=", "Zh", "Zm9", "Zm+v", "Zm/v", "Zm v", "Zm9v\n", "Zm.v", "Zmév", "Z\0"]
         {
             assert_eq!(decode(text.as_bytes()), Err(NotBase64Url), "{text:?}");
+        }
+    }
+
+    /// Each sets the same bit: together they must not clear it.
+    #[test]
+    fn one_bad_character_does_not_hide_another() {
+        for length in [2, 3, 4, 6, 7, 8] {
+            for (one, other) in (0..length).flat_map(|one| (0..length).map(move |other| (one, other))) {
+                let mut text = std::vec![b'A'; length];
+                (text[one], text[other]) = (b'!', b'!');
+                assert_eq!(decode(&text), Err(NotBase64Url), "{one} and {other} of {length}");
+            }
+            // Nor does it hide the bits that are left over behind a `B`.
+            for one in 0..length - 1 {
+                let mut text = std::vec![b'A'; length];
+                (text[one], text[length - 1]) = (b'!', b'B');
+                assert_eq!(decode(&text), Err(NotBase64Url), "{one} of {length}");
+            }
         }
     }
 

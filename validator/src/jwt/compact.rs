@@ -87,3 +87,19 @@ impl<'a> Compact<'a> {
 fn decode(segment: &[u8], part: Part) -> Result<Vec<u8>, JwtError> {
     base64url::decode(segment).map_err(|_| JwtError::Base64 { part })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    #[test]
+    fn the_longest_token_is_looked_at_and_no_longer_one() {
+        let mut token = vec![b'A'; MAX_TOKEN_LEN];
+        (token[1], token[2]) = (b'.', b'.');
+        assert!(Compact::split(&token).is_ok_and(|compact| compact.len() == MAX_TOKEN_LEN));
+        token.push(b'A');
+        assert_eq!(Compact::split(&token).err(), Some(JwtError::TooLong { limit: MAX_TOKEN_LEN }));
+    }
+}

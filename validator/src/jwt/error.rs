@@ -198,3 +198,27 @@ impl fmt::Display for ClaimProblem {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_part_and_what_is_wrong_with_the_claim() {
+        for (part, name) in [(Part::Header, "header"), (Part::Payload, "payload"), (Part::Signature, "signature")] {
+            let error = JwtError::Base64 { part }.to_string();
+            assert!(error.starts_with(&std::format!("the {name} of the token is not base64url")), "{error}");
+        }
+        for (problem, words) in [
+            (ClaimProblem::Missing, "is missing"),
+            (ClaimProblem::WrongType, "is of the wrong type"),
+            (ClaimProblem::OutOfRange, "is out of range"),
+            (ClaimProblem::WrongKind, "is that of another kind of token"),
+        ] {
+            let error = JwtError::claim("exp", problem).to_string();
+            assert!(error.starts_with(&std::format!("the claim `exp` {words} · ")), "{error}");
+        }
+    }
+}

@@ -166,3 +166,22 @@ fn is_certificate_chain(value: Value<'_>) -> bool {
 }
 
 const MEDIA_TYPE: &str = "application/";
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString as _;
+
+    use super::*;
+
+    #[test]
+    fn only_the_media_type_of_applications_may_stand_before_a_type() {
+        for token_type in [TokenType::Jwt, TokenType::AccessToken] {
+            assert_eq!(TokenType::from_name(&token_type.to_string()), Some(token_type));
+            assert_eq!(TokenType::from_name(&std::format!("application/{token_type}")), Some(token_type));
+            for before in ["a", "multipart/", "xpplication/", "application.", "application/application/"] {
+                assert_eq!(TokenType::from_name(&std::format!("{before}{token_type}")), None, "{before}");
+            }
+        }
+        assert_eq!((TokenType::Jwt.to_string(), TokenType::AccessToken.to_string()), ("JWT".into(), "at+jwt".into()));
+    }
+}

@@ -556,6 +556,28 @@ mod tests {
         }
     }
 
+    /// A large object's names are sorted, the empty one among them.
+    #[test]
+    fn a_member_without_a_name_is_one_like_the_others() {
+        for count in [FEW_MEMBERS - 1, FEW_MEMBERS, FEW_MEMBERS + 1, 100] {
+            let members: Vec<_> = (0..count).map(|at| format!("\"m{at}\":{at}")).collect();
+            let members = members.join(",");
+            assert!(read(&format!("{{\"\":[],{members}}}")).is_ok(), "{count}");
+            assert!(read(&format!("{{{members},\"\":[]}}")).is_ok(), "{count}");
+            let twice = read(&format!("{{\"\":[],{members},\"\":{{}}}}"));
+            assert_eq!(twice.err(), Some(JsonError::DuplicateMember), "{count}");
+        }
+    }
+
+    #[test]
+    fn only_strings_with_escapes_are_kept_beside_the_text() {
+        let text = r#"{"name":"é","list":["a","",{"b":"c"}],"one\n":"\u0041","c":"d"}"#;
+        let json = read(text).unwrap();
+        assert_eq!((json.text(), &*json.unescaped), (text, "one\nA"));
+        assert!(json.size() >= text.len() + "one\nA".len() + json.nodes.len() * size_of::<Node>());
+        assert_eq!(json.nodes.len(), 14);
+    }
+
     #[test]
     fn nesting_is_bounded() {
         let nested = |open: &str, close: &str, depth: usize| format!("{}{}", open.repeat(depth), close.repeat(depth));

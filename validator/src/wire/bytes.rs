@@ -44,6 +44,11 @@ impl Sink for Vec<u8> {
     }
 }
 
+/// A byte of flags: those that are set, each a bit of its own.
+pub(crate) fn flags<const N: usize>(flags: [(bool, u8); N]) -> u8 {
+    flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag)
+}
+
 /// A buffer of fixed size and how much of it is written.
 pub(crate) struct Buffer<'a> {
     rest: &'a mut [u8],

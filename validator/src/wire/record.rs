@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::LayoutError;
-use super::bytes::{Reader, Sink, Texts};
+use super::bytes::{Reader, Sink, Texts, flags};
 use crate::address::AddressRange;
 use crate::environment::is_environment;
 use crate::id::KeyId;
@@ -28,7 +28,6 @@ const ALL_FLAGS: u8 = NOT_BEFORE | EXPIRES_AT | RETIRES_AT | RATE | STARTS_GRACE
 pub fn encode_record(record: &KeyRecord, out: &mut Vec<u8>) -> Result<(), LayoutError> {
     record.validate().map_err(|_| LayoutError)?;
     let start = out.len();
-    let flag = |present: bool, flag: u8| if present { flag } else { 0 };
     let owner = record.owner.as_deref().unwrap_or_default();
     out.put_u16(0)?;
     out.put_u8(LAYOUT)?;
@@ -37,13 +36,13 @@ pub fn encode_record(record: &KeyRecord, out: &mut Vec<u8>) -> Result<(), Layout
         KeyState::Suspended => 1,
         KeyState::Revoked => 2,
     })?;
-    out.put_u8(
-        flag(record.not_before.is_some(), NOT_BEFORE)
-            | flag(record.expires_at.is_some(), EXPIRES_AT)
-            | flag(record.retires_at.is_some(), RETIRES_AT)
-            | flag(record.rate.is_some(), RATE)
-            | flag(record.starts_grace, STARTS_GRACE),
-    )?;
+    out.put_u8(flags([
+        (record.not_before.is_some(), NOT_BEFORE),
+        (record.expires_at.is_some(), EXPIRES_AT),
+        (record.retires_at.is_some(), RETIRES_AT),
+        (record.rate.is_some(), RATE),
+        (record.starts_grace, STARTS_GRACE),
+    ]))?;
     out.put_len(record.environment.as_str().len())?;
     out.put_len(owner.len())?;
     out.put_len(record.scopes.len())?;

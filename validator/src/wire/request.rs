@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use alloc::vec::Vec;
 
 use super::LayoutError;
-use super::bytes::{Reader, Sink, Texts};
+use super::bytes::{Reader, Sink, Texts, flags};
 use super::record::read_address;
 use crate::environment::is_environment;
 use crate::request::{MAX_REQUEST_SCOPES, Request, Usage};
@@ -29,11 +29,12 @@ pub fn encode_request(request: &Request, out: &mut Vec<u8>) -> Result<(), Layout
 /// Writes the binary form of a request.
 pub(super) fn put_request(request: &Request, out: &mut impl Sink) -> Result<(), LayoutError> {
     request.validate().map_err(|_| LayoutError)?;
-    let flag = |present: bool, flag: u8| if present { flag } else { 0 };
     let environment = request.environment.as_ref().map_or("", |environment| environment.as_str());
-    let flags = flag(request.environment.is_some(), ENVIRONMENT)
-        | flag(request.address.is_some(), ADDRESS)
-        | flag(request.usage.is_some(), USAGE);
+    let flags = flags([
+        (request.environment.is_some(), ENVIRONMENT),
+        (request.address.is_some(), ADDRESS),
+        (request.usage.is_some(), USAGE),
+    ]);
     let short = |len: usize| u8::try_from(len).map_err(|_| LayoutError);
     let family = match request.address {
         None => 0,

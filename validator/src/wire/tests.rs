@@ -11,6 +11,8 @@ use super::*;
 use crate::jwt::TokenState;
 use crate::*;
 
+mod strict;
+
 fn times() -> impl Strategy<Value = Timestamp> {
     (0..=bounds::MAX_TIMESTAMP).prop_map(|seconds| Timestamp::from_unix(seconds).unwrap())
 }

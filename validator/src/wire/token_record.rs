@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::LayoutError;
-use super::bytes::{Reader, Sink as _};
+use super::bytes::{Reader, Sink as _, flags};
 use crate::jwt::TokenRecord;
 
 /// The layout number, where a key record has another.
@@ -20,10 +20,8 @@ const LEN: u16 = 16;
 /// # Errors
 /// None as of now: every token record has a binary form.
 pub fn encode_token_record(record: &TokenRecord, out: &mut Vec<u8>) -> Result<(), LayoutError> {
-    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-    let flags = flag(record.revoked, REVOKED)
-        | flag(record.suspended, SUSPENDED)
-        | flag(record.not_before.is_some(), NOT_BEFORE);
+    let flags =
+        flags([(record.revoked, REVOKED), (record.suspended, SUSPENDED), (record.not_before.is_some(), NOT_BEFORE)]);
     out.put_u16(LEN)?;
     out.put(&[LAYOUT, flags, 0, 0, 0, 0])?;
     out.put_u64(record.not_before.map_or(0, |time| time.unix()))

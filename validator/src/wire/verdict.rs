@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::num::NonZeroU32;
 
 use super::LayoutError;
-use super::bytes::{Reader, Sink, Texts};
+use super::bytes::{Reader, Sink, Texts, flags};
 use super::record::{RecordView, to_principal};
 use crate::check::Judgement;
 use crate::environment::is_environment;
@@ -23,6 +23,7 @@ const JWT: u8 = 2;
 const EXPIRES_AT: u8 = 1;
 const ISSUED_AT: u8 = 2;
 const WILDCARD_SCOPES: u8 = 4;
+const TOKEN_FLAGS: u8 = EXPIRES_AT | ISSUED_AT | WILDCARD_SCOPES;
 /// What an allow of a key has before its texts.
 const KEY_LEN: usize = 40;
 /// What an allow of a token has before its texts.
@@ -102,10 +103,11 @@ impl<'a> TokenForm<'a> {
 
     fn put(&self, out: &mut impl Sink) -> Result<(), LayoutError> {
         let claims = self.token.claims();
-        let flag = |present: bool, flag: u8| if present { flag } else { 0 };
-        let flags = EXPIRES_AT
-            | flag(claims.issued_at().is_some(), ISSUED_AT)
-            | flag(self.token.has_wildcard_scopes(), WILDCARD_SCOPES);
+        let flags = flags([
+            (true, EXPIRES_AT),
+            (claims.issued_at().is_some(), ISSUED_AT),
+            (self.token.has_wildcard_scopes(), WILDCARD_SCOPES),
+        ]);
         out.put_u16(self.len)?;
         out.put(&[ALLOW, 0, 0, 0, 0, 0, JWT, flags])?;
         out.put_len(self.texts.environment.len())?;
@@ -186,7 +188,7 @@ fn read_token(reader: &mut Reader<'_>) -> Result<Principal, LayoutError> {
     let [flags, environment_len, reserved] = *reader.array()?;
     let (scope_count, role_count) = (reader.u16()?, reader.u16()?);
     let (expires_at, issued_at) = (reader.time()?, reader.time()?);
-    if flags & !(EXPIRES_AT | ISSUED_AT | WILDCARD_SCOPES) != 0 || flags & EXPIRES_AT == 0 || reserved != 0 {
+    if flags & !TOKEN_FLAGS != 0 || flags & EXPIRES_AT == 0 || reserved != 0 {
         return Err(LayoutError);
     }
     if flags & ISSUED_AT == 0 && issued_at.unix() != 0 {

@@ -1,7 +1,6 @@
 //! An identity provider for the story: it signs tokens as Clerk does, and publishes its keys over
 //! HTTP on a loopback address.
 
-use aws_lc_rs::encoding::AsBigEndian as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};

@@ -116,5 +116,6 @@ fn audit(keystile: &Keystile) -> Result<(bool, u64), Failure> {
         AuditReport::Intact { entries, .. } => Ok((true, entries)),
         AuditReport::Broken { sequence, .. } => Ok((false, sequence)),
         AuditReport::Differs { entries, .. } => Ok((false, entries)),
+        _ => Ok((false, 0)),
     }
 }

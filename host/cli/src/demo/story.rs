@@ -10,7 +10,7 @@ use super::teller::{BREAK, Question, Teller};
 use crate::failure::{Exit, Failure};
 use crate::output::{BAD, GOOD};
 use keystile::{
-    Algorithm, ClaimMapping, Client, Digest, Environment, Grace, ImportedKey, IssuerKeys, KeyId, KeyQuery, Login,
+    Algorithm, ClaimMapping, Client, Digest, Environment, Grace, ImportedKey, IssuerKeys, Key, KeyId, KeyQuery, Login,
     NewIssuer, NewKey, NewUser, Password, Refresh, Request, RevokeReason, Rotation, Scope, Secret,
 };
 
@@ -89,14 +89,14 @@ pub(super) fn tell(chapter: &Chapter, teller: &mut Teller<'_, '_>) -> Result<(),
     verdict(teller, &second, &[], None, "the new secret", "allow")?;
     verdict(teller, first, &[], None, "the old secret", "rotated")?;
 
-    let key = teller.keystile().keys().suspend(id)?;
-    teller.did("keystile keys suspend ID", Some(key.display()), "")?;
+    let suspended = teller.keystile().keys().suspend(id)?.value;
+    teller.did("keystile keys suspend ID", suspended.as_ref().map(Key::display), "")?;
     verdict(teller, &second, &[], None, "", "suspended")?;
     let key = teller.keystile().keys().resume(id)?;
     teller.did("keystile keys resume ID", Some(key.display()), "")?;
     verdict(teller, &second, &[], None, "", "allow")?;
-    let key = teller.keystile().keys().revoke(id, RevokeReason::KeyCompromise, None)?;
-    teller.did("keystile keys revoke ID --reason key_compromise", Some(key.display()), "")?;
+    let revoked = teller.keystile().keys().revoke(id, RevokeReason::KeyCompromise, None)?.value;
+    teller.did("keystile keys revoke ID --reason key_compromise", revoked.as_ref().map(Key::display), "")?;
     verdict(teller, &second, &[], None, "", "revoked")
 }
 

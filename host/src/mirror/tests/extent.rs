@@ -3,6 +3,7 @@
 use super::*;
 use crate::ids::{ImportId, UserId};
 use crate::key::Key;
+use crate::store::THIS_STORE;
 use crate::store::faults::with_hook;
 use crate::store::imports::ImportRow;
 use crate::store::{RevocationKind, RevocationRow};
@@ -22,7 +23,7 @@ fn user_with_keys(world: &World, count: usize) -> (UserId, Vec<CreatedKey>) {
 fn suspended_user(world: &World, count: usize) {
     let (user, _) = user_with_keys(world, count - 1);
     world.look_after();
-    assert_eq!(world.elsewhere.users().suspend(user).unwrap().keys_suspended.len(), count - 1);
+    assert_eq!(world.elsewhere.users().suspend(user).unwrap().value.keys_suspended.len(), count - 1);
 }
 
 /// The same with an older secret each, so that a key is two records.

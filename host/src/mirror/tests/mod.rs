@@ -182,7 +182,7 @@ fn trap_6_a_view_from_before_a_revoke_changes_nothing() {
 fn the_issuers_follow_the_clock() {
     let world = World::new();
     world.elsewhere.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
-    let next = world.elsewhere.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
+    let next = world.elsewhere.signing_keys().rotate(SigningKeyRotation::default()).unwrap().value;
     world.look_after();
     let moves = || *world.here.inner.mirror.moves.read().unwrap();
     let before = moves();

@@ -10,7 +10,7 @@ use crate::store::{CLOCK_JUMP, ClockRow, StoreError};
 /// Notes what the clock says and how late it is, and whether the time has jumped to get there.
 pub(super) fn note(connection: &Connection, clock: Timestamp, newest: Timestamp) -> Result<(), StoreError> {
     let sql = "UPDATE position SET clock_at = ?1, newest_at = max(newest_at, ?2), \
-               steady_since = CASE WHEN ?2 > newest_at + ?3 THEN ?2 ELSE steady_since END";
+               steady_since = CASE WHEN ?2 > newest_at + ?3 OR steady_since < 0 THEN ?2 ELSE steady_since END";
     let values = [to_seconds(clock), to_seconds(newest), to_integer(CLOCK_JUMP)];
     connection.prepare_cached(sql).and_then(|mut note| note.execute(values)).checked()?;
     Ok(())
@@ -25,7 +25,7 @@ pub(super) fn set(connection: &Connection, row: ClockRow) -> Result<(), StoreErr
 }
 
 pub(super) fn end_secrets(connection: &Connection, up_to: Timestamp, limit: usize) -> Result<u64, StoreError> {
-    let sql = "UPDATE secrets SET ended_at = retires_at WHERE (key_pk, number) IN \
+    let sql = "UPDATE secrets SET ended_at = max(retires_at, 0) WHERE (key_pk, number) IN \
                (SELECT key_pk, number FROM secrets INDEXED BY secrets_by_end \
                 WHERE retires_at IS NOT NULL AND ended_at IS NULL AND retires_at <= ?1 LIMIT ?2)";
     let values = [to_seconds(up_to), to_integer(limit as u64)];

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::checked::{Checked as _, opening};
 use super::file::beside;
 use super::guard::Claim;
+use super::transaction::Size;
 use crate::store::StoreError;
 
 /// The longest wait for a lock that another process holds. Long: a writer holds it for
@@ -96,11 +97,24 @@ pub(super) fn connect(path: &Path, purpose: Purpose) -> Result<Connection, Store
 
 /// Writes what the log holds to the store's file, as far as no reader is in the way, when it has become long and the
 /// files still belong together. A failure is no matter: it is done after a later commit.
-pub(super) fn checkpoint(connection: &Connection, claim: &Claim) {
-    if claim.checkpoint_is_due() {
+///
+/// It takes as long as the disk needs for all that the log holds, whoever has written it. So small writes leave it to
+/// large ones and to the background threads, unless the log has become very long: a revoke must not wait for the disk
+/// because somebody imports keys meanwhile.
+pub(super) fn checkpoint(connection: &Connection, claim: &Claim, after: Size) {
+    let frames = match after {
+        Size::Large => FRAMES_LEFT_BY_LARGE_WRITES,
+        Size::Small => FRAMES_LEFT_BY_SMALL_WRITES,
+    };
+    if claim.has_frames(frames) {
         let _ = connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
     }
 }
+
+/// Frames of the log, of 4 KiB each, from which on large writes write it to the store's file: 4 MB.
+const FRAMES_LEFT_BY_LARGE_WRITES: u32 = 1_000;
+/// The same of small writes: 32 MB.
+const FRAMES_LEFT_BY_SMALL_WRITES: u32 = 8_000;
 
 /// Lets the engine write the log to the store's file when this connection is the last one to close.
 pub(super) fn checkpoint_on_close(connection: &Connection) {

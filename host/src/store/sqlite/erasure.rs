@@ -92,11 +92,12 @@ pub(super) fn urgency(connection: &Connection) -> Result<Option<Urgency>, StoreE
     Ok(number.and_then(|number| Urgency::ALL.into_iter().find(|urgency| *urgency as u8 == number)))
 }
 
-/// Notes that something is deleted, and whether a small file is to be written anew for it.
+/// Notes that something is deleted, and whether a small file is to be written anew for it. A count that is none must
+/// not keep anybody from deleting.
 pub(super) fn ask(connection: &Connection, rewrite: bool) -> Result<(), StoreError> {
     let rewrite = rewrite && size(connection)? <= REWRITTEN_AT_ONCE;
     let sql = "INSERT INTO main.erasure (one, erased, truncated, rewrite_asked, rewritten) VALUES (1, 1, 0, ?1, 0) \
-               ON CONFLICT (one) DO UPDATE SET erased = erased + 1, rewrite_asked = rewrite_asked + ?1";
+               ON CONFLICT (one) DO UPDATE SET erased = max(erased, 0) + 1, rewrite_asked = max(rewrite_asked, 0) + ?1";
     connection.prepare_cached(sql).and_then(|mut ask| ask.execute([rewrite])).checked()?;
     Ok(())
 }

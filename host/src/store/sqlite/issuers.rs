@@ -20,13 +20,11 @@ use crate::text::is_line;
 
 impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
     fn issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError> {
-        all(self.connection(), &format!("SELECT {COLUMNS} FROM issuers ORDER BY name"), [], |row| {
-            read_issuer(row).map_err(|error| {
-                // A name that cannot be read, or shown, is not said.
-                let name = Column(0, "issuers.name").text(row).ok().filter(|name| is_line(name, MAX_NAME_LEN));
-                in_row(error, || name.unwrap_or("without a name").to_owned())
-            })
-        })
+        issuers_where(self.connection(), "true")
+    }
+
+    fn enabled_issuers(&self) -> Result<Vec<ExternalIssuer>, StoreError> {
+        issuers_where(self.connection(), "enabled <> 0")
     }
 
     fn readable_issuers(&self) -> Result<(Vec<ExternalIssuer>, Vec<UnreadableRow>), StoreError> {
@@ -41,7 +39,9 @@ impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
     }
 
     fn issuers_mark(&self) -> Result<IssuersMark, StoreError> {
-        let query = "SELECT count(*), coalesce(max(generation), 0) FROM issuers";
+        // A generation that the store has not reached is none that a Keystile has written, and must not hide others.
+        let query = "SELECT count(*), coalesce(max(generation) FILTER \
+                     (WHERE generation BETWEEN 0 AND (SELECT p.generation FROM position AS p)), 0) FROM issuers";
         let mark = first(self.connection(), query, [], |row| {
             let count = Column(0, "issuers.name").number(row)?;
             Ok(IssuersMark { count, newest: Generation(Column(1, "issuers.generation").number(row)?) })
@@ -137,6 +137,16 @@ pub(super) fn read_issuer(row: &Row<'_>) -> Result<ExternalIssuer, StoreError> {
         created_at: Column(12, "issuers.created_at").time(row)?,
         created_by: Column(13, "issuers.created_by").text(row)?.to_owned(),
         updated_at: Column(14, "issuers.updated_at").time(row)?,
+    })
+}
+
+fn issuers_where(connection: &Connection, condition: &str) -> Result<Vec<ExternalIssuer>, StoreError> {
+    all(connection, &format!("SELECT {COLUMNS} FROM issuers WHERE {condition} ORDER BY name"), [], |row| {
+        read_issuer(row).map_err(|error| {
+            // A name that cannot be read, or shown, is not said.
+            let name = Column(0, "issuers.name").text(row).ok().filter(|name| is_line(name, MAX_NAME_LEN));
+            in_row(error, || name.unwrap_or("without a name").to_owned())
+        })
     })
 }
 

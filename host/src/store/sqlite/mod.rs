@@ -24,6 +24,7 @@ mod backup;
 mod checked;
 mod clock;
 mod connection;
+mod containment;
 mod erasure;
 mod file;
 mod guard;

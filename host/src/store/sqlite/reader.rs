@@ -9,8 +9,10 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_f
 use super::checked::Checked as _;
 use super::imports::IN_FORCE;
 use super::records::in_row;
-use super::rows::{Column, FORMAT_COLUMNS, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer};
-use super::unreadable::{Listed, name_of, page};
+use super::rows::{
+    Column, FORMAT_COLUMNS, KEY_COLUMNS, read_audit, read_format, read_key, read_secrets, to_integer, to_seconds,
+};
+use super::unreadable::{Listed, id_at, name_of, page};
 use super::{tokens, users};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, RowKind};
 use crate::ids::UserId;
@@ -101,18 +103,28 @@ pub(super) fn key_by_digest(connection: &Connection, digest: &Digest) -> Result<
 
 pub(super) fn active_keys_of(connection: &Connection, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
     // Addresses are ASCII, which is all that `lower` folds, and an owner has no spaces at its ends.
-    let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' ORDER BY pk";
-    all(connection, query, [owner.as_str()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
+    // The first part has an index. A state that cannot be read is that of no suspended key.
+    let query = "SELECT id FROM keys WHERE pk IN ( \
+                   SELECT pk FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' \
+                   UNION SELECT pk FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 \
+                   AND state NOT IN ('active', 'suspended', 'revoked')) ORDER BY pk";
+    key_ids(connection, query, [owner.as_str()])
 }
 
 pub(super) fn keys_of(connection: &Connection, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
     let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 ORDER BY pk";
-    all(connection, query, [owner.as_str()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
+    key_ids(connection, query, [owner.as_str()])
 }
 
 pub(super) fn keys_suspended_for(connection: &Connection, user: UserId) -> Result<Vec<KeyId>, StoreError> {
     let query = "SELECT id FROM keys WHERE suspended_for = ?1 AND state = 'suspended' ORDER BY pk";
-    all(connection, query, [user.as_bytes()], |row| Column(0, "keys.id").bytes(row).map(KeyId::from_bytes))
+    key_ids(connection, query, [user.as_bytes()])
+}
+
+/// The keys of a query. One whose id is none, which nobody can name, keeps the others from nothing.
+fn key_ids(connection: &Connection, query: &str, params: impl Params) -> Result<Vec<KeyId>, StoreError> {
+    let ids = all(connection, query, params, |row| Ok(id_at(row, 0)))?;
+    Ok(ids.into_iter().flatten().map(KeyId::from_bytes).collect())
 }
 
 fn key_where(connection: &Connection, query: &str, bytes: &[u8]) -> Result<Option<Key>, StoreError> {
@@ -194,8 +206,10 @@ pub(super) fn latest_audit_time(
     subject: &str,
     action: &str,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let query = "SELECT max(at) FROM audit WHERE subject = ?1 AND action = ?2";
-    let latest = first(connection, query, [subject, action], |row| Column(0, "audit.at").optional_time(row))?;
+    // A time that no Keystile writes is none.
+    let query = "SELECT max(at) FROM audit WHERE subject = ?1 AND action = ?2 AND at BETWEEN 0 AND ?3";
+    let values = params![subject, action, to_seconds(Timestamp::MAX)];
+    let latest = first(connection, query, values, |row| Column(0, "audit.at").optional_time(row))?;
     Ok(latest.flatten())
 }
 

@@ -9,8 +9,13 @@ use super::checked::Checked as _;
 use super::reader::{self, all, first, setting};
 use super::rows::{Column, to_integer, to_seconds};
 use super::transaction::Transaction;
+use super::unreadable::name_of;
 use super::writer::{set_setting, touch};
-use crate::store::{Generation, ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, StoreError, WriteTokens};
+use crate::audit::RowKind;
+use crate::store::containment::UnreadableSigningKey;
+use crate::store::{
+    Generation, ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, StoreError, UnreadableRow, WriteTokens,
+};
 use crate::tokens::TokenSettings;
 
 /// The setting [`TokenSettings::issuer`]; absent: the name that comes from the id of the store.
@@ -64,6 +69,33 @@ impl<C: Deref<Target = Connection>> ReadTokens for Transaction<C> {
     fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
         let query = format!("SELECT {SIGNING_KEY_COLUMNS} FROM signing_keys ORDER BY pk");
         all(self.connection(), &query, [], read_signing_key)
+    }
+
+    fn signing_keys_in_use(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
+        let query = format!("SELECT {SIGNING_KEY_COLUMNS} FROM signing_keys WHERE state <> 'gone' ORDER BY pk");
+        all(self.connection(), &query, [], read_signing_key)
+    }
+
+    fn readable_signing_keys(&self) -> Result<(Vec<SigningKeyRow>, Vec<UnreadableSigningKey>), StoreError> {
+        let query = format!("SELECT {SIGNING_KEY_COLUMNS}, pk, state <> 'gone' FROM signing_keys ORDER BY pk");
+        let (mut keys, mut unreadable) = (Vec::new(), Vec::new());
+        let name = name_of(RowKind::SigningKey, 0);
+        let mut statement = self.connection().prepare_cached(&query).checked()?;
+        let mut rows = statement.query([]).checked()?;
+        while let Some(row) = rows.next().checked()? {
+            match read_signing_key(row) {
+                Ok(key) => keys.push(key),
+                Err(error) => {
+                    let row_of = UnreadableRow::from_error(error, || name(row))?;
+                    if Column(11, "signing_keys.state").flag(row)? {
+                        let ordinal = Column(10, "signing_keys.pk").integer(row)?;
+                        let kid = Column(0, "signing_keys.kid").text(row).ok().map(str::to_owned);
+                        unreadable.push(UnreadableSigningKey { ordinal, kid, row: row_of });
+                    }
+                }
+            }
+        }
+        Ok((keys, unreadable))
     }
 
     fn revocations(&self, after: Generation, each: &mut dyn FnMut(RevocationRow)) -> Result<(), StoreError> {
@@ -134,11 +166,16 @@ impl<C: Deref<Target = Connection>> WriteTokens for Transaction<C> {
 
     fn put_revocation(&mut self, revocation: &RevocationRow) -> Result<(), StoreError> {
         self.step(|connection, generation| {
+            // Also over one that holds what no Keystile writes: then what is new counts alone.
             let sql = "INSERT INTO revocations (issuer, kind, value, generation, revoked_at, issued_before, expires_at) \
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (issuer, kind, value) DO UPDATE SET \
-                       generation = excluded.generation, revoked_at = min(revoked_at, excluded.revoked_at), \
-                       issued_before = max(issued_before, excluded.issued_before), \
-                       expires_at = max(expires_at, excluded.expires_at)";
+                       generation = excluded.generation, \
+                       revoked_at = CASE WHEN revoked_at BETWEEN 0 AND excluded.revoked_at THEN revoked_at \
+                         ELSE excluded.revoked_at END, \
+                       issued_before = CASE WHEN issued_before BETWEEN excluded.issued_before AND ?8 \
+                         THEN issued_before ELSE excluded.issued_before END, \
+                       expires_at = CASE WHEN expires_at BETWEEN excluded.expires_at AND ?8 THEN expires_at \
+                         ELSE excluded.expires_at END";
             let values = params![
                 revocation.issuer,
                 revocation.kind.as_str(),
@@ -147,6 +184,7 @@ impl<C: Deref<Target = Connection>> WriteTokens for Transaction<C> {
                 to_seconds(revocation.revoked_at),
                 revocation.issued_before.map(to_seconds),
                 to_seconds(revocation.expires_at),
+                to_seconds(Timestamp::MAX),
             ];
             connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
             Ok(())
@@ -156,7 +194,7 @@ impl<C: Deref<Target = Connection>> WriteTokens for Transaction<C> {
     fn sweep_revocations(&mut self, expired_before: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, _| {
             let sql = "DELETE FROM revocations WHERE (issuer, kind, value) IN \
-                       (SELECT issuer, kind, value FROM revocations WHERE expires_at < ?1 LIMIT ?2)";
+                       (SELECT issuer, kind, value FROM revocations WHERE expires_at >= 0 AND expires_at < ?1 LIMIT ?2)";
             let values = [to_seconds(expired_before), SWEPT_AT_ONCE];
             connection.prepare_cached(sql).and_then(|mut delete| delete.execute(values)).checked()?;
             Ok(())

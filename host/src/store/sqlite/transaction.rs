@@ -32,6 +32,15 @@ pub(super) enum Behavior {
     Write,
 }
 
+/// How much a transaction has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// Less than [`STEPS_BETWEEN_COUNTS`] steps, such as a revoke.
+    Small,
+    /// At least so many, such as a part of an import.
+    Large,
+}
+
 /// Steps after which the notes of the trail are counted.
 const STEPS_BETWEEN_COUNTS: u32 = 100;
 
@@ -51,6 +60,7 @@ pub(super) struct Transaction<C: Deref<Target = Connection>> {
     claim: Option<Arc<Claim>>,
     /// Steps since the notes of the trail were last counted.
     steps: u32,
+    size: Size,
 }
 
 impl<C: Deref<Target = Connection>> Transaction<C> {
@@ -64,7 +74,15 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
             Behavior::Write => "BEGIN IMMEDIATE",
         };
         connection.prepare_cached(begin).and_then(|mut begin| begin.execute([])).checked()?;
-        Ok(Transaction { connection, generation: None, trail: Trail::default(), failed: false, claim: None, steps: 0 })
+        Ok(Transaction {
+            connection,
+            generation: None,
+            trail: Trail::default(),
+            failed: false,
+            claim: None,
+            steps: 0,
+            size: Size::Small,
+        })
     }
 
     /// Has a commit make sure that it goes into the files that everybody uses, and the guard know what was read.
@@ -133,6 +151,7 @@ impl<C: Deref<Target = Connection>> Transaction<C> {
     /// The same now: after a step that changes many rows.
     pub(super) fn bind_many(&mut self) -> Result<(), StoreError> {
         self.steps = 0;
+        self.size = Size::Large;
         self.trail.bind_many(&self.connection)
     }
 }
@@ -363,7 +382,7 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
             let lost = |_| StoreError::Unacknowledged { path: claim.path().to_owned() };
             claim.note_position(position);
             check_files(claim).map_err(lost)?;
-            checkpoint(&self.connection, claim);
+            checkpoint(&self.connection, claim, self.size);
         }
         Ok(position)
     }

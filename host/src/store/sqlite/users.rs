@@ -15,10 +15,11 @@ use crate::ids::{SessionId, UserId};
 use crate::login::{LoginSettings, REFRESH_WINDOW_BOUNDS};
 use crate::query::MAX_PAGE;
 use crate::session::{EndReason, Session, SessionEnd, SessionPage, SessionQuery};
-use crate::store::StoreError;
 use crate::store::users::{
     Bucket, BucketId, BucketKind, PasswordHash, ReadUsers, SealedRefreshKey, SessionRow, UserRow, WriteUsers,
 };
+use crate::store::{StoreError, THIS_STORE};
+use crate::tokens::ACCESS_TOKEN_LIFETIME_BOUNDS;
 use crate::user::{Email, User, UserPage, UserQuery};
 
 impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
@@ -44,24 +45,38 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         reader::first(self.connection(), &sql, [id.as_bytes()], read_session)
     }
 
+    fn sealed_refresh_key(&self, id: SessionId) -> Result<Option<SealedRefreshKey>, StoreError> {
+        let query = "SELECT refresh_key FROM sessions WHERE id = ?1";
+        let key = reader::first(self.connection(), query, [id.as_bytes()], |row| {
+            Column(0, "sessions.refresh_key").optional_blob(row)
+        })?;
+        Ok(key.flatten().map(SealedRefreshKey))
+    }
+
     fn sessions(&self, query: &SessionQuery, now: Timestamp) -> Result<SessionPage, StoreError> {
         sessions(self.connection(), query, now)
     }
 
-    fn open_sessions(&self, user: Option<UserId>) -> Result<Vec<SessionId>, StoreError> {
+    fn open_sessions(&self, user: Option<UserId>, now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
         let user = user.map(|user| user.as_bytes().to_vec());
-        let sql = "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk \
-                   WHERE (?1 IS NULL OR u.id = ?1) AND s.ended_at IS NULL ORDER BY s.last_used_at, s.pk";
-        reader::all(self.connection(), sql, [user], |row| {
-            Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
-        })
+        let open = open("?2");
+        let sql = format!(
+            "SELECT s.id FROM sessions AS s JOIN users AS u ON u.pk = s.user_pk WHERE (?1 IS NULL OR u.id = ?1) \
+             AND {open} ORDER BY s.last_used_at, s.pk"
+        );
+        ids(self.connection(), &sql, params![user, to_seconds(now)])
     }
 
-    fn open_sessions_of_key(&self, key: KeyId) -> Result<Vec<SessionId>, StoreError> {
-        let sql = "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL ORDER BY pk";
-        reader::all(self.connection(), sql, [key.as_bytes()], |row| {
-            Column(0, "sessions.id").bytes(row).map(SessionId::from_bytes)
-        })
+    fn open_sessions_of_key(&self, key: KeyId, now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+        let open = open("?2");
+        // The index by key holds those alone that have not ended; so the others are looked for among their user's.
+        let sql = format!(
+            "SELECT id FROM sessions WHERE key_id = ?1 AND ended_at IS NULL \
+             UNION SELECT s.id FROM keys AS k JOIN users AS u ON u.email = lower(k.owner) \
+             JOIN sessions AS s ON s.user_pk = u.pk WHERE k.id = ?1 AND {open} AND (s.key_id = ?1 OR \
+             (s.key_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM keys AS other WHERE other.id = s.key_id)))"
+        );
+        ids(self.connection(), &sql, params![key.as_bytes(), to_seconds(now)])
     }
 
     fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
@@ -149,7 +164,8 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
                                    VALUES (?1, 0, ?2, '', ?2, ?2)";
                         execute(connection, sql, params![id.as_bytes(), to_seconds(*at)])?;
                     } else {
-                        execute(connection, &delete_user(), params![id.as_bytes(), to_seconds(*at)])?;
+                        let sql = format!("{} AND {NOT_DELETED}", delete_user());
+                        execute(connection, &sql, params![id.as_bytes(), to_seconds(*at)])?;
                     }
                 }
                 UserRow::Live { user, password } => {
@@ -255,7 +271,8 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
 
     fn forget_sessions(&mut self, expired: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, _| {
-            let sql = "DELETE FROM sessions WHERE pk IN (SELECT pk FROM sessions WHERE expires_at <= ?1 LIMIT ?2)";
+            let sql =
+                "DELETE FROM sessions WHERE pk IN (SELECT pk FROM sessions WHERE expires_at BETWEEN 0 AND ?1 LIMIT ?2)";
             execute(connection, sql, [to_seconds(expired), FORGOTTEN_AT_ONCE]).map(drop)
         })
     }
@@ -349,8 +366,27 @@ const FORGOTTEN_AT_ONCE: i64 = 50;
 /// yet. `invalid` is no domain, by RFC 2606.
 const NO_EMAIL: &str = "'taken-' || lower(hex(id)) || '@invalid'";
 
+/// The condition for a session `s` that may be of use to somebody at this time. One that has ended has a revocation
+/// for as long as its access tokens may be valid.
+fn open(now: &str) -> String {
+    let longest = *ACCESS_TOKEN_LIFETIME_BOUNDS.end();
+    format!(
+        "(s.ended_at IS NULL OR s.ended_at NOT BETWEEN 0 AND {LATEST} OR \
+         (s.last_used_at NOT BETWEEN 0 AND {now} - {longest} AND NOT EXISTS (SELECT 1 FROM revocations AS r \
+         WHERE r.issuer = '{THIS_STORE}' AND r.kind = 'session' AND r.value = 'ses_' || lower(hex(s.id)) \
+         AND r.expires_at >= {now})))"
+    )
+}
+
+/// The latest time that a row can hold, in seconds.
+pub(super) const LATEST: u64 = Timestamp::MAX.unix();
+
+/// The condition for a user that was not deleted, as [`read_user`] has it: a deleted one has no address. A time of its
+/// deletion alone is damage.
+pub(super) const NOT_DELETED: &str = "(email IS NOT NULL OR deleted_at IS NULL)";
+
 fn delete_user() -> String {
-    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL")
+    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2 WHERE id = ?1")
 }
 
 /// Forgets all that is known of a user but its id.
@@ -392,7 +428,7 @@ fn users(connection: &Connection, query: &UserQuery) -> Result<UserPage, StoreEr
         parameters.push(value);
         format!("?{}", parameters.len())
     };
-    let mut conditions = vec!["deleted_at IS NULL".to_owned()];
+    let mut conditions = vec![NOT_DELETED.to_owned()];
     if let Some(organization) = &query.organization {
         conditions.push(format!("organization = {}", parameter(Value::Text(organization.clone()))));
     }
@@ -576,6 +612,12 @@ fn kind_name(kind: BucketKind) -> &'static str {
         BucketKind::Address => "address",
         BucketKind::Device => "device",
     }
+}
+
+/// The sessions of a query. One whose id is none, which nobody can name, keeps the others from nothing.
+fn ids(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<SessionId>, StoreError> {
+    let ids = reader::all(connection, sql, params, |row| Ok(id_at(row, 0)))?;
+    Ok(ids.into_iter().flatten().map(SessionId::from_bytes).collect())
 }
 
 fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {

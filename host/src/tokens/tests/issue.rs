@@ -157,10 +157,10 @@ fn settings_of_tokens_are_kept_and_bounded() {
     assert!(keystile.change_settings(|settings| settings.tokens.access_token_lifetime = 0).is_err());
     assert_eq!(keystile.settings().unwrap().tokens, changed.tokens);
     assert_eq!(
-        keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap().algorithm,
+        keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap().value.algorithm,
         SigningAlgorithm::Es256
     );
-    let next = keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
+    let next = keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap().value;
     assert_eq!(next.signs_from.seconds_since(world.clock.now()), 60);
     keystile.set_settings(&crate::Settings::default()).unwrap();
     assert_eq!(world.open().settings().unwrap(), crate::Settings::default());

@@ -11,7 +11,7 @@ fn a_rotation_publishes_before_it_signs_and_keeps_what_has_signed() {
     let first = issue(&keystile);
     assert_eq!(states(&keystile), ["active"]);
     world.clock.advance(1_000);
-    let next = keys().rotate(SigningKeyRotation::default()).unwrap();
+    let next = keys().rotate(SigningKeyRotation::default()).unwrap().value;
     assert_eq!((next.state, next.signs_from.seconds_since(world.clock.now())), (SigningKeyState::Published, 1_200));
     assert!(keys().jwks().unwrap().contains(&next.kid), "verifiers can fetch it before it signs");
     let again = keys().rotate(SigningKeyRotation::default()).unwrap_err();
@@ -59,18 +59,22 @@ fn an_emergency_rotation_signs_at_once() {
     let world = World::new();
     let keystile = world.open();
     let at_once = |algorithm| {
-        keystile.signing_keys().rotate(SigningKeyRotation { algorithm, at_once: true, refuse_older: false }).unwrap()
+        keystile
+            .signing_keys()
+            .rotate(SigningKeyRotation { algorithm, at_once: true, refuse_older: false })
+            .unwrap()
+            .value
     };
     let first = issue(&keystile);
     let second = at_once(Some(SigningAlgorithm::Es256));
     assert_eq!((kid_of(&issue(&keystile)), states(&keystile)), (second.kid, vec!["retiring", "active"]));
     assert_eq!(keystile.tokens().revoke(first.token.expose_secret()).unwrap().was, WasToken::Live);
     // A key that waits is taken, when it is of that algorithm.
-    let waiting = keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
+    let waiting = keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap().value;
     assert_eq!(at_once(None).kid, waiting.kid);
     assert_eq!(kid_of(&issue(&keystile)), waiting.kid);
     // And given up when it is not: it has never signed.
-    let waiting = keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
+    let waiting = keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap().value;
     let other = at_once(Some(SigningAlgorithm::Rs256));
     assert_eq!(kid_of(&issue(&keystile)), other.kid);
     let gone = keystile.signing_keys().list().unwrap().into_iter().find(|key| key.kid == waiting.kid).unwrap();
@@ -89,7 +93,7 @@ fn a_rotation_can_refuse_all_that_older_keys_have_signed() {
             keystile.signing_keys().rotate(SigningKeyRotation::default()).unwrap();
         }
         let waiting = keystile.signing_keys().list().unwrap().last().unwrap().kid.clone();
-        let new = keystile.signing_keys().rotate(SigningKeyRotation { refuse_older: true, ..AT_ONCE }).unwrap();
+        let new = keystile.signing_keys().rotate(SigningKeyRotation { refuse_older: true, ..AT_ONCE }).unwrap().value;
         assert_ne!(new.kid, waiting, "whoever has copied the store has that one too");
         assert!(states(&keystile).iter().rev().skip(1).all(|state| *state == "gone"));
         assert!(!keystile.signing_keys().jwks().unwrap().contains(&kid_of(&token)));

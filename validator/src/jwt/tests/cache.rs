@@ -31,6 +31,22 @@ fn a_token_that_comes_again_is_the_same_one() {
     assert!(cache.bytes() > token.len() / 2);
 }
 
+/// What is counted is at least what the token itself takes.
+#[test]
+fn the_bytes_of_a_token_are_counted() {
+    let (issuers, mut cache) = (issuers(), TokenCache::new(16, 1_000_000));
+    let plain = token(Algorithm::EdDsa);
+    let long = token_with(json!({"pad": "x".repeat(3_000), "escaped": "\n".repeat(500)}));
+    let scopes = token_with(json!({"scope": "s"}));
+    for token in [plain, long, scopes] {
+        let before = cache.bytes();
+        let verified = cache.verify(token.as_bytes(), &issuers, now(), None).unwrap();
+        let signed = token.rsplit_once('.').unwrap().0.len();
+        let least = signed + verified.claims().json().len() + size_of::<Claims>();
+        assert!(cache.bytes() - before >= least, "{} {least}", cache.bytes() - before);
+    }
+}
+
 /// A token is found by its signature. Whatever else is behind a known one is not that token.
 #[test]
 fn a_known_signature_says_nothing_of_another_token() {
@@ -146,12 +162,31 @@ fn it_is_bounded_by_count_and_by_bytes() {
     }
     assert!(by_count.len() > 4, "{by_count:?}");
     assert!(by_bytes.len() > 3, "{by_bytes:?}");
+    assert_eq!(format!("{by_count:?}"), format!("TokenCache({} tokens, {} bytes)", by_count.len(), by_count.bytes()));
     by_count.clear();
     assert_eq!((by_count.len(), by_count.bytes()), (0, 0));
-    for mut nothing in [TokenCache::new(0, 1_000_000), TokenCache::new(1_000, 0), TokenCache::new(3, 1_000_000)] {
+    for mut nothing in [
+        TokenCache::new(0, 1_000_000),
+        TokenCache::new(1_000, 0),
+        TokenCache::new(3, 1_000_000),
+        TokenState::empty().cache,
+    ] {
         assert_eq!(code(&mut nothing, &tokens[0], &issuers, NOW, None), None);
         assert!(nothing.is_empty());
     }
+}
+
+#[test]
+fn a_token_may_take_all_the_bytes_and_not_one_more() {
+    let (issuers, token) = (issuers(), token(Algorithm::EdDsa));
+    let bytes_within = |max_bytes: usize| {
+        let mut cache = TokenCache::new(4, max_bytes);
+        assert_eq!(code(&mut cache, &token, &issuers, NOW, None), None);
+        cache.bytes()
+    };
+    let size = bytes_within(100_000);
+    assert_eq!(bytes_within(size), size);
+    assert_eq!(bytes_within(size - 1), 0);
 }
 
 #[test]

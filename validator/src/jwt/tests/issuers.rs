@@ -114,6 +114,60 @@ fn settings_are_read_strictly() {
 }
 
 #[test]
+fn what_does_not_fit_has_words_of_its_own() {
+    let words = |setting| IssuerError::Setting { setting }.to_string().replace(setting, "");
+    for setting in [
+        "issuer",
+        "algorithms",
+        "audiences",
+        "any_audience",
+        "forbidden_claims",
+        "typ",
+        "leeway",
+        "claims",
+        "environment",
+        "any_environment",
+        "longest_token",
+        "jwks",
+    ] {
+        assert_ne!(words(setting), words("tables"), "{setting}");
+    }
+}
+
+/// A set and one key: nobody could say which of them counts.
+#[test]
+fn an_issuer_has_a_key_set_or_one_key() {
+    let key = jwk(Algorithm::EdDsa).to_string();
+    let set = String::from_utf8(public_jwks()).unwrap();
+    let read = |keys: &str| {
+        Issuer::from_json(format!(r#"{{"issuer": "{ISSUER}", "algorithms": ["EdDSA"], {keys}}}"#).as_bytes())
+    };
+    assert!(read(&format!(r#""jwk": {key}"#)).is_ok() && read(&format!(r#""jwks": {set}"#)).is_ok());
+    for both in [format!(r#""jwk": {key}, "jwks": {set}"#), format!(r#""jwks": {set}, "jwk": {key}"#)] {
+        assert_eq!(read(&both).map(|_| ()).unwrap_err(), IssuerError::Setting { setting: "jwks" });
+    }
+}
+
+/// Written and read again, it is still one key that was chosen by hand.
+#[test]
+fn one_key_needs_no_name_also_after_its_document_was_read() {
+    let key = jwk_with(Algorithm::EdDsa, json!({"kid": null})).to_string();
+    let issuer = Issuer::with_key(settings(ISSUER, ASYMMETRIC), key.as_bytes()).unwrap();
+    let again = Issuer::from_json(issuer.to_json().as_bytes()).unwrap();
+    assert_eq!(again.to_json(), issuer.to_json());
+    for issuer in [issuer, again] {
+        let mut issuers = Issuers::default();
+        issuers.put(issuer).unwrap();
+        assert!(verify(token_with_header(json!({"kid": "whatever"})), &issuers).is_ok());
+    }
+    let padded = |len: usize| format!("{key}{}", " ".repeat(len - key.len())).into_bytes();
+    assert!(Issuer::with_key(settings(ISSUER, ASYMMETRIC), &padded(MAX_KEY_SET_LEN)).is_ok());
+    let given = MAX_KEY_SET_LEN + 1;
+    let error = Issuer::with_key(settings(ISSUER, ASYMMETRIC), &padded(given)).map(|_| ()).unwrap_err();
+    assert_eq!(error, IssuerError::KeySet(KeySetError::TooLong { given }));
+}
+
+#[test]
 fn an_environment_is_said_once() {
     let with = |fixed: Value, any: bool, claim: Value| {
         let mut document = document();
@@ -177,6 +231,8 @@ fn one_bad_key_does_not_spoil_the_set() {
         );
         let text = set.problems()[0].to_string();
         assert!(text.starts_with("key 0") && text.contains(" · "), "{text}");
+        let issuer = Issuer::new(settings(ISSUER, ASYMMETRIC), &jwks(&[bad.clone(), good.clone()])).unwrap();
+        assert_eq!(issuer.problems(), set.problems());
         let issuers = issuers_of([(settings(ISSUER, ASYMMETRIC), jwks(&[bad, good.clone()]))]);
         assert!(verify(token(Algorithm::EdDsa), &issuers).is_ok());
     }
@@ -186,7 +242,7 @@ fn one_bad_key_does_not_spoil_the_set() {
 fn a_kid_that_two_keys_have_is_nobodys() {
     let three = [jwk(Algorithm::EdDsa), named(keys::RSA_JWK, "two"), named(keys::P256_JWK, "two")];
     let set = KeySet::from_jwks(&jwks(&three), KeyRules::default()).unwrap();
-    assert_eq!(set.len(), 1);
+    assert_eq!((set.len(), set.is_empty()), (1, false));
     let problems: Vec<_> =
         set.problems().iter().map(|problem| (problem.index, problem.key_id.as_deref(), problem.reason)).collect();
     let twice = KeyReason::DuplicateKeyId;
@@ -235,16 +291,20 @@ fn counts_and_sizes_are_bounded() {
     assert_eq!(set(&padded(10 << 20)), Err(KeySetError::TooLong { given: 10 << 20 }));
     let error = Issuer::new(settings(ISSUER, ASYMMETRIC), &padded(given)).map(|_| ()).unwrap_err();
     assert_eq!(error, IssuerError::KeySet(KeySetError::TooLong { given }));
+    let mut document = document().to_string().into_bytes();
+    document.resize(MAX_ISSUER_LEN, b' ');
+    assert!(Issuer::from_json(&document).is_ok());
     let given = MAX_ISSUER_LEN + 1;
     assert_eq!(Issuer::from_json(&padded(given)).map(|_| ()).unwrap_err(), IssuerError::TooLong { given });
     let mut issuers = Issuers::default();
+    assert!(issuers.is_empty());
     let issuer = |name: &str| Issuer::new(settings(name, ASYMMETRIC), br#"{"keys":[]}"#).unwrap();
     for at in 0..MAX_ISSUERS {
         assert!(issuers.put(issuer(&format!("i{at}"))).unwrap().is_none());
     }
     assert_eq!(issuers.put(issuer("one more")).map(|_| ()).unwrap_err(), IssuerError::TooManyIssuers);
     assert!(issuers.put(issuer("i0")).unwrap().is_some(), "in place of another");
-    assert_eq!((issuers.len(), issuers.iter().count()), (MAX_ISSUERS, MAX_ISSUERS));
+    assert_eq!((issuers.len(), issuers.iter().count(), issuers.is_empty()), (MAX_ISSUERS, MAX_ISSUERS, false));
     assert!(issuers.remove("i0").is_some() && issuers.remove("i0").is_none());
     assert!(issuers.put(issuer("one more")).is_ok());
 }
@@ -285,6 +345,12 @@ fn a_key_set_is_short_as_it_is_written_too() {
     // Two bytes as it comes, six as it is written.
     let short = new(&padded(MAX_KEY_SET_LEN / 6 - 10)).unwrap();
     assert!(short.len() > MAX_KEY_SET_LEN - 100 && short.len() <= MAX_ISSUER_LEN);
+    let exact = |extra: usize| {
+        let frame = r#"{"keys":[],"x":""}"#.len();
+        format!(r#"{{"keys": [], "x": "{}"}}"#, "y".repeat(MAX_KEY_SET_LEN - frame + extra))
+    };
+    assert!(new(&exact(0).replace(' ', "")).is_ok());
+    assert!(new(&exact(1).replace(' ', "")).is_err());
     let long = padded(MAX_KEY_SET_LEN / 6 + 1);
     assert!(long.len() < MAX_KEY_SET_LEN / 2);
     assert!(matches!(new(&long), Err(IssuerError::KeySet(KeySetError::TooLong { given })) if given > MAX_KEY_SET_LEN));
@@ -328,6 +394,7 @@ fn debug_shows_no_secret() {
     assert!(issuer.to_json().contains(&encoded), "the document does: a validator needs it");
     let mut issuers = Issuers::default();
     let shown = format!("{issuer:?} {issuer:#?}");
+    assert!(shown.contains(HMAC_ISSUER));
     issuers.put(issuer).unwrap();
     for text in [shown, format!("{issuers:?}")] {
         assert!(!text.contains(&encoded[..16]) && !text.contains("0123456789"), "{text}");
@@ -341,6 +408,9 @@ fn thumbprints_are_those_of_the_rfcs() {
     assert_eq!(thumbprint(rsa).unwrap(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     let okp = br#"{"crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kty":"OKP","d":"AA"}"#;
     assert_eq!(thumbprint(okp).unwrap(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    // Computed beside this code, in Python.
+    let ec = named(keys::P256_JWK, "p256").to_string();
+    assert_eq!(thumbprint(ec.as_bytes()).unwrap(), "88BkxptfpPYyNRnkNr0NntFuU-A7vMExsMvdfOiU8tE");
     for bad in [&br#"{"kty":"oct","k":"AA"}"#[..], br#"{"kty":"EC","crv":"P-256"}"#, b"[]", b""] {
         assert!(thumbprint(bad).is_err());
     }

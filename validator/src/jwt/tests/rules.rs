@@ -136,7 +136,7 @@ fn typ_is_that_of_a_token_and_the_one_that_is_asked_for() {
 fn keys_that_a_token_brings_are_never_used_and_must_be_well_formed() {
     let well_formed = [
         json!({"jwk": parse(&format!("{{{}}}", super::keys::OTHER_RSA_JWK))}),
-        json!({"jwk": {"kty": "AKP", "pub": "AA"}}),
+        json!({"jwk": {"kty": "AKP", "pub": "AA", "key_ops": ["verify"], "x5c": ["AA"]}}),
         json!({"jku": "https://evil.example/jwks.json"}),
         json!({"x5u": "https://evil.example/chain.pem"}),
         json!({"x5c": ["MIIB+/=="]}),
@@ -147,6 +147,9 @@ fn keys_that_a_token_brings_are_never_used_and_must_be_well_formed() {
     }
     for (member, value) in [
         ("jwk", json!([])),
+        ("jwk", json!({"kty": "EC", "key_ops": "verify"})),
+        ("jwk", json!({"kty": "EC", "key_ops": ["verify", 1]})),
+        ("jwk", json!({"kty": "EC", "x5c": [{}]})),
         ("jwk", json!({"kty": 1})),
         ("jwk", json!({"kty": "EC", "x": 1})),
         ("jwk", json!({"kty": "EC", "d": "AA"})),
@@ -357,6 +360,8 @@ fn accessors_give_what_the_token_says() {
     assert_eq!(claims.issued_at(), Some(at(NOW - 10)), "the second in which it was issued");
     assert_eq!(claims.expires_at(), at(NOW + 10), "the first second in which it is expired");
     assert_eq!(verified.token_type(), None);
+    let typed = verify(token_with_header(json!({"typ": "at+jwt"})), &issuers()).unwrap();
+    assert_eq!(typed.token_type(), Some(TokenType::AccessToken));
     assert_eq!(verified.environment(), None);
     let payload = token.split('.').nth(1).unwrap();
     assert_eq!(b64(claims.json().as_bytes()), payload);
@@ -495,10 +500,13 @@ fn lookup_gives_what_is_written_and_vouches_for_nothing() {
     let expected =
         TokenLookup { issuer: Some(ISSUER), subject: Some("usr_1"), token_id: Some("t1"), session_id: Some("ses_1") };
     assert_eq!(jwt.lookup(), expected);
+    assert_eq!(jwt.key_id(), Some("ed25519"));
     assert_eq!(parse(jwt.dangerous_header()), header(Algorithm::EdDsa));
     assert_eq!(parse(jwt.dangerous_claims())["exp"], json!(1));
     let odd = token_with(json!({"iss": 1, "sub": ["x"], "jti": {}, "sid": true}));
     let lookup = UnverifiedJwt::parse(odd.as_bytes()).unwrap();
+    let nameless = token_with_header(json!({"kid": null}));
+    assert_eq!(UnverifiedJwt::parse(nameless.as_bytes()).unwrap().key_id(), None);
     let nothing = TokenLookup { issuer: None, subject: None, token_id: None, session_id: None };
     assert_eq!(lookup.lookup(), nothing);
 }
@@ -512,6 +520,7 @@ fn errors_and_debug_show_no_token() {
     let jws = UnverifiedJws::parse(token.as_bytes()).unwrap();
     let key = KeySet::from_jwk(jwk(Algorithm::EdDsa).to_string().as_bytes(), KeyRules::default()).unwrap();
     let jws = jws.verify(&key, &[Algorithm::EdDsa]).unwrap();
+    assert!(format!("{verified:?}").contains("usr_1") && format!("{jws:?}").contains("ed25519"));
     for shown in [format!("{verified:?}"), format!("{error:?} {error}"), format!("{jws:?}")] {
         for segment in token.split('.') {
             assert!(!shown.contains(segment), "{shown}");
@@ -531,9 +540,12 @@ fn a_jws_of_any_payload_is_verified_with_a_chosen_key() {
             KeySet::from_jwk(jwk.to_string().as_bytes(), rules).unwrap()
         };
         for payload in [&b""[..], b"foo", b"\xff\0", b"{\"a\":1,\"a\":2}"] {
-            let jws = sign_text(algorithm, &header(algorithm).to_string(), payload);
-            let verified = UnverifiedJws::parse(jws.as_bytes()).unwrap().verify(&key(json!({})), &[algorithm]).unwrap();
-            assert_eq!(verified.payload(), payload);
+            let header = header(algorithm).to_string();
+            let jws = sign_text(algorithm, &header, payload);
+            let unverified = UnverifiedJws::parse(jws.as_bytes()).unwrap();
+            assert_eq!((unverified.dangerous_header(), unverified.dangerous_payload()), (&*header, payload));
+            let verified = unverified.verify(&key(json!({})), &[algorithm]).unwrap();
+            assert_eq!((verified.header(), verified.payload()), (&*header, payload));
             let nameless =
                 UnverifiedJws::parse(jws.as_bytes()).unwrap().verify(&key(json!({"kid": null})), &[algorithm]);
             assert!(nameless.is_ok(), "a key chosen by hand needs no name");

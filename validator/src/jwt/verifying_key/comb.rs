@@ -176,6 +176,9 @@ mod tests {
             prop_assert_eq!(multiple::<7, 64>(point, scalar), expected);
             prop_assert_eq!(multiple::<8, 64>(point, scalar), expected);
             prop_assert_eq!(multiple::<9, 64>(point, scalar), expected);
+            let shorter = scalar >> 2;
+            let expected = Some((u128::from(point) % MODULUS) * u128::from(shorter) % MODULUS);
+            prop_assert_eq!(multiple::<7, 62>(point, shorter), expected);
         }
     }
 
@@ -184,6 +187,16 @@ mod tests {
         for scalar in [0, 1, 0x7f, 0x80, 0x81, 0xff, 0x100, 0x8080_8080_8080_8080, 0x7fff_ffff_ffff_ffff, u64::MAX] {
             assert_eq!(multiple::<8, 64>(3, scalar), Some(3 * u128::from(scalar) % MODULUS), "{scalar:x}");
             assert_eq!(multiple::<9, 64>(3, scalar), Some(3 * u128::from(scalar) % MODULUS), "{scalar:x}");
+        }
+    }
+
+    /// As on P-384: the last row is a full one, and the carry of the row before makes its digit the largest.
+    #[test]
+    fn the_last_row_takes_a_carry_at_its_end() {
+        for scalar in [u64::MAX, u64::MAX - 1, u64::MAX << 6, u64::MAX << 7, u64::MAX << 55, u64::MAX << 56] {
+            let (seven, eight) = (scalar & (u64::MAX >> 2), scalar & (u64::MAX >> 1));
+            assert_eq!(multiple::<7, 62>(3, seven), Some(3 * u128::from(seven) % MODULUS), "{seven:x}");
+            assert_eq!(multiple::<8, 63>(3, eight), Some(3 * u128::from(eight) % MODULUS), "{eight:x}");
         }
     }
 

@@ -27,3 +27,18 @@ const SMALL_PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
     113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_remainder_is_that_of_the_whole_number(number: [u8; 16], prime in proptest::sample::select(&SMALL_PRIMES[..])) {
+            let expected = u128::from_be_bytes(number) % u128::from(prime);
+            prop_assert_eq!(u128::from(remainder(&number, prime)), expected);
+        }
+    }
+}

@@ -82,3 +82,124 @@ fn unmask<H: Hash>(block: &mut [u8], seed: &[u8]) {
 
 /// Fewest bytes of padding (section 9.2, step 3).
 const MIN_PADDING: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::prelude::rust_2024::*;
+    use std::vec;
+
+    use super::*;
+
+    const MESSAGE: &[u8] = b"message";
+
+    /// The encoding of the message for a modulus of 2048 bits.
+    fn pkcs1<H: Hash>(padding: &[u8]) -> Vec<u8> {
+        [&[0, 1], padding, &[0], &H::DIGEST_INFO[..], &H::digest(MESSAGE)].concat()
+    }
+
+    fn pkcs1_has_one_form<H: Hash>() {
+        let full = vec![0xff; 256 - 3 - 19 - <H as Digest>::output_size()];
+        let good = pkcs1::<H>(&full);
+        assert!(is_pkcs1::<H>(MESSAGE, &good));
+        assert!(!is_pkcs1::<H>(b"another", &good));
+        // Each bit counts: also those of the padding, where forgeries were hidden.
+        for bit in 0..good.len() * 8 {
+            let mut other = good.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_pkcs1::<H>(MESSAGE, &other), "{bit}");
+        }
+        for (length, accepted) in [(0, false), (MIN_PADDING - 1, false), (MIN_PADDING, true)] {
+            assert_eq!(is_pkcs1::<H>(MESSAGE, &pkcs1::<H>(&full[..length])), accepted, "{length}");
+        }
+        // As Bleichenbacher had it: the hash further left, and something behind it.
+        let early = [&pkcs1::<H>(&full[..MIN_PADDING])[..], &full[MIN_PADDING..]].concat();
+        assert!(early.len() == good.len() && !is_pkcs1::<H>(MESSAGE, &early));
+        assert!(!is_pkcs1::<H>(MESSAGE, &good[1..]) && !is_pkcs1::<H>(MESSAGE, b""));
+    }
+
+    #[test]
+    fn pkcs1_has_one_form_for_each_hash() {
+        pkcs1_has_one_form::<Sha256>();
+        pkcs1_has_one_form::<Sha384>();
+        pkcs1_has_one_form::<Sha512>();
+    }
+
+    /// What stands in an encoding beside salt and hash, for a modulus of some bits.
+    struct Parts {
+        bits: usize,
+        /// What is added to the byte before an encoding that is shorter than its modulus.
+        before: u8,
+        salt: usize,
+        one: u8,
+        /// Which byte of the zeros is none.
+        padding: Option<usize>,
+        /// A bit above those that the encoding has.
+        unused: u8,
+        trailer: u8,
+    }
+
+    const GOOD: Parts = Parts { bits: 2048, before: 0, salt: 32, one: 1, padding: None, unused: 0, trailer: 0xbc };
+
+    /// RFC 8017, section 9.1.1, with a fault or none. The hash is right, whatever the other parts are.
+    fn encode(parts: &Parts) -> Vec<u8> {
+        let bits = parts.bits - 1;
+        let length = bits.div_ceil(8);
+        let salt = vec![7; parts.salt];
+        let hash =
+            Sha256::new().chain_update([0; 8]).chain_update(Sha256::digest(MESSAGE)).chain_update(&salt).finalize();
+        let mut block = vec![0; length - 32 - 1 - parts.salt - 1];
+        if let Some(at) = parts.padding {
+            block[at] = 1;
+        }
+        block.push(parts.one);
+        block.extend_from_slice(&salt);
+        unmask::<Sha256>(&mut block, &hash);
+        block[0] &= 0xff >> (length * 8 - bits);
+        block[0] |= parts.unused;
+        let before = vec![parts.before; parts.bits.div_ceil(8) - length];
+        [&before[..], &block, &hash, &[parts.trailer]].concat()
+    }
+
+    fn is_accepted(parts: &Parts) -> bool {
+        is_pss::<Sha256>(MESSAGE, &encode(parts), parts.bits)
+    }
+
+    #[test]
+    fn each_part_of_a_pss_encoding_is_checked() {
+        for bits in [2047, 2048, 2049, 2050, 2056] {
+            assert!(is_accepted(&Parts { bits, ..GOOD }), "{bits}");
+            assert!(!is_pss::<Sha256>(b"another", &encode(&Parts { bits, ..GOOD }), bits));
+            for salt in [0, 20, 31, 33] {
+                assert!(!is_accepted(&Parts { bits, salt, ..GOOD }), "a salt of {salt} bytes");
+            }
+            for one in [0, 2, 3, 0x81] {
+                assert!(!is_accepted(&Parts { bits, one, ..GOOD }), "{one} before the salt");
+            }
+            for at in [1, 2, 100, 189] {
+                assert!(!is_accepted(&Parts { bits, padding: Some(at), ..GOOD }), "no zero at {at}");
+            }
+            for trailer in [0, 0xcc, 0xbd] {
+                assert!(!is_accepted(&Parts { bits, trailer, ..GOOD }), "{trailer:x} at the end");
+            }
+        }
+        assert!(!is_accepted(&Parts { unused: 0x80, ..GOOD }));
+        assert!(!is_accepted(&Parts { bits: 2047, unused: 0x40, ..GOOD }));
+        // The encoding is a byte shorter than this modulus.
+        for before in [1, 0x80, 0xff] {
+            assert!(!is_accepted(&Parts { bits: 2049, before, ..GOOD }));
+        }
+    }
+
+    #[test]
+    fn each_bit_of_a_pss_encoding_counts() {
+        let good = encode(&GOOD);
+        for bit in 0..good.len() * 8 {
+            let mut other = good.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_pss::<Sha256>(MESSAGE, &other, 2048), "{bit}");
+        }
+        for length in 0..good.len() {
+            assert!(!is_pss::<Sha256>(MESSAGE, &good[..length], 2048), "{length}");
+        }
+    }
+}

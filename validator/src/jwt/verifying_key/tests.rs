@@ -231,7 +231,7 @@ fn preparing_is_bounded_shared_and_done_once() {
         assert_eq!(key.table_bytes(), 0, "{key:?}");
         key.prepare(&mut bases);
         let (own, shared) = (key.table_bytes(), bases.table_bytes());
-        assert!(own > 0 && own <= MAX_TABLE_BYTES, "{key:?}: {own} bytes");
+        assert!((256..=MAX_TABLE_BYTES).contains(&own), "{key:?}: {own} bytes");
         key.prepare(&mut bases);
         assert_eq!((key.table_bytes(), bases.table_bytes()), (own, shared), "{key:?}");
     }

@@ -456,11 +456,11 @@ impl Claim {
         }
     }
 
-    /// Whether the log has become long enough to be written to the store's file.
-    pub(super) fn checkpoint_is_due(&self) -> bool {
+    /// Whether the log holds at least so many frames, and some that are not in the store's file.
+    pub(super) fn has_frames(&self, least: u32) -> bool {
         let beside = lock(&self.file().beside);
         let index = beside.index.as_ref().map(|index| self.read_index(&index.file));
-        matches!(index, Some(Ok(index)) if index.frames >= CHECKPOINT_FRAMES && index.backfilled < index.frames)
+        matches!(index, Some(Ok(index)) if index.frames >= least && index.backfilled < index.frames)
     }
 
     /// Notes a position that was read or written: whatever is there later is not older.
@@ -625,6 +625,3 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// How often something is read that may be written just then, and the pause in between.
 const TRIES: usize = 10;
 const PAUSE: Duration = Duration::from_millis(2);
-
-/// A log of so many pages is written to the store's file, as SQLite does by itself.
-const CHECKPOINT_FRAMES: u32 = 1_000;

@@ -120,7 +120,7 @@ fn what_is_written_is_read_back() {
     })
     .unwrap();
     assert_eq!(all, sessions);
-    assert_eq!(view.open_sessions(None).unwrap(), [sessions[0].session.id]);
+    assert_eq!(view.open_sessions(None, at(2_000_000)).unwrap(), [sessions[0].session.id]);
     let page = view.sessions(&SessionQuery::default(), at(1_000)).unwrap();
     assert!(page.sessions.is_empty(), "at its expiry a session is expired");
     let shown = format!("{written:?} {sessions:?}");
