@@ -164,8 +164,8 @@ impl<C: Deref<Target = Connection>> Contain for Transaction<C> {
     fn suspend_user(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, generation| {
             touch(connection, generation)?;
-            let sql = format!("UPDATE users SET suspended_at = ?2, updated_at = ?2 WHERE id = ?1");
-            let changed = execute(connection, &sql, params![id.as_bytes(), to_seconds(at)])?;
+            let sql = "UPDATE users SET suspended_at = ?2, updated_at = ?2 WHERE id = ?1";
+            let changed = execute(connection, sql, params![id.as_bytes(), to_seconds(at)])?;
             if changed == 0 { Err(StoreError::NoSuchUser { id }) } else { Ok(()) }
         })
     }
