@@ -88,7 +88,7 @@ artifacts: wasm-target
 
 ## The `keystile` command and the terminal UI, optimized, into cargo's bin folder.
 install: wasm-target
-	cargo install --locked --path host
+	cargo install --locked --path host/cli
 	cargo install --locked --path tui
 
 ## Writes tests/vectors/verdicts.json anew.
