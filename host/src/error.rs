@@ -151,9 +151,10 @@ impl Classified for StoreError {
             StoreError::ReadOnly => (ErrorKind::Unavailable, "read_only"),
             StoreError::DiskFull => (ErrorKind::Unavailable, "disk_full"),
             StoreError::Busy { .. } => (ErrorKind::Busy, "busy"),
-            StoreError::Corrupt | StoreError::InvalidValue { .. } | StoreError::InvalidRow { .. } => {
-                (ErrorKind::Internal, "corrupt")
-            }
+            StoreError::Corrupt
+            | StoreError::InvalidValue { .. }
+            | StoreError::InvalidRow { .. }
+            | StoreError::Undecided { .. } => (ErrorKind::Internal, "corrupt"),
             StoreError::DamagedBackup { .. } => (ErrorKind::Internal, "damaged_backup"),
             StoreError::Replaced { .. } | StoreError::WentBack { .. } | StoreError::Overwritten { .. } => {
                 (ErrorKind::Unavailable, "replaced")

@@ -1,6 +1,9 @@
 //! Restoring a backup, without bringing anything back that was refused in the meantime.
 
 #[cfg(test)]
+mod damaged;
+mod keys;
+#[cfg(test)]
 mod law;
 #[cfg(test)]
 mod suspended;
@@ -12,17 +15,20 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use keystile_validator::{KeyId, KeyState, Timestamp};
+use keystile_validator::{KeyId, Timestamp};
 use serde_json::json;
 
 use crate::audit;
 use crate::clock::{Clock as _, SystemClock};
-use crate::key::{Key, SecretInfo, SortColumn, UnknownName, names};
+use crate::key::{Key, UnknownName, names};
 use crate::keys::{MAX_STAGED_AT_ONCE, suspended};
 use crate::keystile::Keystile;
-use crate::query::{KeyQuery, MAX_PAGE};
 use crate::settings::describe;
-use crate::store::{Generation, OtherStores, ReadTransaction, SqliteStore, StoreError, WriteTransaction};
+use crate::store::legible::{DamagedRevocation, Found};
+use crate::store::{
+    OtherStores, ReadTransaction, RevocationKind, RevocationRow, SqliteStore, StoreError, UnreadableRow,
+    WriteTransaction, undecided,
+};
 
 /// Keys that a restore has suspended and lists, at most; beyond that they are counted.
 pub const MAX_LISTED_SUSPENDED: usize = 1_000;
@@ -55,13 +61,22 @@ pub struct Restored {
     /// The first [`MAX_LISTED_SUSPENDED`] of them. Each says so itself ([`Key::suspended_by_restore`]), and
     /// [`Keys::resume`](crate::Keys::resume) switches it on again.
     pub suspended: Vec<SuspendedKey>,
+    /// Keys that the restore has revoked, because the replaced store has revoked them or the backup does not know them,
+    /// and their rows in the replaced store cannot be read.
+    pub keys_revoked: u64,
+    /// The first [`MAX_LISTED_SUSPENDED`] of them.
+    pub revoked: Vec<SuspendedKey>,
+    /// Rows of the replaced store that could not be read. Whatever they may have refused is refused.
+    pub rows_unreadable: u64,
+    /// The first [`MAX_LISTED_SUSPENDED`] of them.
+    pub unreadable: Vec<UnreadableRow>,
     /// Users that were changed, made, suspended or deleted after the backup: the same holds for them.
     pub users_carried_over: u64,
     /// Sessions that were ended by the restore, because nobody can say whether they had ended since.
     pub sessions_ended: u64,
 }
 
-/// A key that a restore has suspended.
+/// A key that a restore has suspended or revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuspendedKey {
     /// Its id.
@@ -72,7 +87,7 @@ pub struct SuspendedKey {
     pub owner: Option<String>,
     /// When it was made or imported.
     pub created_at: Timestamp,
-    /// Why it was suspended.
+    /// Why it was suspended or revoked.
     pub reason: RestoreSuspension,
 }
 
@@ -85,6 +100,8 @@ names! {
         OwnerChanged = "owner_changed",
         /// What the replaced store says of it cannot be read.
         Unreadable = "unreadable",
+        /// The replaced store has it in an import that is not in force.
+        NotInForce = "not_in_force",
         /// The replaced store has its secret under another id.
         SecretElsewhere = "secret_elsewhere",
     }
@@ -93,10 +110,31 @@ names! {
 impl Restored {
     fn suspend(&mut self, key: &Key, reason: RestoreSuspension) {
         self.keys_suspended = self.keys_suspended.saturating_add(1);
-        if self.suspended.len() < MAX_LISTED_SUSPENDED {
-            let (name, owner) = (key.name.clone(), key.owner.clone());
-            self.suspended.push(SuspendedKey { id: key.id, name, owner, created_at: key.created_at, reason });
-        }
+        list(&mut self.suspended, || SuspendedKey::new(key, reason));
+    }
+
+    fn revoke(&mut self, key: &Key, reason: RestoreSuspension) {
+        self.keys_revoked = self.keys_revoked.saturating_add(1);
+        list(&mut self.revoked, || SuspendedKey::new(key, reason));
+    }
+
+    fn cannot_read(&mut self, row: UnreadableRow) {
+        self.rows_unreadable = self.rows_unreadable.saturating_add(1);
+        list(&mut self.unreadable, || row);
+    }
+}
+
+/// Adds to a list, if there is room.
+fn list<T>(list: &mut Vec<T>, item: impl FnOnce() -> T) {
+    if list.len() < MAX_LISTED_SUSPENDED {
+        list.push(item());
+    }
+}
+
+impl SuspendedKey {
+    fn new(key: &Key, reason: RestoreSuspension) -> SuspendedKey {
+        let (name, owner) = (key.name.clone(), key.owner.clone());
+        SuspendedKey { id: key.id, name, owner, created_at: key.created_at, reason }
     }
 }
 
@@ -150,7 +188,9 @@ impl Keystile {
             discard_staged(transaction)?;
             if let Some(current) = current {
                 restored.carried_over = keep_refused(transaction, current, now, actor, &mut restored)?;
-                crate::issuers::keep(transaction, current, now, actor)?;
+                let mut unreadable = Vec::new();
+                crate::issuers::keep(transaction, current, now, actor, &mut unreadable)?;
+                unreadable.into_iter().for_each(|row| restored.cannot_read(row));
                 restored.users_carried_over = users::keep(transaction, current, now, actor, &mut restored)?;
                 // The trail of the store that is replaced ends here; with a note of its head, a copy of
                 // it can be told from a forgery.
@@ -168,7 +208,14 @@ impl Keystile {
             });
             audit::append(transaction, now, actor, RESTORED, None, &detail)
         })
-        .map_err(RestoreError::Store)?;
+        .map_err(|error| match UnreadableRow::from_error(error, || "without a name".to_owned()) {
+            // Of the replaced store it is `Undecided`.
+            Ok(row) => RestoreError::Store(StoreError::DamagedBackup {
+                path: from.as_ref().to_owned(),
+                problem: row.to_string(),
+            }),
+            Err(error) => RestoreError::Store(error),
+        })?;
         Ok(restored)
     }
 }
@@ -184,7 +231,8 @@ fn discard_staged(restored: &mut dyn WriteTransaction) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Keeps in the restored store whatever the current one refuses; says how many keys that changed.
+/// Keeps in the restored store whatever the current one refuses beside users and issuers; says how many keys that
+/// changed.
 fn keep_refused(
     restored: &mut dyn WriteTransaction,
     current: &dyn ReadTransaction,
@@ -192,39 +240,9 @@ fn keep_refused(
     actor: &str,
     told: &mut Restored,
 ) -> Result<u64, StoreError> {
-    let mut kept = 0_u64;
     keep_rules(restored, current, now, actor)?;
-    keep_tokens(restored, current)?;
-    let mut query = KeyQuery { sort: SortColumn::Id, descending: false, limit: MAX_PAGE, ..KeyQuery::default() };
-    loop {
-        let page = current.keys(&query, now)?;
-        for current in page.keys {
-            let id = current.id;
-            let what = match restored.key(id)? {
-                Some(key) => keep_limits(restored, key, current, now, actor, told)?,
-                None => carry_over(restored, current, now, actor, told)?,
-            };
-            if let Some(what) = what {
-                kept = kept.saturating_add(1);
-                let detail = json!({ "kept": what });
-                audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
-            }
-        }
-        for row in page.unreadable {
-            // Nobody knows what was decided about it.
-            let Ok(id) = row.row.parse() else {
-                return Err(StoreError::InvalidRow { row: row.row, column: row.column });
-            };
-            if let Some(key) = restored.key(id)?.filter(|key| key.state == KeyState::Active) {
-                suspend(restored, key, RestoreSuspension::Unreadable, now, actor, told)?;
-                kept = kept.saturating_add(1);
-            }
-        }
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return Ok(kept),
-        }
-    }
+    keep_tokens(restored, current, now, told)?;
+    keys::keep(restored, current, now, actor, told)
 }
 
 /// Settings and formats stay those of the current store: names of issuer and audience, lifetimes and limits, and what
@@ -235,14 +253,14 @@ fn keep_rules(
     now: Timestamp,
     actor: &str,
 ) -> Result<(), StoreError> {
-    let settings = current.settings()?;
+    let settings = undecided(current.settings())?;
     if restored.settings()? != settings {
         restored.set_settings(&settings)?;
         let detail = json!({ "kept": describe(&settings) });
         audit::append(restored, now, actor, "settings.carried_over", None, &detail)?;
     }
     // Before the keys, which name them.
-    let formats = current.formats()?;
+    let formats = undecided(current.formats())?;
     if restored.formats()? != formats {
         restored.replace_formats(&formats)?;
         let names: Vec<_> = formats.iter().map(|format| &format.name).collect();
@@ -252,150 +270,34 @@ fn keep_rules(
 }
 
 /// No revoked token comes back, and no signing key that the current store has retired; those that sign
-/// now go on.
-fn keep_tokens(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction) -> Result<(), StoreError> {
-    restored.replace_signing_keys(&current.signing_keys()?)?;
-    if let Some(check) = current.sealing_check()? {
+/// now go on. A signing key that cannot be read is left out: nothing that it has signed is accepted.
+fn keep_tokens(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    now: Timestamp,
+    told: &mut Restored,
+) -> Result<(), StoreError> {
+    let (signing_keys, unreadable) = current.readable_signing_keys()?;
+    unreadable.into_iter().for_each(|key| told.cannot_read(key.row));
+    restored.replace_signing_keys(&signing_keys)?;
+    if let Some(check) = undecided(current.sealing_check())? {
         restored.set_sealing_check(&check)?;
     }
-    let mut revocations = Vec::new();
-    current.revocations(Generation(0), &mut |revocation| revocations.push(revocation))?;
-    revocations.iter().try_for_each(|revocation| restored.put_revocation(revocation))
-}
-
-/// A key of both stores: what the operator has decided about it since the backup goes on to hold.
-fn keep_limits(
-    restored: &mut dyn WriteTransaction,
-    old: Key,
-    current: Key,
-    now: Timestamp,
-    actor: &str,
-    told: &mut Restored,
-) -> Result<Option<&'static str>, StoreError> {
-    let mut key =
-        Key { secrets: old.secrets.clone(), name: old.name.clone(), metadata: old.metadata.clone(), ..current.clone() };
-    let mut changed = false;
-    for secret in &mut key.secrets {
-        // A secret that the current store does not know was refused by it, and ends.
-        let known = current.secrets.iter().find(|known| known.digest == secret.digest);
-        let times =
-            known.map_or((Some(now), None, Some(now)), |known| (known.retires_at, known.pending_grace, known.ended_at));
-        let times = (times.0, times.1, secret.ended_at.or(times.2));
-        if (secret.retires_at, secret.pending_grace, secret.ended_at) != times {
-            (secret.retires_at, secret.pending_grace, secret.ended_at) = times;
-            restored.update_secret(key.id, secret)?;
-            changed = true;
-        }
-    }
-    let mut next = key.secrets.last().map_or(1, |last| last.number.saturating_add(1));
-    for secret in &current.secrets {
-        if key.secrets.iter().all(|known| known.digest != secret.digest) {
-            if restored.insert_secret(key.id, &SecretInfo { number: next, ..secret.clone() })? {
-                next = next.saturating_add(1);
-                changed = true;
-            } else {
-                contain_elsewhere(restored, &current, secret, now, actor, told)?;
+    // The last token that it refuses may have been made by a clock that was ahead.
+    let latest = undecided(current.clock())?.newest.max(now);
+    current.each_revocation(&mut |found| {
+        let revocation = match found {
+            Found::Whole(revocation) => revocation,
+            Found::Damaged(DamagedRevocation { issuer: Some(issuer), kind: Some(kind), value: Some(value) }, row) => {
+                told.cannot_read(row);
+                // It refuses all that it may have refused.
+                let issued_before = (kind == RevocationKind::Subject).then(|| latest.saturating_add(1));
+                RevocationRow { issuer, kind, value, revoked_at: now, issued_before, expires_at: Timestamp::MAX }
             }
-        }
-    }
-    let same =
-        Key { updated_at: old.updated_at, secrets: old.secrets.clone(), format: old.format.clone(), ..key.clone() }
-            == old;
-    if same && !changed {
-        return Ok(None);
-    }
-    key.updated_at = now;
-    restored.update_key(&key)?;
-    Ok(Some("state, limits and secrets"))
-}
-
-/// A key that the backup does not know, because it is younger: it is kept, so that no other backup can
-/// bring it back as it once was, and switched off, because it is not of the time that was asked for.
-fn carry_over(
-    restored: &mut dyn WriteTransaction,
-    mut key: Key,
-    now: Timestamp,
-    actor: &str,
-    told: &mut Restored,
-) -> Result<Option<&'static str>, StoreError> {
-    let elsewhere = elsewhere(restored, &key)?;
-    if !elsewhere.is_empty() {
-        for secret in &elsewhere {
-            contain_elsewhere(restored, &key, secret, now, actor, told)?;
-        }
-        return Ok(Some("what was decided, for the key of the backup that has the secret"));
-    }
-    let what = match key.state {
-        KeyState::Active => {
-            key = by_restore(key, now);
-            told.suspend(&key, RestoreSuspension::MadeSince);
-            "suspended, unknown to the backup"
-        }
-        KeyState::Suspended => "suspended",
-        KeyState::Revoked => "revoked",
-    };
-    key.updated_at = now;
-    if !restored.insert_key(&key)? {
-        return Err(StoreError::InvalidRow { row: key.id.to_string(), column: "keys.id" });
-    }
-    Ok(Some(what))
-}
-
-/// The secrets of a key that another key of the restored store has.
-fn elsewhere(restored: &dyn ReadTransaction, key: &Key) -> Result<Vec<SecretInfo>, StoreError> {
-    let mut found = Vec::new();
-    for secret in &key.secrets {
-        if restored.key_by_digest(&secret.digest)?.is_some() {
-            found.push(secret.clone());
-        }
-    }
-    Ok(found)
-}
-
-/// A secret of the current store that is one of another key in the backup: an import that was made twice. That key
-/// gets no more than what was decided about the secret: it ends where its key was revoked or it has ended, and the
-/// key is suspended.
-fn contain_elsewhere(
-    restored: &mut dyn WriteTransaction,
-    current: &Key,
-    secret: &SecretInfo,
-    now: Timestamp,
-    actor: &str,
-    told: &mut Restored,
-) -> Result<(), StoreError> {
-    let Some(other) = restored.key_by_digest(&secret.digest)? else { return Ok(()) };
-    if current.state == KeyState::Revoked || secret.has_ended(now) {
-        for known in other.secrets.iter().filter(|known| known.digest == secret.digest) {
-            let ended = SecretInfo {
-                retires_at: Some(known.retires_at.map_or(now, |at| at.min(now))),
-                pending_grace: None,
-                ended_at: known.ended_at.or(Some(now)),
-                ..known.clone()
-            };
-            restored.update_secret(other.id, &ended)?;
-        }
-    }
-    if other.state == KeyState::Active {
-        let other = restored.key(other.id)?.unwrap_or(other);
-        suspend(restored, other, RestoreSuspension::SecretElsewhere, now, actor, told)?;
-    }
-    Ok(())
-}
-
-/// Suspends a key of the backup, and says why.
-fn suspend(
-    restored: &mut dyn WriteTransaction,
-    key: Key,
-    reason: RestoreSuspension,
-    now: Timestamp,
-    actor: &str,
-    told: &mut Restored,
-) -> Result<(), StoreError> {
-    let key = Key { updated_at: now, ..by_restore(key, now) };
-    told.suspend(&key, reason);
-    restored.update_key(&key)?;
-    let detail = json!({ "kept": "suspended", "reason": reason.as_str() });
-    audit::append(restored, now, actor, "key.carried_over", Some(key.id.to_string()), &detail)
+            Found::Damaged(_, row) => return Err(row.undecided()),
+        };
+        restored.put_revocation(&revocation)
+    })
 }
 
 /// A key that the restore suspends.

@@ -6,6 +6,7 @@ use super::args::{BackupArgs, InitArgs, RestoreArgs, SetSettingsArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure, PAIR};
 use super::formats::looks_like;
+use super::json::UnreadableJson;
 use super::output::{BAD, GOOD, WARNING};
 use super::people::counted;
 use super::table::{Cell, Column, Table};
@@ -224,12 +225,23 @@ pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<E
         }
         error => Failure::from(error),
     })?;
+    for row in &restored.unreadable {
+        let message = format!(
+            "in the replaced store {row}; whatever it may have refused is refused{PAIR}see what became of it with `{}`",
+            context.command("audit list")
+        );
+        context.output.warn(&Failure::new(Exit::Done, "damaged_row", message));
+    }
     if context.output.is_json() {
         context.output.json(&RestoredJson {
             keys: restored.keys,
             carried_over: restored.carried_over,
             keys_suspended: restored.keys_suspended,
             suspended: restored.suspended.iter().map(SuspendedJson::from).collect(),
+            keys_revoked: restored.keys_revoked,
+            revoked: restored.revoked.iter().map(SuspendedJson::from).collect(),
+            rows_unreadable: restored.rows_unreadable,
+            unreadable: UnreadableJson::all(&restored.unreadable),
             users_carried_over: restored.users_carried_over,
             sessions_ended: restored.sessions_ended,
         })?;
@@ -245,25 +257,10 @@ pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<E
     }
     if restored.keys_suspended > 0 {
         let keys = counted(restored.keys_suspended, "key", "keys");
-        context.output.line(format_args!("suspended {keys}, because one of the two stores does not know them:"))?;
-        let columns = [
-            Column::new("ID"),
-            Column::new("NAME").cut_to(12),
-            Column::new("OWNER").cut_to(12),
-            Column::new("CREATED"),
-            Column::new("REASON"),
-        ];
-        let mut table = Table::new(&columns);
-        for key in &restored.suspended {
-            table.row(vec![
-                key.id.to_string().into(),
-                key.name.as_str().into(),
-                key.owner.as_deref().unwrap_or("-").into(),
-                rfc3339(key.created_at).into(),
-                why_suspended(key.reason).into(),
-            ]);
-        }
-        context.output.table(&table)?;
+        context.output.line(format_args!(
+            "suspended {keys}, because one of the two stores does not know them or cannot be read:"
+        ))?;
+        list_keys(&restored.suspended, context)?;
         let more = restored.keys_suspended.saturating_sub(restored.suspended.len() as u64);
         if more > 0 {
             let list = context.command("keys list --state suspended");
@@ -271,6 +268,11 @@ pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<E
         }
         let resume = context.command("keys resume ID");
         context.output.hint(format_args!("look at each of them, and switch on those that are yours with `{resume}`"));
+    }
+    if restored.keys_revoked > 0 {
+        let keys = counted(restored.keys_revoked, "key", "keys");
+        context.output.line(format_args!("revoked {keys}, which cannot be read in the replaced store:"))?;
+        list_keys(&restored.revoked, context)?;
     }
     if restored.users_carried_over > 0 {
         let users = counted(restored.users_carried_over, "user", "users");
@@ -285,12 +287,35 @@ pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<E
     Ok(Exit::Done)
 }
 
-/// Why a key was suspended, for people.
+/// Keys that a restore has suspended or revoked.
+fn list_keys(keys: &[SuspendedKey], context: &mut Context<'_>) -> Result<(), Failure> {
+    let columns = [
+        Column::new("ID"),
+        Column::new("NAME").cut_to(12),
+        Column::new("OWNER").cut_to(12),
+        Column::new("CREATED"),
+        Column::new("REASON"),
+    ];
+    let mut table = Table::new(&columns);
+    for key in keys {
+        table.row(vec![
+            key.id.to_string().into(),
+            key.name.as_str().into(),
+            key.owner.as_deref().unwrap_or("-").into(),
+            rfc3339(key.created_at).into(),
+            why_suspended(key.reason).into(),
+        ]);
+    }
+    Ok(context.output.table(&table)?)
+}
+
+/// Why a key was suspended or revoked, for people.
 fn why_suspended(reason: RestoreSuspension) -> &'static str {
     match reason {
         RestoreSuspension::MadeSince => "made since the backup",
         RestoreSuspension::OwnerChanged => "its owner is another user now",
         RestoreSuspension::Unreadable => "what the replaced store says of it cannot be read",
+        RestoreSuspension::NotInForce => "of an import that is not in force in the replaced store",
         RestoreSuspension::SecretElsewhere => "the replaced store has its secret under another id",
         _ => "of a reason that this version does not know",
     }
@@ -303,6 +328,12 @@ struct RestoredJson<'a> {
     keys_suspended: u64,
     /// The first of them.
     suspended: Vec<SuspendedJson<'a>>,
+    keys_revoked: u64,
+    /// The first of them.
+    revoked: Vec<SuspendedJson<'a>>,
+    rows_unreadable: u64,
+    /// The first of them.
+    unreadable: Vec<UnreadableJson<'a>>,
     users_carried_over: u64,
     sessions_ended: u64,
 }

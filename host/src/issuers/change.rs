@@ -15,7 +15,7 @@ use super::key_set::KeySet;
 use crate::audit;
 use crate::in_force::{InForce, readable};
 use crate::store::containment::{BareIssuer, IssuerRef};
-use crate::store::{KeySetRow, ReadTransaction, StoreError, WriteTransaction};
+use crate::store::{KeySetRow, ReadTransaction, StoreError, UnreadableRow, WriteTransaction};
 
 /// What a new issuer should be.
 #[derive(Clone, Debug)]
@@ -289,15 +289,17 @@ fn named(view: &dyn WriteTransaction, name: &str) -> Result<BareIssuer, ChangeIs
 }
 
 /// Makes the issuers of a restored store those of the current one, with their settings, states and keys; says of how
-/// many that has changed anything.
+/// many that has changed anything. One that cannot be read is left out, which refuses its tokens.
 pub(crate) fn keep(
     restored: &mut dyn WriteTransaction,
     current: &dyn ReadTransaction,
     now: Timestamp,
     actor: &str,
+    unreadable: &mut Vec<UnreadableRow>,
 ) -> Result<u64, StoreError> {
     let mut kept = 0_u64;
-    let currents = current.issuers()?;
+    let (currents, damaged) = current.readable_issuers()?;
+    unreadable.extend(damaged);
     let mut tell = |restored: &mut dyn WriteTransaction, name: &str, what: &str| {
         kept = kept.saturating_add(1);
         let detail = json!({ "kept": what });
@@ -311,7 +313,7 @@ pub(crate) fn keep(
         }
     }
     for issuer in currents {
-        let keys = current.key_set(&issuer.name)?.unwrap_or_else(no_keys);
+        let keys = readable(current.key_set(&issuer.name), &issuer.name, unreadable)?.unwrap_or_else(no_keys);
         match restored.issuer(&issuer.name)? {
             None => {
                 restored.insert_issuer(&issuer, &keys)?;

@@ -203,7 +203,7 @@ fn addresses_are_those_of_the_replaced_store() {
     assert!(world.knows("one@x.org", PASSWORD) && !world.knows("gone@x.org", PASSWORD), "the heir is suspended");
 }
 
-/// What was decided about a key whose row something else has damaged, nobody knows: it is not allowed.
+/// Of a key whose row something else has damaged, what can be read counts.
 #[test]
 fn a_revoked_key_with_an_unreadable_row_does_not_come_back() {
     let world = today();
@@ -215,8 +215,8 @@ fn a_revoked_key_with_an_unreadable_row_does_not_come_back() {
     assert_eq!(raw.execute("UPDATE keys SET revoke_reason = 'no such reason'", []).unwrap(), 1);
     drop(raw);
     let restored = world.restore(&backup);
-    assert_eq!(restored.suspended[0].reason, crate::RestoreSuspension::Unreadable);
-    assert_eq!(code(), Some(Code::Suspended));
+    assert_eq!(restored.revoked[0].reason, crate::RestoreSuspension::Unreadable);
+    assert_eq!(code(), Some(Code::Revoked));
 }
 
 /// The same secret, imported twice: what was decided about it holds, whatever the key is called in the backup.

@@ -7,11 +7,17 @@ use serde_json::json;
 
 use super::{RestoreSuspension, Restored, by_restore};
 use crate::audit;
+use crate::ids::UserId;
+use crate::in_force::readable;
 use crate::keys::{disowned, suspended};
+use crate::login::attempts::{LOCK_ACCOUNT_AFTER, LOCK_SECONDS};
 use crate::session::{EndReason, Session, SessionEnd};
 use crate::sessions::outlived;
-use crate::store::users::{SessionRow, UserRow};
-use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, THIS_STORE, WriteTransaction};
+use crate::store::legible::{DamagedUser, Found};
+use crate::store::users::{Bucket, SessionRow, UserRow};
+use crate::store::{
+    ReadTransaction, RevocationKind, RevocationRow, StoreError, THIS_STORE, WriteTransaction, undecided,
+};
 use crate::tokens::{ACCESS_TOKEN_LIFETIME_BOUNDS, latest_issue};
 use crate::user::{Email, User};
 
@@ -26,7 +32,15 @@ pub(super) fn keep(
     let mut kept = 0_u64;
     let mut addresses = BTreeSet::new();
     let view = current;
-    current.each_user(&mut |current| {
+    current.each_user(&mut |found| {
+        let current = match found {
+            Found::Whole(row) => row,
+            Found::Damaged(user, row) => {
+                told.cannot_read(row.clone());
+                let Some(id) = user.id else { return Err(row.undecided()) };
+                damaged_user(restored, view, id, user, now)?
+            }
+        };
         let id = current.id();
         let old = restored.user(id)?;
         let Some((what, row)) = kept_user(old.clone(), current, now) else { return Ok(()) };
@@ -49,10 +63,47 @@ pub(super) fn keep(
     restored.delete_users_without_email(now)?;
     suspend_keys(restored, current, &addresses, now, actor, told)?;
     suspend_with_users(restored, now, actor)?;
-    keep_sessions(restored, current, now)?;
-    keep_locks(restored, current)?;
-    keep_security_events(restored, current)?;
+    keep_sessions(restored, current, now, told)?;
+    keep_locks(restored, current, now, told)?;
+    keep_security_events(restored, current, told)?;
     Ok(kept)
+}
+
+/// A user that cannot be read: it is suspended, without a password and without rights, so that nothing comes back that
+/// was taken from it. Where nobody can say which address it has, it is deleted.
+fn damaged_user(
+    restored: &dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    id: UserId,
+    damaged: DamagedUser,
+    now: Timestamp,
+) -> Result<UserRow, StoreError> {
+    let DamagedUser { email, organization, is_deleted, .. } = damaged;
+    let old = match restored.user(id)? {
+        Some(UserRow::Live { user, .. }) => Some(user),
+        Some(UserRow::Deleted { .. }) | None => None,
+    };
+    let email = match (email, &old) {
+        (Some(email), _) => Some(email),
+        // Unless it is somebody else's by now.
+        (None, Some(old)) if current.user_id_by_email(&old.email)?.is_none() => Some(old.email.clone()),
+        (None, _) => None,
+    };
+    let Some(email) = email.filter(|_| !is_deleted) else { return Ok(UserRow::Deleted { id, at: now }) };
+    let user = User {
+        id,
+        email,
+        name: old.as_ref().and_then(|old| old.name.clone()),
+        organization,
+        admin: false,
+        password_set_at: None,
+        created_at: old.as_ref().map_or(now, |old| old.created_at),
+        created_by: old.map(|old| old.created_by).unwrap_or_default(),
+        updated_at: now,
+        suspended_at: Some(now),
+        last_login_at: None,
+    };
+    Ok(UserRow::Live { user, password: None })
 }
 
 /// Takes the keys that the current store does not know away from an address that this user no longer has there.
@@ -64,7 +115,7 @@ fn disown_keys(
     actor: &str,
 ) -> Result<(), StoreError> {
     for id in restored.keys_of(&user.email)? {
-        if let (Some(key), None) = (restored.key(id)?, current.key(id)?) {
+        if let (Some(key), None) = (restored.key(id)?, current.bare_key(id)?) {
             restored.update_key(&disowned(key, now, user))?;
             let detail = json!({ "kept": "suspended, its owner is another in the replaced store" });
             audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
@@ -86,7 +137,7 @@ fn suspend_keys(
 ) -> Result<(), StoreError> {
     for address in addresses {
         for id in restored.active_keys_of(address)? {
-            if let (Some(key), None) = (restored.key(id)?, current.key(id)?) {
+            if let (Some(key), None) = (restored.key(id)?, current.bare_key(id)?) {
                 let key = by_restore(key, now);
                 restored.update_key(&key)?;
                 told.suspend(&key, RestoreSuspension::OwnerChanged);
@@ -102,7 +153,7 @@ fn suspend_keys(
 fn suspend_with_users(restored: &mut dyn WriteTransaction, now: Timestamp, actor: &str) -> Result<(), StoreError> {
     let mut suspended_users = Vec::new();
     restored.each_user(&mut |row| {
-        if let UserRow::Live { user, .. } = row
+        if let UserRow::Live { user, .. } = row.whole()?
             && user.suspended_at.is_some()
         {
             suspended_users.push(user);
@@ -161,9 +212,20 @@ fn keep_sessions(
     restored: &mut dyn WriteTransaction,
     current: &dyn ReadTransaction,
     now: Timestamp,
+    told: &mut Restored,
 ) -> Result<(), StoreError> {
     restored.delete_sessions()?;
-    current.each_session(&mut |mut row| {
+    let latest = undecided(current.clock())?.newest;
+    current.each_session(&mut |found| {
+        let mut row = match found {
+            Found::Whole(row) => row,
+            Found::Damaged(id, row) => {
+                // Its refresh tokens are those of no session, too.
+                told.cannot_read(row);
+                let Some(id) = id else { return Ok(()) };
+                return refuse_tokens(restored, now, latest, RevocationKind::Session, id.to_string());
+            }
+        };
         match restored.user(row.session.user)? {
             Some(UserRow::Live { user, .. }) => {
                 row.session.secret = kept_secret(restored, current, &row.session)?;
@@ -207,7 +269,9 @@ fn kept_secret(
     session: &Session,
 ) -> Result<Option<u32>, StoreError> {
     let (Some(key), Some(number)) = (session.key, session.secret) else { return Ok(None) };
-    let (Some(current), Some(restored)) = (current.key(key)?, restored.key(key)?) else { return Ok(None) };
+    // Of a key that cannot be read, which is suspended now, the sessions end.
+    let current = readable(current.key(key), key, &mut Vec::new())?;
+    let (Some(current), Some(restored)) = (current, restored.key(key)?) else { return Ok(None) };
     let digest = current.secrets.iter().find(|secret| secret.number == number).map(|secret| secret.digest);
     let kept = restored.secrets.iter().find(|secret| Some(secret.digest) == digest);
     Ok(kept.map(|secret| secret.number))
@@ -229,20 +293,43 @@ fn refuse_tokens(
     restored.put_revocation(&RevocationRow { issuer, kind, value, revoked_at: now, issued_before, expires_at })
 }
 
-/// A restore is no way around a lock.
-fn keep_locks(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction) -> Result<(), StoreError> {
+/// A restore is no way around a lock. Nobody can say of a bucket that cannot be read whether it is locked: it is.
+fn keep_locks(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    now: Timestamp,
+    told: &mut Restored,
+) -> Result<(), StoreError> {
     restored.delete_buckets()?;
-    if let Some(key) = current.bucket_key()? {
+    let mut unreadable = Vec::new();
+    if let Some(key) = readable(current.bucket_key(), "of attempts_key", &mut unreadable)? {
         restored.set_bucket_key(&key)?;
     }
-    current.each_bucket(&mut |id, bucket| restored.set_bucket(&id, &bucket))
+    unreadable.into_iter().for_each(|row| told.cannot_read(row));
+    current.each_bucket(&mut |found| match found {
+        Found::Whole((id, bucket)) => restored.set_bucket(&id, &bucket),
+        Found::Damaged(id, row) => {
+            told.cannot_read(row);
+            let Some(id) = id else { return Ok(()) };
+            let blocked_until = now.saturating_add(LOCK_SECONDS);
+            let locked = Bucket { failures: LOCK_ACCOUNT_AFTER, last_at: now, blocked_until, succeeded_at: None };
+            restored.set_bucket(&id, &locked)
+        }
+    })
 }
 
 /// A restore makes nobody forget who has tried to log in.
-fn keep_security_events(restored: &mut dyn WriteTransaction, current: &dyn ReadTransaction) -> Result<(), StoreError> {
+fn keep_security_events(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    told: &mut Restored,
+) -> Result<(), StoreError> {
     let mut events = Vec::new();
-    current.each_security_event(&mut |event| {
-        events.push(event);
+    current.each_security_event(&mut |found| {
+        match found {
+            Found::Whole(event) => events.push(event),
+            Found::Damaged((), row) => told.cannot_read(row),
+        }
         Ok(())
     })?;
     restored.replace_security_events(&events)

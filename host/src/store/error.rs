@@ -86,6 +86,14 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A row of the store that a restore replaces cannot be read, and nothing that refuses more can take its place: what
+    /// it decides would be forgotten.
+    Undecided {
+        /// What the row is known by. Foreign text in it is not escaped.
+        row: String,
+        /// The table and the column of the value that cannot be read.
+        column: &'static str,
+    },
     /// A backup of another store was to be restored over this one, and nobody has said that it should be.
     OtherStore {
         /// The path of the store.
@@ -274,6 +282,12 @@ impl fmt::Display for StoreError {
             StoreError::DamagedBackup { path, problem } => {
                 write!(f, "the backup {} is damaged ({problem}) · use another backup; nothing was changed", path.display())
             }
+            StoreError::Undecided { row, column } => write!(
+                f,
+                "the store that would be replaced has a value in {column} that no Keystile writes, in the row {row}, so \
+                 nobody can say what it refuses; nothing was changed · move the store away and restore to the free path, \
+                 then revoke again what was revoked since the backup"
+            ),
             StoreError::OtherStore { path, backup } => write!(
                 f,
                 "{} is a backup of another store than the one at {}: what is revoked, suspended or deleted there would be \

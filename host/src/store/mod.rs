@@ -8,6 +8,7 @@ pub(crate) mod containment;
 mod error;
 pub(crate) mod imports;
 mod issuers;
+pub(crate) mod legible;
 pub(crate) mod security_events;
 mod sqlite;
 mod tokens;
@@ -26,6 +27,7 @@ pub(crate) use sqlite::faults;
 pub(crate) use sqlite::{Mode, OtherStores, RESERVE, SqliteStore, leftovers_of, network_file_system_of, reserve_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, THIS_STORE, WriteTokens};
 pub use unreadable::UnreadableRow;
+pub(crate) use unreadable::undecided;
 
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry, RowKind, RowState};
 use crate::ids::UserId;
@@ -159,6 +161,7 @@ pub(crate) struct Inspection {
 pub(crate) trait ReadTransaction:
     containment::ReadBare
     + imports::ReadImports
+    + legible::ReadLegible
     + ReadIssuers
     + ReadTokens
     + users::ReadUsers

@@ -25,12 +25,6 @@ pub(crate) trait ReadSecurityEvents {
         query: &SecurityEventQuery,
         kept_since: Timestamp,
     ) -> Result<SecurityEventPage, StoreError>;
-
-    /// All security events, oldest first.
-    fn each_security_event(
-        &self,
-        each: &mut dyn FnMut(SecurityEvent) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError>;
 }
 
 /// The part of a write that is about security events.

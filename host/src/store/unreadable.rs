@@ -22,6 +22,11 @@ impl UnreadableRow {
         self.column.split_once('.').map_or(self.column, |(table, _)| table)
     }
 
+    /// The error of a restore that cannot go on without this row.
+    pub(crate) fn undecided(self) -> StoreError {
+        StoreError::Undecided { row: self.row, column: self.column }
+    }
+
     /// Takes an error that says that a row cannot be read; any other one goes on.
     pub(crate) fn from_error(error: StoreError, row: impl FnOnce() -> String) -> Result<UnreadableRow, StoreError> {
         match error {
@@ -30,6 +35,14 @@ impl UnreadableRow {
             other => Err(other),
         }
     }
+}
+
+/// What a restore reads of the store that it replaces and cannot do without.
+pub(crate) fn undecided<T>(read: Result<T, StoreError>) -> Result<T, StoreError> {
+    read.map_err(|error| match UnreadableRow::from_error(error, || "without a name".to_owned()) {
+        Ok(row) => row.undecided(),
+        Err(error) => error,
+    })
 }
 
 impl fmt::Display for UnreadableRow {

@@ -121,9 +121,6 @@ pub(crate) trait ReadUsers {
     /// A page of users, newest first, without those that were deleted.
     fn users(&self, query: &UserQuery) -> Result<UserPage, StoreError>;
 
-    /// All users, also those that were deleted.
-    fn each_user(&self, each: &mut dyn FnMut(UserRow) -> Result<(), StoreError>) -> Result<(), StoreError>;
-
     /// A session.
     fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError>;
 
@@ -143,17 +140,11 @@ pub(crate) trait ReadUsers {
     /// say of themselves to be begun with a key that is not there.
     fn open_sessions_of_key(&self, key: KeyId, now: Timestamp) -> Result<Vec<SessionId>, StoreError>;
 
-    /// All sessions.
-    fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError>;
-
     /// The key that buckets are named with; `None`: nobody has tried to log in yet.
     fn bucket_key(&self) -> Result<Option<[u8; 32]>, StoreError>;
 
     /// What was counted in a bucket.
     fn bucket(&self, id: &BucketId) -> Result<Option<Bucket>, StoreError>;
-
-    /// All buckets.
-    fn each_bucket(&self, each: &mut dyn FnMut(BucketId, Bucket) -> Result<(), StoreError>) -> Result<(), StoreError>;
 }
 
 /// The part of a write that is about users.

@@ -17,6 +17,7 @@
 //! | `trail` | how the audit trail binds the rows that are written |
 //! | `rows` | from rows to data and back |
 //! | `unreadable` | pages that go on without rows that cannot be read; a look at every row |
+//! | `legible` | what can be read of damaged rows, for a restore |
 //! | `backup`, `restore`, `inspection` | the whole file |
 //! | `reserve` | room on the disk that is kept for a revoke |
 
@@ -31,6 +32,7 @@ mod guard;
 mod imports;
 mod inspection;
 mod issuers;
+mod legible;
 mod list;
 mod reader;
 mod records;

@@ -16,7 +16,7 @@ use super::inspection::problems;
 use super::schema::migrate;
 use super::transaction::{Behavior, Transaction};
 use super::{Mode, SqliteStore, check_files, check_identity, erasure, reader, set_journal, watch_writes};
-use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction};
+use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction, undecided};
 
 /// How long a restore waits for readers that keep the replaced rows in the journal.
 const ERASE_PATIENCE: Duration = Duration::from_secs(2);
@@ -82,7 +82,7 @@ impl SqliteStore {
             // From here on every commit shows in the next answer.
             current.has_changed()?;
             let view = current.view()?;
-            let is_same = reader::store_id(view.connection())? == reader::store_id(&copy.connection)?;
+            let is_same = undecided(reader::store_id(view.connection()))? == reader::store_id(&copy.connection)?;
             if !is_same && others == OtherStores::Refused {
                 return Err(StoreError::OtherStore { path: to, backup: from }.into());
             }
@@ -163,10 +163,10 @@ fn fill<C: Deref<Target = Connection>, E: From<StoreError>>(
     let mut clock = transaction.clock()?;
     let mut original: Option<&dyn ReadTransaction> = None;
     if let Some((view, is_same)) = replaced {
-        let current = view.position()?;
+        let current = undecided(view.position())?;
         last.epoch = last.epoch.max(current.epoch);
         last.generation = last.generation.max(current.generation);
-        let current = view.clock()?;
+        let current = undecided(view.clock())?;
         let accepted = clock.accepted.max(current.accepted);
         if is_same {
             original = Some(view);

@@ -51,14 +51,6 @@ impl<C: std::ops::Deref<Target = Connection>> ReadSecurityEvents for Transaction
             page(self.connection(), &sql, params_from_iter(parameters), limit, name, place, read)?;
         Ok(SecurityEventPage { events, unreadable, next })
     }
-
-    fn each_security_event(
-        &self,
-        each: &mut dyn FnMut(SecurityEvent) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM security_events ORDER BY id");
-        reader::all(self.connection(), &sql, [], read)?.into_iter().try_for_each(each)
-    }
 }
 
 impl<C: std::ops::Deref<Target = Connection>> WriteSecurityEvents for Transaction<C> {

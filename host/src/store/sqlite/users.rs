@@ -35,11 +35,6 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         users(self.connection(), query)
     }
 
-    fn each_user(&self, each: &mut dyn FnMut(UserRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let sql = format!("SELECT {USER_COLUMNS} FROM users ORDER BY pk");
-        for_each(self.connection(), &sql, [], |row| each(read_user(row)?))
-    }
-
     fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
         let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} WHERE s.id = ?1");
         reader::first(self.connection(), &sql, [id.as_bytes()], read_session)
@@ -79,11 +74,6 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         ids(self.connection(), &sql, params![key.as_bytes(), to_seconds(now)])
     }
 
-    fn each_session(&self, each: &mut dyn FnMut(SessionRow) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let sql = format!("SELECT {SESSION_COLUMNS} FROM {SESSION_TABLES} ORDER BY s.pk");
-        for_each(self.connection(), &sql, [], |row| each(read_session(row)?))
-    }
-
     fn bucket_key(&self) -> Result<Option<[u8; 32]>, StoreError> {
         let column = Column(0, "attempts_key.key");
         reader::first(self.connection(), "SELECT key FROM attempts_key", [], |row| column.bytes(row))
@@ -93,13 +83,6 @@ impl<C: std::ops::Deref<Target = Connection>> ReadUsers for Transaction<C> {
         let sql =
             "SELECT failures, last_at, blocked_until, succeeded_at FROM attempts WHERE kind = ?1 AND subject = ?2";
         reader::first(self.connection(), sql, params![kind_name(id.kind), id.subject], |row| read_bucket(row, 0))
-    }
-
-    fn each_bucket(&self, each: &mut dyn FnMut(BucketId, Bucket) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        for_each(self.connection(), &format!("SELECT {BUCKET_COLUMNS} FROM attempts"), [], |row| {
-            let (id, bucket) = read_named_bucket(row)?;
-            each(id, bucket)
-        })
     }
 }
 
@@ -581,6 +564,11 @@ pub(super) fn read_session(row: &Row<'_>) -> Result<SessionRow, StoreError> {
 pub(super) const BUCKET_COLUMNS: &str = "kind, subject, account, failures, last_at, blocked_until, succeeded_at";
 
 pub(super) fn read_named_bucket(row: &Row<'_>) -> Result<(BucketId, Bucket), StoreError> {
+    Ok((read_bucket_id(row)?, read_bucket(row, 3)?))
+}
+
+/// Reads `kind, subject, account`.
+pub(super) fn read_bucket_id(row: &Row<'_>) -> Result<BucketId, StoreError> {
     let kind = Column(0, "attempts.kind");
     let kind = match kind.text(row)? {
         "account" => BucketKind::Account,
@@ -592,8 +580,7 @@ pub(super) fn read_named_bucket(row: &Row<'_>) -> Result<(BucketId, Bucket), Sto
         BucketKind::Device => Some(Column(2, "attempts.account").bytes(row)?),
         BucketKind::Account | BucketKind::Address => None,
     };
-    let id = BucketId { kind, subject: Column(1, "attempts.subject").bytes(row)?, account };
-    Ok((id, read_bucket(row, 3)?))
+    Ok(BucketId { kind, subject: Column(1, "attempts.subject").bytes(row)?, account })
 }
 
 /// Reads `failures, last_at, blocked_until, succeeded_at`, the first of which is this column.
@@ -627,18 +614,4 @@ fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<us
 /// Runs a statement that must change the row of this user.
 fn changed(connection: &Connection, sql: &str, params: impl Params, id: UserId) -> Result<(), StoreError> {
     if execute(connection, sql, params)? == 0 { Err(StoreError::NoSuchUser { id }) } else { Ok(()) }
-}
-
-fn for_each(
-    connection: &Connection,
-    sql: &str,
-    params: impl Params,
-    mut each: impl FnMut(&Row<'_>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(sql).checked()?;
-    let mut rows = statement.query(params).checked()?;
-    while let Some(row) = rows.next().checked()? {
-        each(row)?;
-    }
-    Ok(())
 }

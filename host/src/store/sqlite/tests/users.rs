@@ -108,14 +108,14 @@ fn what_is_written_is_read_back() {
     }
     let mut all = Vec::new();
     view.each_user(&mut |row| {
-        all.push(row);
+        all.push(row.whole()?);
         Ok(())
     })
     .unwrap();
     assert_eq!(all, written);
     let mut all = Vec::new();
     view.each_session(&mut |row| {
-        all.push(row);
+        all.push(row.whole()?);
         Ok(())
     })
     .unwrap();
@@ -235,8 +235,8 @@ fn buckets_are_counted_emptied_and_forgotten() {
         }
         let mut seen = Vec::new();
         transaction
-            .each_bucket(&mut |id, bucket| {
-                seen.push((id, bucket));
+            .each_bucket(&mut |row| {
+                seen.push(row.whole()?);
                 Ok(())
             })
             .unwrap();
