@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::{Clock as _, SystemClock};
 use crate::key::{Key, UnknownName, names};
-use crate::keys::{MAX_STAGED_AT_ONCE, suspended};
+use crate::keys::{discard_step, suspended};
 use crate::keystile::Keystile;
 use crate::settings::describe;
 use crate::store::legible::{DamagedRevocation, Found};
@@ -185,7 +185,7 @@ impl Keystile {
         SqliteStore::restore(from.as_ref(), to.as_ref(), options.others, |transaction, current| {
             // It may be done again, when somebody has written meanwhile.
             restored = Restored::default();
-            discard_staged(transaction)?;
+            discard_staged(transaction, now, actor)?;
             if let Some(current) = current {
                 restored.carried_over = keep_refused(transaction, current, now, actor, &mut restored)?;
                 let mut unreadable = Vec::new();
@@ -224,9 +224,9 @@ impl Keystile {
 pub(crate) const RESTORED: &str = "store.restored";
 
 /// An import that was in progress when the backup was made is not part of it.
-fn discard_staged(restored: &mut dyn WriteTransaction) -> Result<(), StoreError> {
+fn discard_staged(restored: &mut dyn WriteTransaction, now: Timestamp, actor: &str) -> Result<(), StoreError> {
     for import in restored.staged_imports()? {
-        while !restored.discard_import(import.id, MAX_STAGED_AT_ONCE)? {}
+        while !discard_step(restored, import.id, now, actor)? {}
     }
     Ok(())
 }

@@ -150,7 +150,7 @@ pub(super) fn secret_info(number: u32, secret: &Secret, named: &NamedFormat, now
     }
 }
 
-pub(super) fn new_key_id(now: Timestamp) -> Result<KeyId, GenerateError> {
+pub(crate) fn new_key_id(now: Timestamp) -> Result<KeyId, GenerateError> {
     new_uuid(now).map(KeyId::from_bytes)
 }
 

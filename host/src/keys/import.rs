@@ -3,6 +3,7 @@
 //! An import is all or nothing, and no other writer waits for all of it: keys are staged in short writes, and
 //! one last write puts them into force.
 
+mod discard;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use std::time::Duration;
 use keystile_validator::{AddressRange, Digest, Environment, KeyState, Rate, Scope, Timestamp};
 use serde_json::json;
 
+use self::discard::discard;
+pub(crate) use self::discard::discard_step;
 use super::create::{describe, new_key_id, without_duplicates};
 use super::error::ImportKeysError;
 use super::field::{KeyFieldError, check_expiry, check_fields};
@@ -254,29 +257,6 @@ fn discard_abandoned(inner: &Inner) -> Result<(), StoreError> {
     let abandoned: Vec<_> =
         inner.store().read()?.staged_imports()?.into_iter().filter(|import| !is_alive(import, now)).collect();
     abandoned.into_iter().try_for_each(|import| discard(inner, import.id))
-}
-
-/// Deletes the staged keys of an import in short writes.
-fn discard(inner: &Inner, id: ImportId) -> Result<(), StoreError> {
-    loop {
-        let is_gone = inner.change(|transaction, now| {
-            let Some(import) = transaction.import(id)?.filter(|import| import.completed_at.is_none()) else {
-                return Ok(true);
-            };
-            let is_gone = transaction.discard_import(id, MAX_STAGED_AT_ONCE)?;
-            // Each write has its entry: one that names the keys it deletes, and who did it and when.
-            let (action, keys) = match is_gone {
-                true => ("import.discarded", import.keys),
-                false => ("import.discarding", MAX_STAGED_AT_ONCE as u64),
-            };
-            inner.audit(transaction, now, action, Some(id.to_string()), &json!({ "keys": keys }))?;
-            Ok::<bool, StoreError>(is_gone)
-        })?;
-        if is_gone {
-            return Ok(());
-        }
-        thread::sleep(PAUSE);
-    }
 }
 
 /// Whether the process of an import is taken for alive. A lease that no import can have yet is from a clock

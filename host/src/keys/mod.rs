@@ -3,6 +3,7 @@
 
 mod concern;
 mod create;
+mod damaged;
 mod digest_encoding;
 mod error;
 mod field;
@@ -19,14 +20,16 @@ mod write;
 use keystile_validator::{KeyId, Timestamp};
 
 pub use concern::{Concern, EXPIRING_SECONDS, IDLE_SECONDS, KeyCounts, OLD_SECONDS, UNMISSED_SECONDS};
+pub(crate) use create::new_key_id;
 pub use create::{CreatedKey, NewKey};
+pub(crate) use damaged::{blank, revoked};
 pub use digest_encoding::DigestEncoding;
 pub use error::{
     ChangeStateError, CreateKeyError, ImportKeysError, ListKeysError, RotateKeyError, ShowKeyError, UpdateKeyError,
 };
 pub use field::KeyFieldError;
 pub use import::{Import, Imported, ImportedKey, MAX_IMPORT};
-pub(crate) use import::{MAX_STAGED_AT_ONCE, is_alive};
+pub(crate) use import::{MAX_STAGED_AT_ONCE, discard_step, is_alive};
 pub(crate) use owner::{disown_keys_of, disowned, resume_with_user, suspend_with_user, suspended};
 pub use report::{KeyReport, MAX_REPORT_KEYS, ReportSection};
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};

@@ -7,6 +7,7 @@ use keystile_validator::{Code, Digest};
 
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
+use crate::keys::MAX_STAGED_AT_ONCE;
 use crate::login::attempts::LOCK_ACCOUNT_AFTER;
 use crate::login::tests::{EMAIL, PASSWORD, World, password, world};
 use crate::{

@@ -3,12 +3,13 @@
 //! Every row of the replaced store's table counts, also one that cannot be read whole and one that is not in force:
 //! what was decided about it goes on to hold.
 
-use keystile_validator::{Environment, KeyId, KeyState, Timestamp};
+use keystile_validator::{KeyId, KeyState, Timestamp};
 use serde_json::json;
 
 use super::{RestoreSuspension, Restored, by_restore};
 use crate::audit;
-use crate::key::{Key, Revocation, RevokeReason, SecretInfo};
+use crate::key::{Key, SecretInfo};
+use crate::keys::{blank, revoked};
 use crate::query::MAX_PAGE;
 use crate::store::legible::KeyPlace;
 use crate::store::{KeyOrdinal, ReadTransaction, StoreError, UnreadableRow, WriteTransaction};
@@ -123,46 +124,6 @@ fn keep_damaged(
         }
     };
     Ok(keep_limits(restored, old, key, now, actor, told)?.map(|_| what))
-}
-
-/// A key of which nothing is known but its id.
-fn blank(id: KeyId, now: Timestamp) -> Result<Key, StoreError> {
-    let environment = Environment::new("live").map_err(|_| StoreError::InvalidValue { column: "keys.environment" })?;
-    Ok(Key {
-        id,
-        name: "(unreadable)".to_owned(),
-        owner: None,
-        format: None,
-        environment,
-        scopes: Vec::new(),
-        addresses: Vec::new(),
-        rate: None,
-        metadata: std::collections::BTreeMap::new(),
-        created_at: now,
-        created_by: String::new(),
-        updated_at: now,
-        not_before: None,
-        expires_at: None,
-        state: KeyState::Suspended,
-        suspended_at: Some(now),
-        suspended_for: None,
-        suspended_by_restore: false,
-        revocation: None,
-        secrets: Vec::new(),
-    })
-}
-
-/// A key that the restore revokes.
-fn revoked(key: Key, now: Timestamp) -> Key {
-    let restored = Revocation { at: now, reason: RevokeReason::Unspecified, note: None };
-    Key {
-        state: KeyState::Revoked,
-        suspended_at: None,
-        suspended_for: None,
-        suspended_by_restore: false,
-        revocation: key.revocation.or(Some(restored)),
-        ..key
-    }
 }
 
 /// A key of both stores: what the operator has decided about it since the backup goes on to hold.

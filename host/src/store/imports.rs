@@ -2,6 +2,7 @@
 
 use keystile_validator::Timestamp;
 
+use super::legible::KeyPlace;
 use super::{Generation, StoreError};
 use crate::ids::{ImportId, UserId};
 use crate::key::Key;
@@ -37,6 +38,10 @@ pub(crate) trait ReadImports {
 
     /// The imports that were completed after this generation, each handed out as soon as it is read.
     fn completed_imports(&self, after: Generation, each: &mut dyn FnMut(ImportOrdinal)) -> Result<(), StoreError>;
+
+    /// Of the staged keys of an import that are deleted next, at most so many: those that somebody has decided about.
+    /// They are revoked, suspended by themselves, have a secret that was replaced, or cannot be read.
+    fn decided_staged_keys(&self, id: ImportId, limit: usize) -> Result<Vec<KeyPlace>, StoreError>;
 
     /// A suspended user that a key of this import would act for.
     fn suspended_owner_in_import(&self, id: ImportId) -> Result<Option<UserId>, StoreError>;

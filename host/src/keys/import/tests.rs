@@ -253,6 +253,66 @@ fn a_staged_key_can_be_revoked() {
     assert_eq!(code(&keystile, 1), None);
 }
 
+/// What was taken away from a staged key is not given back by importing it once more.
+#[test]
+fn a_staged_key_that_was_taken_away_is_kept_when_its_import_is_discarded() {
+    let setup = Setup::new();
+    let (keystile, follower) = (setup.open(true), setup.open(false));
+    let import = staged(&keystile);
+    let entries = keystile.audit(None, 0, MANY).unwrap();
+    let ids: Vec<crate::KeyId> = entries
+        .iter()
+        .filter(|entry| entry.action == "key.imported")
+        .map(|entry| entry.subject.as_deref().unwrap().parse().unwrap())
+        .collect();
+    let keys = keystile.keys();
+    // The second one lies in another write than the others; of the last one nobody can read the limits.
+    let [revoked, later, suspended, rotated, damaged] = [0, MAX_STAGED_AT_ONCE + 1, 2, 3, 4];
+    for number in [revoked, later, damaged] {
+        keys.revoke(ids[number], RevokeReason::KeyCompromise, None).unwrap();
+    }
+    keys.suspend(ids[suspended]).unwrap();
+    let rotation = crate::Rotation { grace: crate::Grace::NONE, ..crate::Rotation::default() };
+    keys.rotate(ids[rotated], rotation).unwrap();
+    let raw = rusqlite::Connection::open(&setup.path).unwrap();
+    raw.execute("UPDATE keys SET metadata = 'x' WHERE id = ?1", [ids[damaged].as_bytes()]).unwrap();
+    drop(raw);
+    let backup = setup.path.with_file_name("staged.db");
+    keystile.backup(&backup).unwrap();
+
+    drop(import);
+    let expected = [
+        (revoked, Code::Revoked),
+        (later, Code::Revoked),
+        (suspended, Code::Suspended),
+        (rotated, Code::Suspended),
+        (damaged, Code::Revoked),
+    ];
+    follower.inner.follow().unwrap();
+    for keystile in [&keystile, &follower] {
+        for (number, expected) in expected {
+            assert_eq!(code(keystile, number), Some(expected), "{number}");
+            let error = keystile.keys().import([imported(number)]).unwrap_err();
+            assert!(matches!(error, ImportKeysError::DuplicateDigest { .. }), "{error:?}");
+        }
+        assert_eq!(code(keystile, 1), Some(Code::Malformed));
+        assert_eq!(count(keystile), expected.len() as u64);
+    }
+    keys.resume(ids[rotated]).unwrap();
+    assert_eq!(code(&keystile, rotated), Some(Code::Rotated));
+    assert_eq!(actions(&keystile).iter().filter(|action| *action == "key.kept").count(), expected.len());
+    assert!(matches!(keystile.verify_audit(None).unwrap(), crate::AuditReport::Intact { .. }));
+
+    // The same of an import that was in progress when a backup was made.
+    let fresh = setup.path.with_file_name("fresh.db");
+    Keystile::restore(&backup, &fresh, "tests").unwrap();
+    let restored = Keystile::open(&fresh).unwrap();
+    for (number, expected) in expected {
+        assert_eq!(code(&restored, number), Some(expected), "{number}");
+    }
+    assert!(matches!(restored.verify_audit(None).unwrap(), crate::AuditReport::Intact { .. }));
+}
+
 #[test]
 fn a_backup_made_meanwhile_holds_none_of_the_keys_once_it_is_restored() {
     let setup = Setup::new();

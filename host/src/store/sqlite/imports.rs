@@ -2,18 +2,20 @@
 
 use std::ops::Deref;
 
-use keystile_validator::Timestamp;
+use keystile_validator::{KeyId, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use super::checked::Checked as _;
 use super::reader::{all, first};
 use super::rows::{Column, to_integer, to_seconds};
 use super::transaction::Transaction;
+use super::unreadable::id_at;
 use super::writer::{self, touch};
 use crate::ids::{ImportId, UserId};
 use crate::key::Key;
 use crate::store::imports::{ImportOrdinal, ImportRow, ReadImports, WriteImports};
-use crate::store::{Generation, StoreError};
+use crate::store::legible::KeyPlace;
+use crate::store::{Generation, KeyOrdinal, StoreError};
 
 /// The condition under which a row of `keys AS k` is no staged key.
 pub(super) const IN_FORCE: &str =
@@ -37,6 +39,23 @@ impl<C: Deref<Target = Connection>> ReadImports for Transaction<C> {
                      SELECT 1 FROM keys AS k JOIN imports AS i ON i.pk = k.import_pk WHERE k.owner IS NOT NULL \
                      AND lower(k.owner) = u.email AND k.state = 'active' AND i.id = ?1) LIMIT 1";
         first(self.connection(), query, [id.as_bytes()], |row| Column(0, "users.id").bytes(row).map(UserId::from_bytes))
+    }
+
+    fn decided_staged_keys(&self, id: ImportId, limit: usize) -> Result<Vec<KeyPlace>, StoreError> {
+        let Some(import) = staged_pk(self.connection(), id)? else { return Ok(Vec::new()) };
+        let query = format!(
+            "SELECT pk, id FROM ({NEXT_STAGED}) AS k WHERE state NOT IN ('active', 'suspended') \
+             OR (state = 'suspended' AND suspended_for IS NULL) OR revoked_at IS NOT NULL OR revoke_reason IS NOT NULL \
+             OR EXISTS (SELECT 1 FROM secrets AS s WHERE s.key_pk = k.pk \
+             AND (s.number > 1 OR s.retires_at IS NOT NULL OR s.ended_at IS NOT NULL))"
+        );
+        all(self.connection(), &query, [import, to_integer(limit as u64)], |row| {
+            Ok(KeyPlace {
+                ordinal: KeyOrdinal(Column(0, "keys.pk").integer(row)?),
+                id: id_at(row, 1).map(KeyId::from_bytes),
+                is_in_force: false,
+            })
+        })
     }
 
     fn completed_imports(&self, after: Generation, each: &mut dyn FnMut(ImportOrdinal)) -> Result<(), StoreError> {
@@ -98,9 +117,9 @@ impl<C: Deref<Target = Connection>> WriteImports for Transaction<C> {
     fn discard_import(&mut self, import: ImportId, limit: usize) -> Result<bool, StoreError> {
         self.step(|connection, _| {
             let Some(import) = staged_pk(connection, import)? else { return Ok(true) };
-            let query = "SELECT pk FROM keys WHERE import_pk = ?1 LIMIT ?2";
-            let keys =
-                all(connection, query, [import, to_integer(limit as u64)], |row| Column(0, "keys.pk").integer(row))?;
+            let keys = all(connection, NEXT_STAGED, [import, to_integer(limit as u64)], |row| {
+                Column(0, "keys.pk").integer(row)
+            })?;
             for pk in &keys {
                 for delete in DELETE_STAGED {
                     connection.prepare_cached(delete).and_then(|mut delete| delete.execute([pk])).checked()?;
@@ -114,6 +133,10 @@ impl<C: Deref<Target = Connection>> WriteImports for Transaction<C> {
         })
     }
 }
+
+/// The staged keys of an import that are deleted next.
+const NEXT_STAGED: &str = "SELECT pk, id, state, suspended_for, revoked_at, revoke_reason FROM keys \
+     WHERE import_pk = ?1 ORDER BY pk LIMIT ?2";
 
 /// Whatever may belong to a staged key, and the key last: an operation that names its id reaches it.
 const DELETE_STAGED: [&str; 5] = [
