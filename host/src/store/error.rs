@@ -86,6 +86,14 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Something else than Keystile has defined something in the file that could change what is read or written, such
+    /// as a trigger, or has changed what Keystile has defined.
+    ForeignDefinition {
+        /// The path of the store or the backup.
+        path: PathBuf,
+        /// The name of what was defined. Foreign text in it is not escaped.
+        name: String,
+    },
     /// A row of the store that a restore replaces cannot be read, and nothing that refuses more can take its place: what
     /// it decides would be forgotten.
     Undecided {
@@ -282,6 +290,12 @@ impl fmt::Display for StoreError {
             StoreError::DamagedBackup { path, problem } => {
                 write!(f, "the backup {} is damaged ({problem}) · use another backup; nothing was changed", path.display())
             }
+            StoreError::ForeignDefinition { path, name } => write!(
+                f,
+                "something else than Keystile has defined or changed {name} in {}, so a change may not be what it says it \
+                 is; nothing was changed · restore a backup from before, over it when it is the store",
+                path.display()
+            ),
             StoreError::Undecided { row, column } => write!(
                 f,
                 "the store that would be replaced has a value in {column} that no Keystile writes, in the row {row}, so \

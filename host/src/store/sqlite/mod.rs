@@ -188,6 +188,15 @@ impl SqliteStore {
     /// # Errors
     /// One variant of [`StoreError`] for each way in which a file can be no store for us.
     pub(crate) fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
+        let store = SqliteStore::open_as_defined(path, mode)?;
+        match trail::meddling_definition(store.view()?.connection())? {
+            Some(name) => Err(StoreError::ForeignDefinition { path: store.path.clone(), name }),
+            None => Ok(store),
+        }
+    }
+
+    /// The same, whatever else is defined in the file.
+    fn open_as_defined(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
         check_engine()?;
         let path = absolute(path)?;
         match SqliteStore::open_once(&path, mode) {

@@ -14,6 +14,7 @@ use super::file::{FileKey, TemporaryFile, absolute, check_file_system};
 use super::guard::Claim;
 use super::inspection::problems;
 use super::schema::migrate;
+use super::trail;
 use super::transaction::{Behavior, Transaction};
 use super::{Mode, SqliteStore, check_files, check_identity, erasure, reader, set_journal, watch_writes};
 use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction, undecided};
@@ -63,7 +64,8 @@ impl SqliteStore {
         let current = match to.symlink_metadata() {
             Err(_) => None,
             Ok(_) if FileKey::of(&to)? == FileKey::of(&from)? => return Err(StoreError::SameFile { path: from }.into()),
-            Ok(_) => Some(SqliteStore::open(&to, Mode::ReadWrite)?),
+            // Also one in which something else has defined something: it goes, and what the store refuses is carried over.
+            Ok(_) => Some(SqliteStore::open_as_defined(&to, Mode::ReadWrite)?),
         };
         let backup = connect(&from, Purpose::ReadOnly).map_err(|error| blame_backup(error, &from))?;
         let Some(current) = current else {
@@ -129,6 +131,10 @@ impl PrivateCopy {
             return Err(StoreError::DamagedBackup { path: from.to_owned(), problem });
         }
         migrate(&mut connection)?;
+        // A trigger in it could undo what is carried over, and every revoke after that.
+        if let Some(name) = trail::changed_definition(&connection)? {
+            return Err(StoreError::ForeignDefinition { path: from.to_owned(), name });
+        }
         watch_writes(&connection)?;
         Ok(PrivateCopy { connection, file })
     }

@@ -231,6 +231,65 @@ fn what_cannot_be_restored_is_refused_and_nothing_is_changed() {
     assert_eq!(fs::read(fixture.path()).unwrap(), original);
 }
 
+/// A trigger in a backup could undo what is carried over, and every revoke after that.
+#[test]
+fn a_backup_with_foreign_definitions_is_refused() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    insert(&store, [key(1)]);
+    for (number, sql) in
+        DEFINITIONS.iter().chain(&["CREATE TABLE x (y)", "DROP TRIGGER keys_keep_their_id"]).enumerate()
+    {
+        let backup = fixture.file(&format!("backup{number}"));
+        store.backup(&backup).unwrap();
+        raw(&backup).execute_batch(sql).unwrap();
+        for to in [fixture.path(), fixture.file("new.db")] {
+            let refused = SqliteStore::restore(&backup, &to, OtherStores::Refused, nothing);
+            assert!(matches!(refused, Err(StoreError::ForeignDefinition { .. })), "{sql}: {refused:?}");
+        }
+    }
+    assert_eq!(find(&store, 1), Some(key(1)));
+}
+
+/// What could change what is read or written.
+const DEFINITIONS: [&str; 4] = [
+    "CREATE TRIGGER zz BEFORE UPDATE ON keys WHEN NEW.state <> 'active' BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE VIEW zz AS SELECT * FROM keys",
+    "DROP TRIGGER keys_keep_their_id; CREATE TRIGGER keys_keep_their_id AFTER UPDATE ON keys BEGIN SELECT 1; END",
+    "DROP INDEX keys_by_owner; CREATE INDEX keys_by_owner ON keys (name)",
+];
+
+#[test]
+fn a_store_with_foreign_definitions_is_not_opened_and_can_be_replaced() {
+    for sql in DEFINITIONS {
+        let fixture = Fixture::new();
+        let store = fixture.open();
+        insert(&store, [key(1)]);
+        store.backup(&fixture.file("backup")).unwrap();
+        drop(store);
+        raw(&fixture.path()).execute_batch(sql).unwrap();
+        for mode in [Mode::ReadWrite, Mode::ReadOnly] {
+            let refused = SqliteStore::open(&fixture.path(), mode).unwrap_err();
+            assert!(matches!(refused, StoreError::ForeignDefinition { .. }), "{sql}: {refused:?}");
+        }
+        SqliteStore::restore(&fixture.file("backup"), &fixture.path(), OtherStores::Refused, |_, current| {
+            assert!(current.is_some());
+            Ok::<(), StoreError>(())
+        })
+        .unwrap();
+        assert_eq!(find(&fixture.open(), 1), Some(key(1)));
+    }
+}
+
+/// An index or a table of an operator's own changes nothing.
+#[test]
+fn a_store_with_a_table_and_an_index_of_others_is_opened() {
+    let fixture = Fixture::new();
+    drop(fixture.open());
+    raw(&fixture.path()).execute_batch("CREATE TABLE notes (x); CREATE INDEX zz ON keys (name)").unwrap();
+    insert(&fixture.open(), [key(1)]);
+}
+
 /// A plain copy of a file in WAL mode is a backup too.
 #[test]
 fn a_copied_file_can_be_restored() {

@@ -90,7 +90,7 @@ fn revocation(value: &str) -> RevocationRow {
 }
 
 fn verify(fixture: &Fixture) -> AuditReport {
-    audit::verify(&fixture.open(), None).unwrap()
+    audit::verify(&SqliteStore::open_as_defined(&fixture.path(), Mode::ReadWrite).unwrap(), None).unwrap()
 }
 
 fn is_intact(fixture: &Fixture) {

@@ -14,7 +14,7 @@ pub(super) use self::kinds::KINDS;
 #[cfg(test)]
 pub(super) use self::kinds::{BoundTable, UNBOUND_TABLES};
 pub(super) use self::rebuild::{bind_all, differing, forget_gone};
-pub(super) use self::states::{row_states, strays};
+pub(super) use self::states::{changed_definition, meddling_definition, row_states, strays};
 use super::checked::Checked as _;
 use super::rows::{Column, to_integer, to_seconds};
 use crate::audit::{

@@ -1,6 +1,7 @@
 //! The states of all rows as they are in the store, and whatever belongs to none of them.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use rusqlite::Connection;
 
@@ -47,18 +48,54 @@ pub(in crate::store::sqlite) fn strays(connection: &Connection) -> Result<Vec<Di
             strays.push(DifferenceKind::Stray(table.to_owned()));
         }
     }
-    let mut expected = Connection::open_in_memory().checked()?;
-    schema::migrate(&mut expected)?;
-    let (ours, found) = (definitions(&expected)?, definitions(connection)?);
-    let names: BTreeSet<&String> = ours.symmetric_difference(&found).map(|(name, _)| name).collect();
+    let (ours, found) = (our_definitions()?, definitions(connection)?);
+    let names: BTreeSet<&String> = ours.symmetric_difference(&found).map(|definition| &definition.name).collect();
     strays.extend(names.into_iter().map(|name| DifferenceKind::Schema(name.clone())));
     Ok(strays)
 }
 
-/// Name and text of everything that is defined in the file.
-fn definitions(connection: &Connection) -> Result<BTreeSet<(String, String)>, StoreError> {
-    let sql = "SELECT coalesce(CAST(name AS TEXT), ''), concat_ws(' ', type, tbl_name, sql) FROM main.sqlite_schema";
+/// The name of something that is defined in the file and that this version does not define, or not so, or does define
+/// and is not there.
+pub(in crate::store::sqlite) fn changed_definition(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let (ours, found) = (our_definitions()?, definitions(connection)?);
+    Ok(ours.symmetric_difference(&found).map(|definition| definition.name.clone()).min())
+}
+
+/// The name of a definition that could change what is read or written: a trigger or a view that is not ours, or one of
+/// ours that is not as this version defines it. Others may have tables and indexes of their own.
+pub(in crate::store::sqlite) fn meddling_definition(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let (ours, found) = (our_definitions()?, definitions(connection)?);
+    let is_ours = |name: &str| ours.iter().any(|definition| definition.name == name);
+    let mut meddling = found.difference(ours).filter(|it| matches!(&*it.kind, "trigger" | "view") || is_ours(&it.name));
+    Ok(meddling.next().map(|definition| definition.name.clone()))
+}
+
+/// What is defined in a file.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Definition {
+    name: String,
+    kind: String,
+    text: String,
+}
+
+/// What this version defines; made once in a process.
+fn our_definitions() -> Result<&'static BTreeSet<Definition>, StoreError> {
+    static OURS: OnceLock<BTreeSet<Definition>> = OnceLock::new();
+    if let Some(ours) = OURS.get() {
+        return Ok(ours);
+    }
+    let mut expected = Connection::open_in_memory().checked()?;
+    schema::migrate(&mut expected)?;
+    let ours = definitions(&expected)?;
+    Ok(OURS.get_or_init(|| ours))
+}
+
+/// Everything that is defined in the file.
+fn definitions(connection: &Connection) -> Result<BTreeSet<Definition>, StoreError> {
+    let sql = "SELECT coalesce(CAST(name AS TEXT), ''), coalesce(CAST(type AS TEXT), ''), concat_ws(' ', tbl_name, sql) \
+               FROM main.sqlite_schema";
     let mut statement = connection.prepare(sql).checked()?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let rows =
+        statement.query_map([], |row| Ok(Definition { name: row.get(0)?, kind: row.get(1)?, text: row.get(2)? }));
     rows.and_then(Iterator::collect).checked()
 }
