@@ -12,7 +12,7 @@ use crate::key::{Key, SecretInfo};
 use crate::keys::{blank, revoked};
 use crate::query::MAX_PAGE;
 use crate::store::legible::KeyPlace;
-use crate::store::{KeyOrdinal, ReadTransaction, StoreError, UnreadableRow, WriteTransaction};
+use crate::store::{KeyOrdinal, ReadTransaction, RotationRow, StoreError, UnreadableRow, WriteTransaction};
 
 /// Keeps in the restored store whatever the current one refuses of keys; says how many keys that changed.
 pub(super) fn keep(
@@ -29,12 +29,39 @@ pub(super) fn keep(
         let Some(last) = places.last() else { return Ok(kept) };
         beyond = last.ordinal;
         for place in places {
-            let Some((id, what)) = keep_key(restored, current, place, now, actor, told)? else { continue };
+            let what = keep_key(restored, current, place, now, actor, told)?;
+            if let Some(id) = place.id {
+                keep_rotations(restored, current, id)?;
+            }
+            let Some((id, what)) = what else { continue };
             kept = kept.saturating_add(1);
             let detail = json!({ "kept": what });
             audit::append(restored, now, actor, "key.carried_over", Some(id.to_string()), &detail)?;
         }
     }
+}
+
+/// A rotation that was asked for once more goes on to be the same one: its request id is known, and so is the secret
+/// that it made.
+fn keep_rotations(
+    restored: &mut dyn WriteTransaction,
+    current: &dyn ReadTransaction,
+    id: KeyId,
+) -> Result<(), StoreError> {
+    let rotations = current.rotations(id)?;
+    if rotations.is_empty() {
+        return Ok(());
+    }
+    let secrets = current.secret_digests(id)?;
+    let Some(kept) = restored.key(id)? else { return Ok(()) };
+    for (request_id, rotation) in rotations {
+        let digest = secrets.iter().find(|(number, _)| *number == rotation.number).map(|(_, digest)| *digest);
+        let Some(secret) = kept.secrets.iter().find(|secret| Some(secret.digest) == digest) else { continue };
+        if restored.rotation(id, &request_id)?.is_none() {
+            restored.insert_rotation(id, &request_id, &RotationRow { number: secret.number, ..rotation })?;
+        }
+    }
+    Ok(())
 }
 
 /// What was kept of a key; `None`: the backup says the same.

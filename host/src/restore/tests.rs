@@ -250,3 +250,34 @@ fn a_revoked_secret_does_not_come_back_under_another_key() {
     assert_eq!(code(), Some(Code::Rotated));
     assert!(matches!(again.verify_audit(None).unwrap(), crate::AuditReport::Intact { .. }));
 }
+
+/// A deployment repeats its request until it is answered, also when the store was restored in between.
+#[test]
+fn a_rotation_that_is_repeated_after_a_restore_rotates_once() {
+    let world = today();
+    let created = world.key_of("team");
+    let early = world.backup("early.db");
+    let young = world.key_of("team");
+    let keys = world.keystile.keys();
+    let request = || crate::Rotation {
+        grace: crate::Grace::NONE,
+        request_id: Some("deploy-42".to_owned()),
+        ..crate::Rotation::default()
+    };
+    let code =
+        |secret: &crate::Secret| world.keystile.preview(secret.expose_secret(), &world.keystile.request()).code();
+    let [new, newer] = [created.key.id, young.key.id].map(|id| keys.rotate(id, request()).unwrap().secret.unwrap());
+    // The backup does not know the rotation of the first key, nor the second key.
+    for _ in 0..2 {
+        world.restore(&early);
+        for id in [created.key.id, young.key.id] {
+            if keys.show(id).unwrap().suspended_by_restore {
+                keys.resume(id).unwrap();
+            }
+            assert!(keys.rotate(id, request()).unwrap().secret.is_none(), "rotated twice");
+        }
+        assert_eq!((code(&new), code(&newer)), (None, None));
+        assert_eq!(code(&created.secret), Some(Code::Rotated));
+    }
+    assert!(matches!(world.keystile.verify_audit(None).unwrap(), crate::AuditReport::Intact { .. }));
+}

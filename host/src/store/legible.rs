@@ -1,9 +1,9 @@
 //! What can be read of rows that cannot be read whole: a restore must not forget what they have refused.
 
-use keystile_validator::{KeyId, Timestamp};
+use keystile_validator::{Digest, KeyId, Timestamp};
 
 use super::users::{Bucket, BucketId, SessionRow, UserRow};
-use super::{KeyOrdinal, RevocationKind, RevocationRow, StoreError, UnreadableRow};
+use super::{KeyOrdinal, RevocationKind, RevocationRow, RotationRow, StoreError, UnreadableRow};
 use crate::ids::{SessionId, UserId};
 use crate::key::Key;
 use crate::security_events::SecurityEvent;
@@ -75,6 +75,12 @@ pub(crate) trait ReadLegible {
     /// `missing`. Whatever says that it was revoked counts, and a state that cannot be read is that of a suspended key.
     /// A secret whose times cannot be read has ended now.
     fn legible_key(&self, ordinal: KeyOrdinal, missing: Key, now: Timestamp) -> Result<Key, StoreError>;
+
+    /// The rotations of a key that can be read, with their request ids.
+    fn rotations(&self, key: KeyId) -> Result<Vec<(String, RotationRow)>, StoreError>;
+
+    /// The secrets of a key whose number and digest can be read.
+    fn secret_digests(&self, key: KeyId) -> Result<Vec<(u32, Digest)>, StoreError>;
 
     /// All users, also those that were deleted.
     fn each_user(&self, each: &mut EachFound<'_, UserRow, DamagedUser>) -> Result<(), StoreError>;

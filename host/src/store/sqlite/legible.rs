@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::checked::Checked as _;
 use super::imports::IN_FORCE;
-use super::reader::{all, first};
+use super::reader::{all, first, read_rotation};
 use super::rows::{Column, KEY_COLUMNS, SECRET_COLUMNS, SECRET_TABLES, read_rate, read_secret, to_integer};
 use super::security_events::{COLUMNS as EVENT_COLUMNS, read as read_event};
 use super::tokens::{REVOCATION_COLUMNS, read_revocation};
@@ -23,7 +23,7 @@ use crate::key::{Key, Origin, Revocation, RevokeReason, SecretInfo};
 use crate::security_events::SecurityEvent;
 use crate::store::legible::{DamagedRevocation, DamagedUser, EachFound, Found, KeyPlace, ReadLegible};
 use crate::store::users::{Bucket, BucketId, SessionRow, UserRow};
-use crate::store::{KeyOrdinal, RevocationRow, StoreError, UnreadableRow};
+use crate::store::{KeyOrdinal, RevocationRow, RotationRow, StoreError, UnreadableRow};
 
 impl<C: Deref<Target = Connection>> ReadLegible for Transaction<C> {
     fn key_places(&self, beyond: KeyOrdinal, limit: usize) -> Result<Vec<KeyPlace>, StoreError> {
@@ -46,6 +46,25 @@ impl<C: Deref<Target = Connection>> ReadLegible for Transaction<C> {
         key.secrets =
             (1..).zip(secrets.into_iter().flatten()).map(|(number, it)| SecretInfo { number, ..it }).collect();
         Ok(key)
+    }
+
+    fn rotations(&self, key: KeyId) -> Result<Vec<(String, RotationRow)>, StoreError> {
+        let query = "SELECT r.number, r.grace, r.from_first_use, r.request_id FROM keys AS k \
+                     JOIN rotations AS r ON r.key_pk = k.pk WHERE k.id = ?1 ORDER BY r.request_id";
+        let rotations = all(self.connection(), query, [key.as_bytes()], |row| {
+            let request_id = Column(3, "rotations.request_id").text(row).map(str::to_owned);
+            Ok(request_id.ok().zip(read_rotation(row).ok()))
+        })?;
+        Ok(rotations.into_iter().flatten().collect())
+    }
+
+    fn secret_digests(&self, key: KeyId) -> Result<Vec<(u32, Digest)>, StoreError> {
+        let query = "SELECT s.number, s.digest FROM keys AS k JOIN secrets AS s ON s.key_pk = k.pk WHERE k.id = ?1";
+        let secrets = all(self.connection(), query, [key.as_bytes()], |row| {
+            let number = Column(0, "secrets.number").number(row).ok();
+            Ok(number.zip(Column(1, "secrets.digest").bytes(row).ok().map(Digest::from_bytes)))
+        })?;
+        Ok(secrets.into_iter().flatten().collect())
     }
 
     fn each_user(&self, each: &mut EachFound<'_, UserRow, DamagedUser>) -> Result<(), StoreError> {
