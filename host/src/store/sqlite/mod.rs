@@ -189,7 +189,9 @@ impl SqliteStore {
     /// One variant of [`StoreError`] for each way in which a file can be no store for us.
     pub(crate) fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
         let store = SqliteStore::open_as_defined(path, mode)?;
-        match trail::meddling_definition(store.view()?.connection())? {
+        let meddling =
+            trail::meddling_definition(&store.watch.lock().unwrap_or_else(PoisonError::into_inner).connection)?;
+        match meddling {
             Some(name) => Err(StoreError::ForeignDefinition { path: store.path.clone(), name }),
             None => Ok(store),
         }
