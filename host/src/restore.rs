@@ -153,7 +153,7 @@ impl Keystile {
     /// # Errors
     /// [`RestoreError`]; the store is then what it was.
     pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>, actor: &str) -> Result<Restored, RestoreError> {
-        Keystile::restore_with(from, to, actor, RestoreOptions::default())
+        Keystile::restore_with(from.as_ref(), to.as_ref(), actor, RestoreOptions::default())
     }
 
     /// [`restore`](Keystile::restore), with options.
@@ -173,16 +173,11 @@ impl Keystile {
     ///
     /// # Errors
     /// [`RestoreError`]; the store is then what it was.
-    pub fn restore_with(
-        from: impl AsRef<Path>,
-        to: impl AsRef<Path>,
-        actor: &str,
-        options: RestoreOptions,
-    ) -> Result<Restored, RestoreError> {
+    pub fn restore_with(from: &Path, to: &Path, actor: &str, how: RestoreOptions) -> Result<Restored, RestoreError> {
         let now = SystemClock.now();
         let mut restored = Restored::default();
         let mut replaced = None;
-        SqliteStore::restore(from.as_ref(), to.as_ref(), options.others, |transaction, current| {
+        SqliteStore::restore(from, to, how.others, |transaction, current| {
             // It may be done again, when somebody has written meanwhile.
             restored = Restored::default();
             discard_staged(transaction, now, actor)?;
@@ -210,10 +205,9 @@ impl Keystile {
         })
         .map_err(|error| match UnreadableRow::from_error(error, || "without a name".to_owned()) {
             // Of the replaced store it is `Undecided`.
-            Ok(row) => RestoreError::Store(StoreError::DamagedBackup {
-                path: from.as_ref().to_owned(),
-                problem: row.to_string(),
-            }),
+            Ok(row) => {
+                RestoreError::Store(StoreError::DamagedBackup { path: from.to_owned(), problem: row.to_string() })
+            }
             Err(error) => RestoreError::Store(error),
         })?;
         Ok(restored)

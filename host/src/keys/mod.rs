@@ -28,8 +28,10 @@ pub use error::{
     ChangeStateError, CreateKeyError, ImportKeysError, ListKeysError, RotateKeyError, ShowKeyError, UpdateKeyError,
 };
 pub use field::KeyFieldError;
+#[cfg(test)]
+pub(crate) use import::MAX_STAGED_AT_ONCE;
 pub use import::{Import, Imported, ImportedKey, MAX_IMPORT};
-pub(crate) use import::{MAX_STAGED_AT_ONCE, discard_step, is_alive};
+pub(crate) use import::{discard_step, is_alive};
 pub(crate) use owner::{disown_keys_of, disowned, resume_with_user, suspend_with_user, suspended};
 pub use report::{KeyReport, MAX_REPORT_KEYS, ReportSection};
 pub use rotate::{DEFAULT_GRACE, Grace, MAX_GRACE, MAX_VALID_SECRETS, RotatedKey, Rotation};

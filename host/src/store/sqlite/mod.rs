@@ -52,6 +52,7 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -97,6 +98,9 @@ pub(crate) struct SqliteStore {
     readers: Readers,
     watch: Mutex<Watch>,
     path: PathBuf,
+    /// The number of the definitions that were looked at last, which SQLite moves with each change of one. `None`: a
+    /// restore reads the store, whatever others have defined in it.
+    defined: Option<AtomicI64>,
     /// What the connections that read are for.
     purpose: Purpose,
     /// The process whose locks are on the file.
@@ -188,13 +192,11 @@ impl SqliteStore {
     /// # Errors
     /// One variant of [`StoreError`] for each way in which a file can be no store for us.
     pub(crate) fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
-        let store = SqliteStore::open_as_defined(path, mode)?;
-        let meddling =
-            trail::meddling_definition(&store.watch.lock().unwrap_or_else(PoisonError::into_inner).connection)?;
-        match meddling {
-            Some(name) => Err(StoreError::ForeignDefinition { path: store.path.clone(), name }),
-            None => Ok(store),
-        }
+        let mut store = SqliteStore::open_as_defined(path, mode)?;
+        store.defined = Some(AtomicI64::new(UNCHECKED));
+        let watch = store.watch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        check_definitions(&watch.connection, store.defined.as_ref(), path)?;
+        Ok(store)
     }
 
     /// The same, whatever else is defined in the file.
@@ -258,6 +260,7 @@ impl SqliteStore {
             readers: Readers::default(),
             watch,
             path,
+            defined: None,
             purpose,
             opener: Opener::here(),
             reserve,
@@ -288,6 +291,7 @@ impl SqliteStore {
     fn view(&self) -> Result<Transaction<Reader<'_>>, StoreError> {
         let view = Transaction::begin(self.reader()?, Behavior::Read)?.guarded_by(&self.claim);
         check_schema(view.connection(), &self.claim)?;
+        check_definitions(view.connection(), self.defined.as_ref(), &self.path)?;
         Ok(view)
     }
 }
@@ -324,6 +328,7 @@ impl Store for SqliteStore {
         let transaction = Transaction::begin(writer.turn(), Behavior::Write);
         let transaction = transaction.inspect_err(|error| self.claim.note(error))?;
         check_schema(transaction.connection(), &self.claim)?;
+        check_definitions(transaction.connection(), self.defined.as_ref(), &self.path)?;
         Ok(Box::new(transaction.guarded_by(&self.claim)))
     }
 
@@ -411,6 +416,27 @@ fn check_schema(connection: &Connection, claim: &Claim) -> Result<(), StoreError
     }
     Ok(())
 }
+
+/// Whether others have defined something that could change what is read or written. Asked at the beginning of every
+/// transaction, inside it: it reads one number of the file's header, and the definitions when that has moved.
+///
+/// # Errors
+/// [`StoreError::ForeignDefinition`].
+fn check_definitions(connection: &Connection, seen: Option<&AtomicI64>, path: &Path) -> Result<(), StoreError> {
+    let Some(seen) = seen else { return Ok(()) };
+    let number = schema::definitions_number(connection)?;
+    if seen.load(Ordering::Relaxed) == number {
+        return Ok(());
+    }
+    if let Some(name) = trail::meddling_definition(connection)? {
+        return Err(StoreError::ForeignDefinition { path: path.to_owned(), name });
+    }
+    seen.store(number, Ordering::Relaxed);
+    Ok(())
+}
+
+/// No number of SQLite's: nothing was looked at yet.
+const UNCHECKED: i64 = i64::MIN;
 
 /// Which store this is, and where it stands, through a connection that has nothing in its cache.
 fn ask_afresh(claim: &Claim) -> Result<Logical, StoreError> {

@@ -117,12 +117,31 @@ fn run(connection: &Connection, step: Step, from: Option<u32>) -> Result<(), Sto
     forget_gone(connection, &mut trail, rebuilt, &entry)
 }
 
+/// Defines in an empty file what this version defines. That is [`migrate`] without all that rows need, which takes most
+/// of its time.
+pub(super) fn define(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute_batch("BEGIN").checked()?;
+    for step in MIGRATIONS {
+        match step {
+            Step::Sql(sql) | Step::Rebuild(sql, _) => connection.execute_batch(sql).checked()?,
+            Step::Trail(run) => run(connection)?,
+        }
+    }
+    connection.execute_batch("COMMIT").checked()
+}
+
 /// The version of the schema in this file.
 pub(super) fn version(connection: &Connection) -> Result<u32, StoreError> {
     let mut statement = connection.prepare_cached("PRAGMA user_version").checked()?;
     let version: i64 = statement.query_row([], |row| row.get(0)).checked()?;
     // Negative only when somebody has set it so: no version that we know.
     Ok(u32::try_from(version).unwrap_or(u32::MAX))
+}
+
+/// A number that moves with each change of a definition in this file, whoever makes it.
+pub(super) fn definitions_number(connection: &Connection) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached("PRAGMA main.schema_version").checked()?;
+    statement.query_row([], |row| row.get(0)).checked()
 }
 
 /// The mark of this program in the file.

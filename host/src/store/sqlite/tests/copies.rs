@@ -281,6 +281,21 @@ fn a_store_with_foreign_definitions_is_not_opened_and_can_be_replaced() {
     }
 }
 
+/// A trigger that comes while others have the store open.
+#[test]
+fn an_open_store_with_foreign_definitions_is_neither_read_nor_written() {
+    for sql in DEFINITIONS {
+        let fixture = Fixture::new();
+        let store = fixture.open();
+        insert(&store, [key(1)]);
+        raw(&fixture.path()).execute_batch(sql).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(store.read().map(drop), Err(StoreError::ForeignDefinition { .. })), "{sql}");
+            assert!(matches!(store.write().map(drop), Err(StoreError::ForeignDefinition { .. })), "{sql}");
+        }
+    }
+}
+
 /// An index or a table of an operator's own changes nothing.
 #[test]
 fn a_store_with_a_table_and_an_index_of_others_is_opened() {

@@ -84,8 +84,8 @@ fn our_definitions() -> Result<&'static BTreeSet<Definition>, StoreError> {
     if let Some(ours) = OURS.get() {
         return Ok(ours);
     }
-    let mut expected = Connection::open_in_memory().checked()?;
-    schema::migrate(&mut expected)?;
+    let expected = Connection::open_in_memory().checked()?;
+    schema::define(&expected)?;
     let ours = definitions(&expected)?;
     Ok(OURS.get_or_init(|| ours))
 }
@@ -98,4 +98,18 @@ fn definitions(connection: &Connection) -> Result<BTreeSet<Definition>, StoreErr
     let rows =
         statement.query_map([], |row| Ok(Definition { name: row.get(0)?, kind: row.get(1)?, text: row.get(2)? }));
     rows.and_then(Iterator::collect).checked()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that has taken every step has the definitions that it is held against.
+    #[test]
+    fn what_is_expected_is_what_the_steps_make() {
+        let mut migrated = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut migrated).unwrap();
+        assert_eq!(definitions(&migrated).unwrap(), *our_definitions().unwrap());
+        assert_eq!(changed_definition(&migrated).unwrap(), None);
+    }
 }
