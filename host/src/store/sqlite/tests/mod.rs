@@ -169,6 +169,7 @@ fn messages_say_what_happened_and_what_to_do() {
         StoreError::DamagedBackup { path: path(), problem: "x".to_owned() },
         StoreError::SameFile { path: path() },
         StoreError::Replaced { path: path() },
+        StoreError::RollbackJournal { path: path() },
         StoreError::NoSuchKey { id: key_id(1) },
         StoreError::NoSuchUser { id: crate::ids::UserId::from_bytes([1; 16]) },
         StoreError::NoRandomBytes,
