@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::key::{Revocation, RevokeReason};
-use crate::store::faults;
+use crate::store::{OtherStores, faults};
 
 /// At whatever moment of a commit a file is removed: it is never acknowledged, unless it was complete before.
 #[test]
@@ -199,9 +199,19 @@ fn a_rollback_journal_beside_a_store_is_refused_and_not_replayed() {
         }
     }
     let nothing = |_: &mut dyn WriteTransaction, _: Option<&dyn ReadTransaction>| Ok::<(), StoreError>(());
-    assert!(is_rollback_journal(SqliteStore::restore(&fixture.file("backup"), &fixture.file("new"), nothing)));
+    assert!(is_rollback_journal(SqliteStore::restore(
+        &fixture.file("backup"),
+        &fixture.file("new"),
+        OtherStores::Refused,
+        nothing
+    )));
     fs::remove_file(fixture.file("backup-journal")).unwrap();
-    assert!(is_rollback_journal(SqliteStore::restore(&fixture.file("backup"), &fixture.path(), nothing)));
+    assert!(is_rollback_journal(SqliteStore::restore(
+        &fixture.file("backup"),
+        &fixture.path(),
+        OtherStores::Refused,
+        nothing
+    )));
     assert_eq!(fs::read(fixture.path()).unwrap(), before, "the store is left as it is");
     assert_eq!(fs::read(fixture.file("keys.db-journal")).unwrap(), journal, "and so is the journal");
     // An empty one says nothing.
