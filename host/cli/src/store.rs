@@ -306,7 +306,7 @@ fn list_keys(keys: &[SuspendedKey], context: &mut Context<'_>) -> Result<(), Fai
             why_suspended(key.reason).into(),
         ]);
     }
-    Ok(context.output.table(&table)?)
+    context.output.table(&table)
 }
 
 /// Why a key was suspended or revoked, for people.
