@@ -137,6 +137,7 @@ impl Classified for StoreError {
         match self {
             StoreError::Missing { .. } => (ErrorKind::NotFound, "no_store"),
             StoreError::AlreadyExists { .. } => (ErrorKind::Conflict, "already_exists"),
+            StoreError::OtherStore { .. } => (ErrorKind::Conflict, "other_store"),
             StoreError::NoSuchKey { .. } => UNKNOWN_KEY,
             StoreError::NoSuchUser { .. } => UNKNOWN_USER,
             StoreError::NoRandomBytes => GENERATOR,
@@ -158,6 +159,7 @@ impl Classified for StoreError {
                 (ErrorKind::Unavailable, "replaced")
             }
             StoreError::JournalLost { .. } => (ErrorKind::Unavailable, "journal_lost"),
+            StoreError::RollbackJournal { .. } => (ErrorKind::Unavailable, "rollback_journal"),
             StoreError::Unacknowledged { .. } => (ErrorKind::Internal, "unacknowledged"),
             StoreError::InUse { .. } => (ErrorKind::Busy, "in_use"),
             StoreError::ManyNames { .. } => (ErrorKind::Unavailable, "many_names"),

@@ -86,6 +86,13 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A backup of another store was to be restored over this one, and nobody has said that it should be.
+    OtherStore {
+        /// The path of the store.
+        path: PathBuf,
+        /// The path of the backup.
+        backup: PathBuf,
+    },
     /// A file was to be restored onto itself.
     SameFile {
         /// Its path.
@@ -106,6 +113,12 @@ pub enum StoreError {
     /// lies beside it.
     Overwritten {
         /// The path of the store.
+        path: PathBuf,
+    },
+    /// A rollback journal (`-journal`) lies beside the store. A store has none of its own, and replaying this one would
+    /// take changes back that were acknowledged.
+    RollbackJournal {
+        /// Its path.
         path: PathBuf,
     },
     /// The files of the store were exchanged while a change was written: it may hold or be lost.
@@ -267,6 +280,14 @@ impl fmt::Display for StoreError {
             StoreError::DamagedBackup { path, problem } => {
                 write!(f, "the backup {} is damaged ({problem}) · use another backup; nothing was changed", path.display())
             }
+            StoreError::OtherStore { path, backup } => write!(
+                f,
+                "{} is a backup of another store than the one at {}: what is revoked, suspended or deleted there would be \
+                 forgotten, and allowed again where the backup allows it; nothing was changed · restore a backup of this \
+                 store, or say explicitly that the backup of another one replaces it",
+                backup.display(),
+                path.display()
+            ),
             StoreError::SameFile { path } => {
                 write!(f, "{} cannot be restored onto itself · give the path of a backup", path.display())
             }
@@ -286,6 +307,13 @@ impl fmt::Display for StoreError {
                 f,
                 "something else has written over {}, or its journal is that of another file · end every process on \
                  this store, keep a copy of it with its -wal, move both away, and run `keystile restore` with a backup",
+                path.display()
+            ),
+            StoreError::RollbackJournal { path } => write!(
+                f,
+                "{} does not belong to the store beside it: a rollback journal, which would take back what was changed \
+                 in the store, also revokes · end every process on this store, move that file to another folder, and \
+                 start again",
                 path.display()
             ),
             StoreError::Unacknowledged { path } => write!(
