@@ -175,9 +175,9 @@ pub(crate) fn count(inner: &Inner, attempt: &Attempt<'_>) -> Result<Result<Count
     }
     drop(view);
     let mut transaction = inner.store().write()?;
+    let now = inner.now();
     // What is forgotten goes by the time that is noted.
     inner.note_time(&mut *transaction, now)?;
-    let now = inner.now();
     let counted = count_in(&mut *transaction, attempt, now)?;
     // Also when it is refused: a lock that was cut to its longest stays cut.
     transaction.commit()?;
