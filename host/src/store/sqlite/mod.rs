@@ -259,7 +259,9 @@ impl SqliteStore {
             claim: Arc::clone(claim),
         };
         if purpose != Purpose::AsItIs {
-            store.claim.attach(|| ask(&store.watch.lock().unwrap_or_else(PoisonError::into_inner).connection))?;
+            store.claim.attach(store.writer.is_some(), || {
+                ask(&store.watch.lock().unwrap_or_else(PoisonError::into_inner).connection)
+            })?;
         }
         store.reserve.fill();
         if store.writer.is_some() {

@@ -15,7 +15,7 @@ use super::guard::Claim;
 use super::inspection::problems;
 use super::schema::migrate;
 use super::transaction::{Behavior, Transaction};
-use super::{Mode, SqliteStore, check_files, check_identity, erasure, reader, set_journal, watch_writes};
+use super::{Mode, SqliteStore, ask, check_files, check_identity, erasure, reader, set_journal, watch_writes};
 use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction};
 
 /// How long a restore waits for readers that keep the replaced rows in the journal.
@@ -97,6 +97,9 @@ impl SqliteStore {
             }
             finish(&transfer)?;
             drop(transfer);
+            if let Ok(restored) = ask(&live) {
+                current.claim.publish(&restored.place);
+            }
             check_files(&current.claim).map_err(|_| StoreError::Unacknowledged { path: to })?;
             // The journal now holds the whole store. If readers are in the way, it shrinks later.
             let _ = live.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");

@@ -245,7 +245,7 @@ fn a_rollback_journal_that_comes_while_the_store_is_opened_is_not_replayed() {
     for (name, mode) in [("keys.db", Mode::ReadWrite), ("backup", Mode::ReadWrite), ("keys.db", Mode::ReadOnly)] {
         let bytes = fs::read(fixture.file(name)).unwrap();
         let (path, at) = (fixture.file("opened"), fixture.file("opened-journal"));
-        for comes_at in 0.. {
+        for comes_at in (0..40).chain((40..).step_by(9)) {
             for suffix in ["-journal", "-wal", "-shm"] {
                 let _ = fs::remove_file(fixture.file(&format!("opened{suffix}")));
             }
