@@ -35,6 +35,11 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     if let Ok(real) = path.canonicalize() {
         return Ok(real);
     }
+    absolute_as_given(path)
+}
+
+/// The path from the root, with the symbolic links in it.
+pub(super) fn absolute_as_given(path: &Path) -> Result<PathBuf, StoreError> {
     std::path::absolute(path).map_err(|source| StoreError::System { action: "find", path: path.to_owned(), source })
 }
 

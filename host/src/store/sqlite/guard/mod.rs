@@ -48,6 +48,10 @@ use crate::store::{Position, StoreError};
 #[derive(Debug)]
 pub(super) struct Claim {
     paths: Paths,
+    /// The path that was given, when symbolic links lead from it to the store.
+    given: Option<PathBuf>,
+    /// Whether that path was found to lead elsewhere. Set once.
+    is_led_elsewhere: AtomicBool,
     key: FileKey,
     /// `None` only while it is dropped.
     file: Option<Arc<OpenFile>>,
@@ -218,8 +222,22 @@ impl Claim {
                     file
                 }
             };
-            Ok(Claim { paths: paths.clone(), key, file: Some(file), migrated_to: OnceLock::new() })
+            Ok(Claim {
+                paths: paths.clone(),
+                given: None,
+                is_led_elsewhere: AtomicBool::new(false),
+                key,
+                file: Some(file),
+                migrated_to: OnceLock::new(),
+            })
         })
+    }
+
+    /// Has the claim hold only as long as this path leads to the same file. Whoever comes later is led by it too, and
+    /// what is written to another file is unknown here.
+    pub(super) fn reached_by(mut self, given: PathBuf) -> Claim {
+        self.given = Some(given).filter(|given| *given != self.paths.store);
+        self
     }
 
     /// Whether this is the only claim of this process on the file.
@@ -279,6 +297,9 @@ impl Claim {
         if let Some(lost) = file.lost.get() {
             return Err(self.error(*lost));
         }
+        if let Some(given) = &self.given {
+            self.check_given(given)?;
+        }
         if self.published().is_some_and(Published::is_lost) {
             return Err(self.lose(Lost::Overwritten));
         }
@@ -309,6 +330,23 @@ impl Claim {
         drop(beside);
         let touched = lock(&file.verified).is_some_and(|verified| verified.stamp != stamp);
         Ok(if touched { Touched::Yes } else { Touched::No })
+    }
+
+    /// Whether the path that was given still leads to the store. One that leads nowhere is looked at again: a link may
+    /// be set anew.
+    fn check_given(&self, given: &Path) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            if self.is_led_elsewhere.load(Ordering::Acquire) {
+                break;
+            }
+            match stat(given).map_err(|error| cannot_read(given, error))? {
+                Some(found) if found.identity == self.file().identity => return Ok(()),
+                Some(_) => break,
+                None => thread::sleep(PAUSE),
+            }
+        }
+        self.is_led_elsewhere.store(true, Ordering::Release);
+        Err(StoreError::Replaced { path: given.to_owned() })
     }
 
     /// Whether no rollback journal lies beside the store.
