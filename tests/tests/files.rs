@@ -547,3 +547,25 @@ fn a_touch_and_checkpoints_of_others_are_no_concern() {
     assert_eq!(store.verdict(&secret), "revoked");
     assert_eq!(store.verdict(&new), "allow");
 }
+
+/// What was revoked while a process was stopped is refused by its first answer after that.
+#[test]
+fn a_process_that_was_stopped_looks_before_it_answers() {
+    let store = Store::new();
+    let keys: Vec<_> = (0..5).map(|number| store.key(&format!("k{number}"))).collect();
+    let mut service = Service::start(&store.path);
+    let process = service.child.id().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &process]).status().unwrap().success());
+    for (id, secret) in &keys {
+        assert_eq!(service.verify(secret), "allow");
+        signal("-STOP");
+        let stopped = Instant::now();
+        store.done(&["keys", "revoke", id]);
+        // Longer ago than what a verdict may be given by. A stopped process rings no bell.
+        std::thread::sleep(Duration::from_millis(500).saturating_sub(stopped.elapsed()));
+        writeln!(service.stdin.as_mut().unwrap(), "verify {secret}").unwrap();
+        signal("-CONT");
+        assert_eq!(service.answer(), "revoked");
+    }
+    service.end();
+}
