@@ -175,7 +175,11 @@ pub(crate) fn network_file_system_of(path: &Path) -> Result<Option<&'static str>
     })
 }
 
-fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames a file, unless there is one at the new name.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`]; and another error where the system or the file system has no such call.
+pub(crate) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};

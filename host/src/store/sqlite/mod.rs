@@ -61,7 +61,7 @@ pub(crate) use self::checked::faults;
 use self::checked::{Checked as _, opening};
 use self::connection::{Purpose, Reader, Readers, Writer, check_engine, checkpoint_on_close, connect};
 use self::file::{TemporaryFile, absolute, absolute_as_given, check_file_system};
-pub(crate) use self::file::{leftovers_of, network_file_system_of};
+pub(crate) use self::file::{leftovers_of, network_file_system_of, rename_without_replacing};
 use self::guard::{Claim, Logical, Place, Touched, is_later};
 use self::reserve::Reserve;
 pub(crate) use self::reserve::{RESERVE, reserve_of};
