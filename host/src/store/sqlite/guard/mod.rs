@@ -434,6 +434,11 @@ impl Claim {
             // Half of the pages are old and half are new: nobody can say before it has ended.
             return Err(cannot_read(&self.paths.store, io::ErrorKind::WouldBlock.into()));
         }
+        // It may have ended just now.
+        if let Some(now) = self.follow(&before, &ask)? {
+            self.put_verified(now);
+            return Ok(());
+        }
         // Those who come later have not seen what was there before.
         if let Some(published) = self.published() {
             published.set_lost();
