@@ -341,6 +341,7 @@ fn no_keys() -> KeySetRow {
         max_age: DEFAULT_MAX_AGE,
         etag: None,
         attempted_at: None,
+        lease: None,
         failures: 0,
         problem: None,
     }

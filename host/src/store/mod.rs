@@ -20,7 +20,7 @@ use std::time::Duration;
 use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
-pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
+pub(crate) use issuers::{IssuersMark, KeySetRow, LeaseId, ReadIssuers, WriteIssuers};
 #[cfg(test)]
 pub(crate) use sqlite::faults;
 pub(crate) use sqlite::{Mode, RESERVE, SqliteStore, leftovers_of, network_file_system_of, reserve_of};
