@@ -137,6 +137,7 @@ impl Classified for StoreError {
         match self {
             StoreError::Missing { .. } => (ErrorKind::NotFound, "no_store"),
             StoreError::AlreadyExists { .. } => (ErrorKind::Conflict, "already_exists"),
+            StoreError::OtherStore { .. } => (ErrorKind::Conflict, "other_store"),
             StoreError::NoSuchKey { .. } => UNKNOWN_KEY,
             StoreError::NoSuchUser { .. } => UNKNOWN_USER,
             StoreError::NoRandomBytes => GENERATOR,

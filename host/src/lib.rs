@@ -95,7 +95,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use doctor::{Finding, Health, Severity};
 pub use formats::AddFormatError;
 pub use process::protect_memory;
-pub use restore::{RestoreError, RestoreSuspension, Restored, SuspendedKey};
+pub use restore::{RestoreError, RestoreOptions, RestoreSuspension, Restored, SuspendedKey};
 pub use security_events::{
     AccountHash, ListSecurityEventsError, SecurityEvent, SecurityEventKind, SecurityEventPage, SecurityEventQuery,
 };

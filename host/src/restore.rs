@@ -22,10 +22,25 @@ use crate::keys::{MAX_STAGED_AT_ONCE, suspended};
 use crate::keystile::Keystile;
 use crate::query::{KeyQuery, MAX_PAGE};
 use crate::settings::describe;
-use crate::store::{Generation, ReadTransaction, SqliteStore, StoreError, WriteTransaction};
+use crate::store::{Generation, OtherStores, ReadTransaction, SqliteStore, StoreError, WriteTransaction};
 
 /// Keys that a restore has suspended and lists, at most; beyond that they are counted.
 pub const MAX_LISTED_SUSPENDED: usize = 1_000;
+
+/// How to restore a backup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoreOptions {
+    others: OtherStores,
+}
+
+impl RestoreOptions {
+    /// Lets the backup of another store take the place of the one that is there. Nothing of what that store refuses is
+    /// carried over then: whatever was revoked, suspended or deleted there is allowed again where the backup allows it.
+    pub fn replace_other_store(mut self, replace: bool) -> RestoreOptions {
+        self.others = if replace { OtherStores::Replaced } else { OtherStores::Refused };
+        self
+    }
+}
 
 /// What a restore did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,16 +108,43 @@ impl Keystile {
     /// Users are kept as keys are, with their passwords; sessions and locks are those of the replaced store.
     ///
     /// So what comes back is what nobody decides by: names and metadata of keys, names of users, and the keys and
-    /// users that the replaced store does not know. Where it cannot be read, or is another store than that of the
-    /// backup, everything is that of the backup, and all sessions end.
+    /// users that the replaced store does not know. Where there is no store, everything is that of the backup, and all
+    /// sessions end. A backup of another store is refused ([`StoreError::OtherStore`]);
+    /// [`restore_with`](Keystile::restore_with) can allow it.
     ///
     /// # Errors
     /// [`RestoreError`]; the store is then what it was.
     pub fn restore(from: impl AsRef<Path>, to: impl AsRef<Path>, actor: &str) -> Result<Restored, RestoreError> {
+        Keystile::restore_with(from, to, actor, RestoreOptions::default())
+    }
+
+    /// [`restore`](Keystile::restore), with options.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (old, new, backup) = (folder.path().join("old.db"), folder.path().join("new.db"), folder.path().join("backup"));
+    /// use keystile::{Keystile, NewStore, RestoreError, RestoreOptions, StoreError};
+    /// Keystile::create(&old, NewStore::default())?;
+    /// Keystile::create(&new, NewStore::default())?;
+    /// Keystile::open(&old)?.backup(&backup)?;
+    /// let refused = Keystile::restore(&backup, &new, "ops").unwrap_err();
+    /// assert!(matches!(refused, RestoreError::Store(StoreError::OtherStore { .. })));
+    /// Keystile::restore_with(&backup, &new, "ops", RestoreOptions::default().replace_other_store(true))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the store is then what it was.
+    pub fn restore_with(
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        actor: &str,
+        options: RestoreOptions,
+    ) -> Result<Restored, RestoreError> {
         let now = SystemClock.now();
         let mut restored = Restored::default();
         let mut replaced = None;
-        SqliteStore::restore(from.as_ref(), to.as_ref(), |transaction, current| {
+        SqliteStore::restore(from.as_ref(), to.as_ref(), options.others, |transaction, current| {
             // It may be done again, when somebody has written meanwhile.
             restored = Restored::default();
             discard_staged(transaction)?;

@@ -11,8 +11,8 @@ use super::people::counted;
 use super::table::{Cell, Column, Table};
 use keystile::text::{format_duration, printable, rfc3339};
 use keystile::{
-    Finding, KeyFormat, KeyFormatError, Keystile, NewStore, OwnIssuer, RestoreError, RestoreSuspension, SYSTEMS,
-    Settings, Severity, StoreError, SuspendedKey,
+    Finding, KeyFormat, KeyFormatError, Keystile, NewStore, OwnIssuer, RestoreError, RestoreOptions, RestoreSuspension,
+    SYSTEMS, Settings, Severity, StoreError, SuspendedKey,
 };
 
 /// Makes a store.
@@ -206,7 +206,15 @@ struct BackupJson<'a> {
 
 /// Restores a backup.
 pub(super) fn restore(args: &RestoreArgs, context: &mut Context<'_>) -> Result<Exit, Failure> {
-    let restored = Keystile::restore(&args.file, &context.db, &context.actor).map_err(|error| match error {
+    let options = RestoreOptions::default().replace_other_store(args.replace_other_store);
+    let restored = Keystile::restore_with(&args.file, &context.db, &context.actor, options);
+    let restored = restored.map_err(|error| match error {
+        RestoreError::Store(StoreError::OtherStore { .. }) => {
+            let mut failure = Failure::from(error);
+            let hint = "restore a backup of this store; if nothing that it refuses matters any more, add --replace-other-store";
+            failure.hint = Some(hint.to_owned());
+            failure
+        }
         // The advice to make a new store would be wrong here.
         RestoreError::Store(StoreError::Missing { path })
             if std::path::absolute(&args.file).is_ok_and(|file| file == path) =>

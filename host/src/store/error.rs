@@ -86,6 +86,13 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A backup of another store was to be restored over this one, and nobody has said that it should be.
+    OtherStore {
+        /// The path of the store.
+        path: PathBuf,
+        /// The path of the backup.
+        backup: PathBuf,
+    },
     /// A file was to be restored onto itself.
     SameFile {
         /// Its path.
@@ -267,6 +274,14 @@ impl fmt::Display for StoreError {
             StoreError::DamagedBackup { path, problem } => {
                 write!(f, "the backup {} is damaged ({problem}) · use another backup; nothing was changed", path.display())
             }
+            StoreError::OtherStore { path, backup } => write!(
+                f,
+                "{} is a backup of another store than the one at {}: what is revoked, suspended or deleted there would be \
+                 forgotten, and allowed again where the backup allows it; nothing was changed · restore a backup of this \
+                 store, or say explicitly that the backup of another one replaces it",
+                backup.display(),
+                path.display()
+            ),
             StoreError::SameFile { path } => {
                 write!(f, "{} cannot be restored onto itself · give the path of a backup", path.display())
             }

@@ -23,7 +23,7 @@ pub use error::StoreError;
 pub(crate) use issuers::{IssuersMark, KeySetRow, LeaseId, ReadIssuers, WriteIssuers};
 #[cfg(test)]
 pub(crate) use sqlite::faults;
-pub(crate) use sqlite::{Mode, RESERVE, SqliteStore, leftovers_of, network_file_system_of, reserve_of};
+pub(crate) use sqlite::{Mode, OtherStores, RESERVE, SqliteStore, leftovers_of, network_file_system_of, reserve_of};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, THIS_STORE, WriteTokens};
 pub use unreadable::UnreadableRow;
 

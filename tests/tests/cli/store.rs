@@ -134,6 +134,15 @@ fn backup_and_restore() {
             &place.run(&["restore", "copy.db", "--db", "text.txt"]),
         ],
     );
+    place.run(&["init", "--db", "other.db"]);
+    golden(
+        "restore_refuses_a_backup_of_another_store",
+        &[
+            &place.run(&["restore", "copy.db", "--db", "other.db"]),
+            &place.run(&["restore", "copy.db", "--db", "other.db", "--json"]),
+            &place.run(&["restore", "copy.db", "--db", "other.db", "--replace-other-store"]),
+        ],
+    );
     golden(
         "restore_makes_a_store_where_there_is_none",
         &[&place.run(&["restore", "copy.db", "--db", "new.db"]), &place.run(&["keys", "list", "--db", "new.db"])],

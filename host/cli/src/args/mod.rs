@@ -178,7 +178,8 @@ pub(super) enum Command {
     /// Put a backup in the place of the store
     ///
     /// What was revoked, suspended or rotated after the backup was made stays refused, as long as
-    /// the store that is replaced can still be read.
+    /// the store that is replaced can still be read. A backup of another store is refused: of what the
+    /// replaced store refuses, nothing would be carried over.
     Restore(RestoreArgs),
     /// Look for trouble: the file, the audit trail, the validator
     Doctor,

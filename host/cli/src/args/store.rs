@@ -147,6 +147,10 @@ pub(crate) struct BackupArgs {
 pub(crate) struct RestoreArgs {
     /// A backup
     pub(crate) file: PathBuf,
+    /// Replace the store although the backup is one of another store: nothing that is revoked, suspended or deleted in
+    /// the replaced store is carried over
+    #[arg(long)]
+    pub(crate) replace_other_store: bool,
 }
 
 /// For which shell.

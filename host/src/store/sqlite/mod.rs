@@ -65,6 +65,7 @@ pub(crate) use self::file::{leftovers_of, network_file_system_of};
 use self::guard::{Claim, Logical, Place, Touched};
 use self::reserve::Reserve;
 pub(crate) use self::reserve::{RESERVE, reserve_of};
+pub(crate) use self::restore::OtherStores;
 use self::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 use self::transaction::{Behavior, Transaction};
 use super::{

@@ -24,6 +24,16 @@ const ERASE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a restore begins again when somebody writes to the store meanwhile.
 const ATTEMPTS: usize = 10;
 
+/// Whether a backup may take the place of another store than the one that it was made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OtherStores {
+    /// It may not: nothing of what that store refuses would be carried over.
+    #[default]
+    Refused,
+    /// It may.
+    Replaced,
+}
+
 impl SqliteStore {
     /// Puts the backup `from` in the place of the store `to`, in a new epoch.
     ///
@@ -37,12 +47,14 @@ impl SqliteStore {
     /// sees either the one or the other, and so does whoever opens it after a crash.
     ///
     /// # Errors
+    /// [`StoreError::OtherStore`] when the backup was made of another store, unless `others` says so,
     /// [`StoreError::DamagedBackup`] when the backup does not pass a full check,
     /// [`StoreError::NotAStore`] or [`StoreError::OtherProgram`] when `from` is no backup or `to`
     /// is no store, [`StoreError::Corrupt`] when `to` is a damaged one, and what `prepare` returns.
     pub(crate) fn restore<E: From<StoreError>>(
         from: &Path,
         to: &Path,
+        others: OtherStores,
         mut prepare: impl FnMut(&mut dyn WriteTransaction, Option<&dyn ReadTransaction>) -> Result<(), E>,
     ) -> Result<Position, E> {
         check_engine()?;
@@ -57,7 +69,7 @@ impl SqliteStore {
         let Some(current) = current else {
             check_file_system(&to)?;
             let PrivateCopy { connection, file } = PrivateCopy::new(&backup, &from, &to)?;
-            let position = fill(&connection, None::<&Transaction<&Connection>>, &mut prepare)?;
+            let position = fill(&connection, None::<(&Transaction<&Connection>, bool)>, &mut prepare)?;
             set_journal(&connection)?;
             connection.close().map_err(|(_, error)| error).checked()?;
             file.publish(&to)?;
@@ -70,7 +82,11 @@ impl SqliteStore {
             // From here on every commit shows in the next answer.
             current.has_changed()?;
             let view = current.view()?;
-            let position = fill(&copy.connection, Some(&view), &mut prepare)?;
+            let is_same = reader::store_id(view.connection())? == reader::store_id(&copy.connection)?;
+            if !is_same && others == OtherStores::Refused {
+                return Err(StoreError::OtherStore { path: to, backup: from }.into());
+            }
+            let position = fill(&copy.connection, Some((&view, is_same)), &mut prepare)?;
             drop(view);
             let transfer = Backup::new(&copy.connection, &mut live).checked()?;
             // The first page comes with the lock: from here on nobody else can write.
@@ -135,23 +151,24 @@ fn check_health(store: &SqliteStore) -> Result<(), StoreError> {
     if answer == "ok" { Ok(()) } else { Err(StoreError::Corrupt) }
 }
 
-/// Moves the copy into its new position and has it prepared.
+/// Moves the copy into its new position and has it prepared. With the store that is replaced, and whether it is the
+/// one that the backup was made of.
 fn fill<C: Deref<Target = Connection>, E: From<StoreError>>(
     copy: &Connection,
-    view: Option<&Transaction<C>>,
+    replaced: Option<(&Transaction<C>, bool)>,
     prepare: &mut impl FnMut(&mut dyn WriteTransaction, Option<&dyn ReadTransaction>) -> Result<(), E>,
 ) -> Result<Position, E> {
     let mut transaction = Transaction::begin(copy, Behavior::Write)?;
     let mut last = transaction.position()?;
     let mut clock = transaction.clock()?;
     let mut original: Option<&dyn ReadTransaction> = None;
-    if let Some(view) = view {
+    if let Some((view, is_same)) = replaced {
         let current = view.position()?;
         last.epoch = last.epoch.max(current.epoch);
         last.generation = last.generation.max(current.generation);
         let current = view.clock()?;
         let accepted = clock.accepted.max(current.accepted);
-        if reader::store_id(view.connection())? == reader::store_id(copy)? {
+        if is_same {
             original = Some(view);
             // Also when it is earlier than that of the backup: it was accepted since.
             clock = current;

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 use crate::audit;
 use crate::key::{Revocation, RevokeReason};
-use crate::store::Position;
 use crate::store::sqlite::file::{TemporaryFile, leftovers_of};
 use crate::store::sqlite::schema::SCHEMA_VERSION;
+use crate::store::{OtherStores, Position};
 
 fn nothing(_: &mut dyn WriteTransaction, _: Option<&dyn ReadTransaction>) -> Result<(), StoreError> {
     Ok(())
@@ -67,7 +67,7 @@ fn a_restore_makes_a_missing_store() {
     let before = store.read().unwrap().position().unwrap();
     store.backup(&fixture.file("backup")).unwrap();
     let new = fixture.file("new.db");
-    let position = SqliteStore::restore(&fixture.file("backup"), &new, |transaction, current| {
+    let position = SqliteStore::restore(&fixture.file("backup"), &new, OtherStores::Refused, |transaction, current| {
         assert!(current.is_none());
         audit::append(transaction, at(5), "me", "store.restored", None, &serde_json::json!({}))
     })
@@ -97,11 +97,12 @@ fn a_restore_into_an_open_store_is_seen_by_all_at_once() {
     let reading = two.read().unwrap();
     assert!(reading.key(key_id(299)).unwrap().is_some());
 
-    let position = SqliteStore::restore(&fixture.file("backup"), &fixture.path(), |transaction, current| {
-        let revoked = current.unwrap().key(key_id(1))?.unwrap();
-        transaction.update_key(&revoked)
-    })
-    .unwrap();
+    let position =
+        SqliteStore::restore(&fixture.file("backup"), &fixture.path(), OtherStores::Refused, |transaction, current| {
+            let revoked = current.unwrap().key(key_id(1))?.unwrap();
+            transaction.update_key(&revoked)
+        })
+        .unwrap();
 
     assert!(position.epoch == before.epoch + 1 && position.generation > before.generation);
     assert!(reading.key(key_id(299)).unwrap().is_some(), "a view stays what it was");
@@ -129,7 +130,7 @@ fn a_restore_misses_no_write_in_between() {
     insert(&store, [key(1)]);
     store.backup(&fixture.file("backup")).unwrap();
     let mut rounds = 0;
-    SqliteStore::restore(&fixture.file("backup"), &fixture.path(), |transaction, current| {
+    SqliteStore::restore(&fixture.file("backup"), &fixture.path(), OtherStores::Refused, |transaction, current| {
         rounds += 1;
         transaction.update_key(&current.unwrap().key(key_id(1))?.unwrap())?;
         if rounds == 1 {
@@ -150,7 +151,9 @@ fn a_restore_that_is_not_prepared_changes_nothing() {
     insert(&store, [key(2)]);
     let before = store.read().unwrap().position().unwrap();
     for to in [fixture.path(), fixture.file("new.db")] {
-        let failed = SqliteStore::restore(&fixture.file("backup"), &to, |_, _| Err(StoreError::RolledBack));
+        let failed = SqliteStore::restore(&fixture.file("backup"), &to, OtherStores::Refused, |_, _| {
+            Err(StoreError::RolledBack)
+        });
         assert!(matches!(failed, Err(StoreError::RolledBack)));
     }
     assert_eq!(store.read().unwrap().position().unwrap(), before);
@@ -159,7 +162,7 @@ fn a_restore_that_is_not_prepared_changes_nothing() {
 }
 
 #[test]
-fn another_store_is_replaced_without_being_looked_at() {
+fn another_store_is_replaced_when_that_is_asked_for_without_being_looked_at() {
     let (fixture, other) = (Fixture::new(), Fixture::new());
     let (store, stranger) = (fixture.open(), other.open());
     insert(&store, [key(1)]);
@@ -168,7 +171,10 @@ fn another_store_is_replaced_without_being_looked_at() {
         insert(&stranger, [key(number)]);
     }
     let before = stranger.read().unwrap().position().unwrap();
-    let position = SqliteStore::restore(&fixture.file("backup"), &other.path(), |_, current| {
+    let refused = SqliteStore::restore(&fixture.file("backup"), &other.path(), OtherStores::Refused, nothing);
+    assert!(matches!(refused, Err(StoreError::OtherStore { .. })), "{refused:?}");
+    assert_eq!(stranger.read().unwrap().position().unwrap(), before);
+    let position = SqliteStore::restore(&fixture.file("backup"), &other.path(), OtherStores::Replaced, |_, current| {
         assert!(current.is_none());
         Ok::<(), StoreError>(())
     })
@@ -185,7 +191,9 @@ fn what_cannot_be_restored_is_refused_and_nothing_is_changed() {
     let backup = fixture.file("backup");
     store.backup(&backup).unwrap();
     drop(store);
-    let restore = |from: &str, to: &str| SqliteStore::restore(&fixture.file(from), &fixture.file(to), nothing);
+    let restore = |from: &str, to: &str| {
+        SqliteStore::restore(&fixture.file(from), &fixture.file(to), OtherStores::Refused, nothing)
+    };
 
     let mut damaged = fs::read(&backup).unwrap();
     let middle = damaged.len() / 2;
@@ -229,6 +237,6 @@ fn a_copied_file_can_be_restored() {
     let fixture = Fixture::new();
     insert(&fixture.open(), [key(1)]);
     fs::copy(fixture.path(), fixture.file("copy")).unwrap();
-    SqliteStore::restore(&fixture.file("copy"), &fixture.file("new.db"), nothing).unwrap();
+    SqliteStore::restore(&fixture.file("copy"), &fixture.file("new.db"), OtherStores::Refused, nothing).unwrap();
     assert_eq!(find(&SqliteStore::open(&fixture.file("new.db"), Mode::ReadOnly).unwrap(), 1), Some(key(1)));
 }

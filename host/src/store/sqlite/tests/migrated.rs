@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::store::sqlite::schema::{APPLICATION_ID, SCHEMA_VERSION};
-use crate::store::{Erasure, faults};
+use crate::store::{Erasure, OtherStores, faults};
 
 /// What a newer program leaves behind. `false`: somebody else is writing.
 fn set_schema(path: &Path, version: u32) -> bool {
@@ -149,7 +149,7 @@ fn a_store_that_is_migrated_during_a_restore_is_not_replaced() {
     store.backup(&fixture.file("backup")).unwrap();
     insert(&store, [key(2)]);
     let path = fixture.path();
-    let restored = SqliteStore::restore::<StoreError>(&fixture.file("backup"), &path, |_, _| {
+    let restored = SqliteStore::restore::<StoreError>(&fixture.file("backup"), &path, OtherStores::Refused, |_, _| {
         assert!(set_schema(&path, SCHEMA_VERSION + 1));
         Ok(())
     });

@@ -168,6 +168,7 @@ fn messages_say_what_happened_and_what_to_do() {
         StoreError::Corrupt,
         StoreError::DamagedBackup { path: path(), problem: "x".to_owned() },
         StoreError::SameFile { path: path() },
+        StoreError::OtherStore { path: path(), backup: path() },
         StoreError::Replaced { path: path() },
         StoreError::NoSuchKey { id: key_id(1) },
         StoreError::NoSuchUser { id: crate::ids::UserId::from_bytes([1; 16]) },
