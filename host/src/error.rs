@@ -159,6 +159,7 @@ impl Classified for StoreError {
                 (ErrorKind::Unavailable, "replaced")
             }
             StoreError::JournalLost { .. } => (ErrorKind::Unavailable, "journal_lost"),
+            StoreError::RollbackJournal { .. } => (ErrorKind::Unavailable, "rollback_journal"),
             StoreError::Unacknowledged { .. } => (ErrorKind::Internal, "unacknowledged"),
             StoreError::InUse { .. } => (ErrorKind::Busy, "in_use"),
             StoreError::ManyNames { .. } => (ErrorKind::Unavailable, "many_names"),

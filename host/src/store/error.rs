@@ -115,6 +115,12 @@ pub enum StoreError {
         /// The path of the store.
         path: PathBuf,
     },
+    /// A rollback journal (`-journal`) lies beside the store. A store has none of its own, and replaying this one would
+    /// take changes back that were acknowledged.
+    RollbackJournal {
+        /// Its path.
+        path: PathBuf,
+    },
     /// The files of the store were exchanged while a change was written: it may hold or be lost.
     Unacknowledged {
         /// The path of the store.
@@ -301,6 +307,13 @@ impl fmt::Display for StoreError {
                 f,
                 "something else has written over {}, or its journal is that of another file · end every process on \
                  this store, keep a copy of it with its -wal, move both away, and run `keystile restore` with a backup",
+                path.display()
+            ),
+            StoreError::RollbackJournal { path } => write!(
+                f,
+                "{} does not belong to the store beside it: a rollback journal, which would take back what was changed \
+                 in the store, also revokes · end every process on this store, move that file to another folder, and \
+                 start again",
                 path.display()
             ),
             StoreError::Unacknowledged { path } => write!(

@@ -71,7 +71,10 @@ pub(super) fn connect(path: &Path, purpose: Purpose) -> Result<Connection, Store
         _ => Connection::open_with_flags(path, access),
     };
     let mut connection = opening(path, opened)?;
-    connection.busy_handler(Some(patience())).checked()?;
+    let (rollback, mut wait) = (beside(path, "-journal"), patience());
+    // A connection that finds a rollback journal waits for everybody else to end, in order to replay it.
+    let has_rollback = move || fs::metadata(&rollback).is_ok_and(|journal| journal.len() > 0);
+    connection.busy_handler(Some(move |tries| !has_rollback() && wait(tries))).checked()?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     // The content of the file is not trusted: it cannot make the engine call functions or change
     // its own schema.

@@ -62,7 +62,7 @@ use self::checked::{Checked as _, opening};
 use self::connection::{Purpose, Reader, Readers, Writer, check_engine, checkpoint_on_close, connect};
 use self::file::{TemporaryFile, absolute, check_file_system};
 pub(crate) use self::file::{leftovers_of, network_file_system_of};
-use self::guard::{Claim, Logical, Place, Touched};
+use self::guard::{Claim, Logical, Place, Touched, is_later};
 use self::reserve::Reserve;
 pub(crate) use self::reserve::{RESERVE, reserve_of};
 pub(crate) use self::restore::OtherStores;
@@ -209,12 +209,20 @@ impl SqliteStore {
         let reserve = Reserve::of(&path, mode != Mode::ReadOnly);
         let writer = match mode {
             Mode::ReadWrite | Mode::Sparing => {
+                let first = connect(&path, Purpose::ReadOnly)?;
+                let before = begin_view(&first, &path, claim)?;
                 let mut connection = connect(&path, Purpose::Write)?;
                 check_identity(&connection, &path)?;
                 if connection.is_readonly(rusqlite::MAIN_DB).checked()? {
                     return Err(StoreError::ReadOnly);
                 }
+                first.execute_batch("COMMIT").checked()?;
                 set_journal(&connection)?;
+                // For a plain file, such as a backup, the lock has ended just now.
+                claim.check_rollback_journal()?;
+                if !is_later(&before.place, &ask(&connection)?.place) {
+                    return Err(StoreError::Overwritten { path });
+                }
                 migrate(&mut connection)?;
                 watch_writes(&connection)?;
                 Some(connection)
@@ -370,7 +378,8 @@ impl Store for SqliteStore {
 /// them, and after whatever is written.
 ///
 /// # Errors
-/// [`StoreError::Replaced`], [`StoreError::JournalLost`] or [`StoreError::Overwritten`], from then on every time.
+/// [`StoreError::Replaced`], [`StoreError::JournalLost`], [`StoreError::Overwritten`] or
+/// [`StoreError::RollbackJournal`], from then on every time.
 fn check_files(claim: &Claim) -> Result<(), StoreError> {
     match claim.check()? {
         Touched::No => Ok(()),
@@ -404,6 +413,18 @@ fn ask_afresh(claim: &Claim) -> Result<Logical, StoreError> {
     let connection = connect(claim.path(), Purpose::ReadOnly)?;
     check_schema(&connection, claim)?;
     ask(&connection)
+}
+
+/// Begins a read transaction on the first connection to the store. It only reads, and so does not replay a rollback
+/// journal; and the lock that it takes keeps every other connection from that, until the transaction ends, or, for a
+/// store with a write-ahead log, until the connection closes. A look at the files beside the store before it is opened
+/// cannot say what lies there when it is.
+fn begin_view(first: &Connection, path: &Path, claim: &Claim) -> Result<Logical, StoreError> {
+    first.execute_batch("BEGIN").checked()?;
+    check_identity(first, path)?;
+    let logical = ask(first)?;
+    claim.check_rollback_journal()?;
+    Ok(logical)
 }
 
 fn ask(connection: &Connection) -> Result<Logical, StoreError> {
@@ -443,7 +464,13 @@ fn check_identity(connection: &Connection, path: &Path) -> Result<u32, StoreErro
 /// A journal that lets readers read while somebody writes. It is kept in the file.
 fn set_journal(connection: &Connection) -> Result<(), StoreError> {
     let path = connection.path().map(PathBuf::from).unwrap_or_default();
-    let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+    let name = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+    if connection.pragma_query_value(None, "journal_mode", name).checked()? != "wal" {
+        // Without a rollback journal beside the file, which would be left there by a process that is killed now. None
+        // is needed: all that is written is some bytes at the beginning of the first page.
+        connection.pragma_update_and_check(None, "journal_mode", "memory", name).checked()?;
+    }
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "wal", name);
     match opening(&path, mode)?.as_str() {
         "wal" => Ok(()),
         // A file system without shared memory: not fit for a store with many processes.

@@ -58,6 +58,8 @@ struct Paths {
     store: PathBuf,
     journal: PathBuf,
     index: PathBuf,
+    /// Where the engine would look for a rollback journal.
+    rollback: PathBuf,
 }
 
 /// A file that this process has open, whatever paths and however many connections lead to it.
@@ -125,6 +127,8 @@ enum Lost {
     Index,
     /// Somebody else has written to the store's file.
     Overwritten,
+    /// Somebody has put a rollback journal beside the store.
+    Rollback,
 }
 
 /// Whether the store's own file was touched since it was last looked into.
@@ -184,8 +188,8 @@ impl Claim {
     ///
     /// # Errors
     /// [`StoreError::NotAStore`], [`StoreError::OtherProgram`] or [`StoreError::Newer`] for what is no store of
-    /// ours; [`StoreError::ManyNames`], [`StoreError::MountPoint`], [`StoreError::InUse`] or
-    /// [`StoreError::Overwritten`] for one that two processes could see differently.
+    /// ours; [`StoreError::ManyNames`], [`StoreError::MountPoint`], [`StoreError::InUse`],
+    /// [`StoreError::Overwritten`] or [`StoreError::RollbackJournal`] for one that two processes could see differently.
     pub(super) fn new(path: &Path) -> Result<Claim, StoreError> {
         let paths = Paths::of(path);
         opening::patiently(|| {
@@ -256,8 +260,9 @@ impl Claim {
     /// system calls, a few microseconds.
     ///
     /// # Errors
-    /// [`StoreError::Replaced`], [`StoreError::JournalLost`] or [`StoreError::Overwritten`]: then, and for as long
-    /// as this process has the file open, nothing may be read from it or written to it.
+    /// [`StoreError::Replaced`], [`StoreError::JournalLost`], [`StoreError::Overwritten`] or
+    /// [`StoreError::RollbackJournal`]: then, and for as long as this process has the file open, nothing
+    /// may be read from it or written to it.
     pub(super) fn check(&self) -> Result<Touched, StoreError> {
         let file = self.file();
         if let Some(lost) = file.lost.get() {
@@ -279,10 +284,25 @@ impl Claim {
         }
         if let (Some(index), Some(journal), 1..) = (&beside.index, &beside.journal, beside.attached) {
             self.check_journal(&index.file, &journal.file)?;
+            // Whoever is the first to open the store the next time would have it replayed.
+            if let Err(error) = self.check_rollback_journal() {
+                return Err(match error {
+                    StoreError::RollbackJournal { .. } => self.lose(Lost::Rollback),
+                    other => other,
+                });
+            }
         }
         drop(beside);
         let touched = lock(&file.verified).is_some_and(|verified| verified.stamp != stamp);
         Ok(if touched { Touched::Yes } else { Touched::No })
+    }
+
+    /// Whether no rollback journal lies beside the store.
+    ///
+    /// # Errors
+    /// [`StoreError::RollbackJournal`].
+    pub(super) fn check_rollback_journal(&self) -> Result<(), StoreError> {
+        opening::check_rollback_journal(&self.paths)
     }
 
     /// Whether the log holds what the shared memory says: whatever was committed is found again after everybody has
@@ -471,6 +491,11 @@ impl Claim {
 
     /// Why the engine makes no sense of the files, when they do not belong together; else what it says itself.
     pub(super) fn explain(&self, error: StoreError) -> StoreError {
+        // A connection that only reads refuses to replay it, and others are kept from that by the locks on the store.
+        if let (StoreError::ReadOnly | StoreError::Busy { .. }, Err(rollback)) = (&error, self.check_rollback_journal())
+        {
+            return rollback;
+        }
         if !matches!(error, StoreError::Corrupt | StoreError::Engine { .. }) {
             return error;
         }
@@ -524,6 +549,7 @@ impl Claim {
             Lost::Journal => StoreError::JournalLost { path: self.paths.journal.clone() },
             Lost::Index => StoreError::JournalLost { path: self.paths.index.clone() },
             Lost::Overwritten => StoreError::Overwritten { path: self.paths.store.clone() },
+            Lost::Rollback => StoreError::RollbackJournal { path: self.paths.rollback.clone() },
         }
     }
 
@@ -552,7 +578,8 @@ impl Drop for Claim {
 
 impl Paths {
     fn of(store: &Path) -> Paths {
-        Paths { store: store.to_owned(), journal: beside(store, "-wal"), index: beside(store, "-shm") }
+        let [journal, index, rollback] = ["-wal", "-shm", "-journal"].map(|suffix| beside(store, suffix));
+        Paths { store: store.to_owned(), journal, index, rollback }
     }
 }
 
@@ -599,7 +626,7 @@ impl Beside {
 }
 
 /// Whether a store can have come from `old` to `new`: forward, and to another store only by a restore.
-fn is_later(old: &Place, new: &Place) -> bool {
+pub(super) fn is_later(old: &Place, new: &Place) -> bool {
     old.position <= new.position && (old.store_id == new.store_id || old.position.epoch < new.position.epoch)
 }
 

@@ -47,6 +47,7 @@ pub(super) fn check(store: &File, paths: &Paths) -> Result<(), StoreError> {
     let path = || paths.store.clone();
     // In this order: files that were there before the header was read do not come with a change of it.
     let (journal, index) = (len(&paths.journal)?, len(&paths.index)?);
+    let rollback = check_rollback_journal(paths);
     let mut bytes = [0; Header::LEN];
     match read_at(store, &mut bytes, 0) {
         Ok(()) => {}
@@ -65,6 +66,7 @@ pub(super) fn check(store: &File, paths: &Paths) -> Result<(), StoreError> {
     }
     let holder = || holder(store).map_err(|error| cannot_read(&paths.store, error));
     if header.has_journal {
+        rollback?;
         // Whoever has the store open uses a log and shared memory. When they are not these, they are elsewhere.
         let Some(holder) = holder()? else { return Ok(()) };
         let missing = match (journal, index) {
@@ -79,9 +81,21 @@ pub(super) fn check(store: &File, paths: &Paths) -> Result<(), StoreError> {
         return Err(StoreError::Overwritten { path: path() });
     }
     match holder()? {
-        None => Ok(()),
+        None => rollback,
         Some(_) if journal.or(index).is_some() => Err(StoreError::Overwritten { path: path() }),
         Some(holder) => Err(StoreError::InUse { path: path(), missing: None, process: holder.process }),
+    }
+}
+
+/// The engine takes the content of a rollback journal beside a file for what the file should hold, and writes it there.
+/// No Keystile makes one beside a store.
+///
+/// # Errors
+/// [`StoreError::RollbackJournal`] when there is one with content.
+pub(super) fn check_rollback_journal(paths: &Paths) -> Result<(), StoreError> {
+    match len(&paths.rollback)? {
+        None | Some(0) => Ok(()),
+        Some(_) => Err(StoreError::RollbackJournal { path: paths.rollback.clone() }),
     }
 }
 
@@ -97,7 +111,8 @@ fn is_used(index: &Path) -> Result<bool, StoreError> {
 fn len(path: &Path) -> Result<Option<u64>, StoreError> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata.len())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A name that is too long with its suffix is that of no file.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => Ok(None),
         Err(error) => Err(cannot_look_at(path, error)),
     }
 }

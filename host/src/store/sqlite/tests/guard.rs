@@ -5,7 +5,8 @@ use std::fs;
 use std::rc::Rc;
 
 use super::*;
-use crate::store::faults;
+use crate::key::{Revocation, RevokeReason};
+use crate::store::{OtherStores, faults};
 
 /// At whatever moment of a commit a file is removed: it is never acknowledged, unless it was complete before.
 #[test]
@@ -143,4 +144,147 @@ fn a_long_log_is_written_to_the_file() {
     let log = fs::metadata(fixture.file("keys.db-wal")).unwrap().len();
     assert!(log < 16 << 20, "the log has {log} bytes");
     assert!(find(&other, number - 1).is_some());
+}
+
+/// A rollback journal that takes back what was changed since a copy was made: a key that is revoked is active in it.
+/// The store `keys.db` has the revoke, `copy` has not, and `journal` is the file.
+fn store_with_an_older_journal() -> (Fixture, Vec<u8>) {
+    let fixture = Fixture::new();
+    insert(&fixture.open(), [key(1)]);
+    let (copy, store) = (fixture.file("copy"), fixture.path());
+    fs::copy(&store, &copy).unwrap();
+    revoke(&fixture.open(), 1);
+    let writer = raw(&copy);
+    writer.execute_batch("PRAGMA journal_mode = delete; PRAGMA cache_size = 1; BEGIN IMMEDIATE").unwrap();
+    // More than fits into the cache, so that the journal is synced, and pages are written before the commit.
+    writer
+        .execute_batch(
+            "UPDATE keys SET name = 'x'; UPDATE position SET generation = generation + 1; CREATE TABLE filler (x)",
+        )
+        .unwrap();
+    for _ in 0..100 {
+        writer.execute("INSERT INTO filler VALUES (randomblob(3000))", []).unwrap();
+    }
+    let journal = fs::read(fixture.file("copy-journal")).unwrap();
+    drop(writer);
+    // Whoever knows nothing of it does replay it.
+    fs::copy(&store, &copy).unwrap();
+    fs::write(fixture.file("copy-journal"), &journal).unwrap();
+    let state: String = raw(&copy).query_row("SELECT state FROM keys", [], |row| row.get(0)).unwrap();
+    assert_eq!(state, "active");
+    (fixture, journal)
+}
+
+fn revoke(store: &SqliteStore, number: u32) {
+    let revocation = Revocation { at: at(9), reason: RevokeReason::KeyCompromise, note: None };
+    let revoked = Key { state: KeyState::Revoked, revocation: Some(revocation), ..key(number) };
+    write(store, |transaction| transaction.update_key(&revoked).unwrap());
+}
+
+fn is_rollback_journal<T>(result: Result<T, StoreError>) -> bool {
+    matches!(result.err(), Some(StoreError::RollbackJournal { .. }))
+}
+
+#[test]
+fn a_rollback_journal_beside_a_store_is_refused_and_not_replayed() {
+    let (fixture, journal) = store_with_an_older_journal();
+    let before = fs::read(fixture.path()).unwrap();
+    fixture.open().backup(&fixture.file("backup")).unwrap();
+    for name in ["keys.db-journal", "backup-journal"] {
+        fs::write(fixture.file(name), &journal).unwrap();
+    }
+    for mode in [Mode::ReadWrite, Mode::Sparing, Mode::ReadOnly] {
+        for name in ["keys.db", "backup"] {
+            assert!(is_rollback_journal(SqliteStore::open(&fixture.file(name), mode)), "{name}, {mode:?}");
+        }
+    }
+    let nothing = |_: &mut dyn WriteTransaction, _: Option<&dyn ReadTransaction>| Ok::<(), StoreError>(());
+    assert!(is_rollback_journal(SqliteStore::restore(
+        &fixture.file("backup"),
+        &fixture.file("new"),
+        OtherStores::Refused,
+        nothing
+    )));
+    fs::remove_file(fixture.file("backup-journal")).unwrap();
+    assert!(is_rollback_journal(SqliteStore::restore(
+        &fixture.file("backup"),
+        &fixture.path(),
+        OtherStores::Refused,
+        nothing
+    )));
+    assert_eq!(fs::read(fixture.path()).unwrap(), before, "the store is left as it is");
+    assert_eq!(fs::read(fixture.file("keys.db-journal")).unwrap(), journal, "and so is the journal");
+    // An empty one says nothing.
+    fs::write(fixture.file("keys.db-journal"), "").unwrap();
+    assert_eq!(find(&fixture.open(), 1).unwrap().state, KeyState::Revoked);
+}
+
+#[test]
+fn a_rollback_journal_that_comes_while_the_store_is_open_is_noticed() {
+    let (fixture, journal) = store_with_an_older_journal();
+    let stores = [fixture.open(), SqliteStore::open(&fixture.path(), Mode::ReadOnly).unwrap()];
+    fs::write(fixture.file("keys.db-journal"), &journal).unwrap();
+    for store in &stores {
+        assert!(is_rollback_journal(store.has_changed()));
+        assert!(is_rollback_journal(store.read().map(drop)));
+        assert!(is_rollback_journal(store.backup(&fixture.file("backup"))));
+    }
+    assert!(is_rollback_journal(stores[0].write().map(drop)));
+    fs::remove_file(fixture.file("keys.db-journal")).unwrap();
+    assert!(is_rollback_journal(stores[0].read().map(drop)), "until this process has closed the store");
+    drop(stores);
+    assert_eq!(find(&fixture.open(), 1).unwrap().state, KeyState::Revoked);
+}
+
+/// At whatever moment of opening the journal comes: what it takes back is never read.
+#[test]
+fn a_rollback_journal_that_comes_while_the_store_is_opened_is_not_replayed() {
+    let (fixture, journal) = store_with_an_older_journal();
+    fixture.open().backup(&fixture.file("backup")).unwrap();
+    let mut refused = 0;
+    for (name, mode) in [("keys.db", Mode::ReadWrite), ("backup", Mode::ReadWrite), ("keys.db", Mode::ReadOnly)] {
+        let bytes = fs::read(fixture.file(name)).unwrap();
+        let (path, at) = (fixture.file("opened"), fixture.file("opened-journal"));
+        for comes_at in 0.. {
+            for suffix in ["-journal", "-wal", "-shm"] {
+                let _ = fs::remove_file(fixture.file(&format!("opened{suffix}")));
+            }
+            fs::write(&path, &bytes).unwrap();
+            let calls = Rc::new(Cell::new(0));
+            let (count, at, journal) = (Rc::clone(&calls), at.clone(), journal.clone());
+            let hook = move || {
+                if count.replace(count.get() + 1) == comes_at {
+                    fs::write(&at, &journal).unwrap();
+                }
+                false
+            };
+            match faults::with_hook(hook, || SqliteStore::open(&path, mode)) {
+                Ok(store) => match store.read() {
+                    Ok(view) => assert_eq!(view.key(key_id(1)).unwrap().unwrap().state, KeyState::Revoked),
+                    Err(error) => assert!(is_rollback_journal(Err::<(), _>(error))),
+                },
+                // What it holds could be one of many things, if it was replayed.
+                Err(StoreError::RollbackJournal { .. } | StoreError::Overwritten { .. }) => refused += 1,
+                Err(error) => panic!("{name}, {mode:?}, call {comes_at}: {error:?}"),
+            }
+            if calls.get() <= comes_at {
+                break;
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
+/// A backup becomes a store with a write-ahead log, and whoever is killed meanwhile leaves no rollback journal beside
+/// it, because none is made: with this name none can be.
+#[test]
+fn a_backup_is_opened_without_a_rollback_journal() {
+    let fixture = Fixture::new();
+    insert(&fixture.open(), [key(1)]);
+    let path = fixture.file(&"n".repeat(250));
+    fixture.open().backup(&fixture.file("backup")).unwrap();
+    fs::rename(fixture.file("backup"), &path).unwrap();
+    let store = SqliteStore::open(&path, Mode::ReadWrite).unwrap();
+    assert!(find(&store, 1).is_some());
+    insert(&store, [key(2)]);
 }

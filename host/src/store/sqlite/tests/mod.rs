@@ -170,6 +170,7 @@ fn messages_say_what_happened_and_what_to_do() {
         StoreError::SameFile { path: path() },
         StoreError::OtherStore { path: path(), backup: path() },
         StoreError::Replaced { path: path() },
+        StoreError::RollbackJournal { path: path() },
         StoreError::NoSuchKey { id: key_id(1) },
         StoreError::NoSuchUser { id: crate::ids::UserId::from_bytes([1; 16]) },
         StoreError::NoRandomBytes,
