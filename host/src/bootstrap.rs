@@ -34,11 +34,7 @@ impl KekPlace {
         KekPlace(match (file, text) {
             (Some(file), _) => Place::File(file),
             (None, Some(text)) => Place::Text(text),
-            (None, None) => {
-                let mut path = store.as_os_str().to_owned();
-                path.push(".kek");
-                Place::File(path.into())
-            }
+            (None, None) => Place::File(default_kek_file(store)),
         })
     }
 
@@ -49,6 +45,13 @@ impl KekPlace {
             Place::Text(_) => None,
         }
     }
+}
+
+/// The file that is made for the key of a store when no other one is named.
+pub(crate) fn default_kek_file(store: &Path) -> PathBuf {
+    let mut path = store.as_os_str().to_owned();
+    path.push(".kek");
+    path.into()
 }
 
 impl fmt::Debug for KekPlace {
@@ -216,6 +219,12 @@ mod tests {
         keystile.signing_keys().rotate(Default::default()).unwrap();
         // A first start that was killed can leave a second name of the key behind.
         let leftover = folder.path().join(".kek.0123456789abcdef.tmp");
+        std::fs::hard_link(&kek, &leftover).unwrap();
+        let found = keystile.doctor(&path).unwrap().findings;
+        assert!(found.iter().any(|finding| finding.message.contains(leftover.to_str().unwrap())), "{found:?}");
+
+        // One of the place where the key is made by default, also when the key lies elsewhere by now.
+        let leftover = folder.path().join(".keystile.db.kek.0123456789abcdef.tmp");
         std::fs::hard_link(&kek, &leftover).unwrap();
         let found = keystile.doctor(&path).unwrap().findings;
         assert!(found.iter().any(|finding| finding.message.contains(leftover.to_str().unwrap())), "{found:?}");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use keystile_validator::{Code, KeyId, Timestamp};
 
 use crate::audit::{AuditReport, Difference, DifferenceKind};
+use crate::bootstrap::default_kek_file;
 use crate::issuers::ExternalIssuer;
 use crate::keys::is_alive;
 use crate::keystile::Keystile;
@@ -368,6 +369,7 @@ fn check_signing_keys(keystile: &Keystile, health: &mut Health) -> Result<(), St
 /// The key-encryption key must be there, and not where whoever takes the store takes it too.
 fn check_kek(keystile: &Keystile, path: &Path, health: &mut Health) -> Result<(), StoreError> {
     let sealing = &keystile.inner.sealing;
+    name_leftovers_of_keks(path, sealing.source(), health);
     let is_needed = keystile.inner.store().read()?.signing_keys()?.iter().any(|key| key.sealed_key.is_some());
     if let Err(error) = sealing.key() {
         if is_needed {
@@ -381,13 +383,6 @@ fn check_kek(keystile: &Keystile, path: &Path, health: &mut Health) -> Result<()
         health.add(Severity::Ok, KEK, "it is the one of this store");
         return Ok(());
     };
-    for leftover in crate::store::leftovers_of(kek) {
-        let message = format!(
-            "{} was left by a first start that did not end, and may be a copy of the key · when none runs, remove it",
-            leftover.display()
-        );
-        health.add(Severity::Warning, KEK, message);
-    }
     if is_open_to_others(kek) {
         health.add(Severity::Warning, KEK, "others can read the key-encryption key · run: chmod 600 on it");
     } else if folder_of(kek).is_some_and(|folder| Some(folder) == folder_of(path)) {
@@ -398,6 +393,24 @@ fn check_kek(keystile: &Keystile, path: &Path, health: &mut Health) -> Result<()
         health.add(Severity::Ok, KEK, "it is the one of this store, and lies elsewhere");
     }
     Ok(())
+}
+
+/// What first starts that were killed have left beside the key-encryption key, and beside the place where it was made:
+/// moving the key does not move them.
+fn name_leftovers_of_keks(store: &Path, source: &KekSource, health: &mut Health) {
+    let mut leftovers = crate::store::leftovers_of(&default_kek_file(store));
+    if let KekSource::File(kek) = source {
+        leftovers.extend(crate::store::leftovers_of(kek));
+    }
+    leftovers.sort();
+    leftovers.dedup();
+    for leftover in leftovers {
+        let message = format!(
+            "{} was left by a first start that did not end, and may be a copy of the key · when none runs, remove it",
+            leftover.display()
+        );
+        health.add(Severity::Warning, KEK, message);
+    }
 }
 
 /// What a backup, a restore or a new store leaves behind that was killed. It is named and not removed: it may

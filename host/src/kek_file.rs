@@ -9,6 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::sealing::{KekError, KeyEncryptionKey};
+use crate::store::{leftovers_of, rename_without_replacing};
 
 impl KeyEncryptionKey {
     /// Reads the text form from a file.
@@ -27,7 +28,17 @@ impl KeyEncryptionKey {
     /// [`KekError`] when there is something at the path, or it cannot be written; nothing is left
     /// behind then.
     pub fn write_new(&self, path: impl AsRef<Path>) -> Result<(), KekError> {
-        let path = path.as_ref();
+        for _ in 0..TRIES {
+            match self.try_write_new(path.as_ref()) {
+                // Another first start has taken the temporary file for one that was left behind.
+                Err(KekError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                result => return result,
+            }
+        }
+        self.try_write_new(path.as_ref())
+    }
+
+    fn try_write_new(&self, path: &Path) -> Result<(), KekError> {
         let cannot_write = |source: io::Error| match source.kind() {
             io::ErrorKind::AlreadyExists => KekError::AlreadyExists { path: path.to_owned() },
             _ => KekError::File { action: "write", path: path.to_owned(), source },
@@ -42,12 +53,22 @@ impl KeyEncryptionKey {
         name.push(format!(".{:016x}.tmp", u64::from_le_bytes(random)));
         let temporary = Temporary(path.with_file_name(name));
         let mut file = create_new(&temporary.0).map_err(cannot_write)?;
+        // Says to others that it is in use. Where files cannot be locked, nobody else can lock it either.
+        let _ = file.lock();
         file.write_all(self.to_text().as_bytes()).and_then(|()| file.sync_all()).map_err(cannot_write)?;
-        match fs::hard_link(&temporary.0, path) {
+        let is_final =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound);
+        // Renamed: the key never has two names, whenever this process ends. A hard link is for systems that replace
+        // what is at the new name.
+        let moved = match rename_without_replacing(&temporary.0, path) {
+            Err(error) if !is_final(&error) => fs::hard_link(&temporary.0, path),
+            result => result,
+        };
+        match moved {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(cannot_write(error)),
-            // A file system without hard links: an empty file takes the name, and is replaced. Whoever reads it
-            // meanwhile waits for that.
+            Err(error) if is_final(&error) => return Err(cannot_write(error)),
+            // Neither is possible: an empty file takes the name, and is replaced. Whoever reads it meanwhile waits
+            // for that.
             Err(_) => {
                 create_new(path).map_err(cannot_write)?;
                 if let Err(error) = fs::rename(&temporary.0, path) {
@@ -60,8 +81,15 @@ impl KeyEncryptionKey {
     }
 
     /// The key in this file, or a new one that is written there when there is no file. Many processes may do
-    /// this at once: all of them get the key that is in the file. Whether this call made it.
+    /// this at once: all of them get the key that is in the file. Whether this call made it. What first starts that
+    /// were killed have left beside it is removed.
     pub(crate) fn read_or_make(path: &Path) -> Result<(KeyEncryptionKey, bool), KekError> {
+        let found = KeyEncryptionKey::find_or_make(path)?;
+        remove_leftovers(path);
+        Ok(found)
+    }
+
+    fn find_or_make(path: &Path) -> Result<(KeyEncryptionKey, bool), KekError> {
         match KeyEncryptionKey::read(path) {
             Err(KekError::Missing { .. }) => {}
             found => return found.map(|key| (key, false)),
@@ -75,6 +103,17 @@ impl KeyEncryptionKey {
                 found => found.map(|key| (key, false)),
             },
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// Removes temporary files of this key that nobody is writing: each may be a copy of the key, or another name of its
+/// file. One that cannot be removed is named by the doctor.
+fn remove_leftovers(path: &Path) {
+    for leftover in leftovers_of(path) {
+        // Whoever writes one has it locked.
+        if File::open(&leftover).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(&leftover);
         }
     }
 }
@@ -134,6 +173,8 @@ impl Drop for Temporary {
     }
 }
 
+/// How often a new file is begun again.
+const TRIES: usize = 3;
 /// Longest file that is looked at, in bytes.
 const LONGEST_FILE: usize = 1_024;
 /// How often an empty file is read before it is taken for one that holds no key.
@@ -202,5 +243,27 @@ mod tests {
         fs::write(&path, "something of mine").unwrap();
         assert!(matches!(KeyEncryptionKey::read_or_make(&path), Err(KekError::Form)));
         assert_eq!(fs::read_to_string(&path).unwrap(), "something of mine");
+    }
+
+    /// Other names of the key, and copies that were not finished; but not what another process is writing now.
+    #[test]
+    fn what_killed_first_starts_have_left_is_removed_by_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kek");
+        KeyEncryptionKey::generate().unwrap().write_new(&path).unwrap();
+        let name = |number: u64| folder.path().join(format!(".kek.{number:016x}.tmp"));
+        fs::hard_link(&path, name(1)).unwrap();
+        fs::write(name(2), "half of a k").unwrap();
+        fs::write(name(3), "being written").unwrap();
+        let writing = File::open(name(3)).unwrap();
+        writing.lock().unwrap();
+        fs::write(folder.path().join(".kek.old.tmp"), "something of mine").unwrap();
+        let (key, made) = KeyEncryptionKey::read_or_make(&path).unwrap();
+        assert!(!made && *KeyEncryptionKey::read(&path).unwrap().to_text() == *key.to_text());
+        assert!(!name(1).exists() && !name(2).exists());
+        assert!(name(3).exists() && folder.path().join(".kek.old.tmp").exists());
+        drop(writing);
+        KeyEncryptionKey::read_or_make(&path).unwrap();
+        assert!(!name(3).exists());
     }
 }

@@ -429,6 +429,93 @@ fn a_file_that_is_copied_over_the_store_is_noticed() {
     }
 }
 
+/// A process that has not looked meanwhile, and one that comes later, know of what others have acknowledged.
+#[test]
+fn an_older_copy_over_the_store_shows_nobody_an_older_state() {
+    type Change = fn(&Store, &mut Service, &str);
+    fn into_file(store: &Store) {
+        let connection = rusqlite::Connection::open(&store.path).unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let (busy, frames, backfilled): (bool, i64, i64) =
+            connection.query_row("PRAGMA wal_checkpoint(FULL)", [], row).unwrap();
+        assert!(!busy && frames == backfilled, "{busy} {frames} {backfilled}");
+    }
+    let changes: [(&str, Change); 4] = [
+        ("all of the log is in the file", |store, service, id| {
+            assert_eq!(service.ask(&format!("revoke {id}")), "revoked");
+            into_file(store);
+        }),
+        ("by a command", |store, _, id| {
+            store.done(&["keys", "revoke", id]);
+            into_file(store);
+        }),
+        ("the log has begun anew", |store, service, id| {
+            assert_eq!(service.ask(&format!("revoke {id}")), "revoked");
+            into_file(store);
+            let (_, secret) = store.key("newer");
+            service.wait_for(&secret, "allow");
+        }),
+        // The service has the newer state from the file only.
+        ("before all others came", |_, _, _| ()),
+    ];
+    for (what, change) in changes {
+        let store = Store::new();
+        let ((id, secret), (other, _)) = (store.key("k"), store.key("other"));
+        let copy = store.file("copy.db");
+        std::fs::copy(&store.path, &copy).unwrap();
+        if what == "before all others came" {
+            store.done(&["keys", "revoke", &id]);
+        }
+        let mut service = Service::start(&store.path);
+        let mut stream = keystile(&store.path);
+        let mut stream = stream.args(["verify", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(stream.stdout.take().unwrap()).lines();
+        let mut verdict = || {
+            writeln!(stream.stdin.as_ref().unwrap(), "{secret}").unwrap();
+            lines.next().unwrap().unwrap()
+        };
+        // Both have the store open.
+        let code = if what == "before all others came" { "revoked" } else { "allow" };
+        assert!(verdict().contains(code), "{what}");
+        service.wait_for(&secret, code);
+        change(&store, &mut service, &id);
+
+        let old = std::fs::read(&copy).unwrap();
+        std::fs::write(&store.path, &old).unwrap();
+        // Nobody waits for the service to look.
+        store.refuses(&["keys", "revoke", &other], "replaced");
+        store.refuses(&["verify", &secret], "replaced");
+        assert!(!verdict().contains("allow"), "{what}");
+        assert!(verdict().contains("unavailable"), "{what}");
+        service.wait_for(&secret, "unavailable");
+        assert!(service.ask(&format!("revoke {other}")).contains("something else has written over"), "{what}");
+        store.refuses(&["keys", "revoke", &other], "replaced");
+        drop(stream.stdin.take());
+        stream.wait().unwrap();
+        service.end();
+    }
+}
+
+/// While nobody has the store open, what is put in its place is the store.
+#[test]
+fn an_older_copy_may_take_the_place_of_a_store_that_nobody_has_open() {
+    let store = Store::new();
+    let (id, secret) = store.key("k");
+    let copy = std::fs::read(&store.path).unwrap();
+    let mut service = Service::start(&store.path);
+    assert_eq!(service.ask(&format!("revoke {id}")), "revoked");
+    service.kill();
+    for name in ["store.db-wal", "store.db-shm"] {
+        std::fs::remove_file(store.file(name)).unwrap();
+    }
+    std::fs::write(&store.path, copy).unwrap();
+    assert_eq!(store.verdict(&secret), "allow");
+    let service = Service::start(&store.path);
+    store.done(&["keys", "revoke", &id]);
+    assert_eq!(store.verdict(&secret), "revoked");
+    service.end();
+}
+
 #[test]
 fn a_touch_and_checkpoints_of_others_are_no_concern() {
     let store = Store::new();
@@ -459,4 +546,26 @@ fn a_touch_and_checkpoints_of_others_are_no_concern() {
     assert!(!store.file("store.db-wal").exists() && !store.file("store.db-shm").exists(), "one file is left");
     assert_eq!(store.verdict(&secret), "revoked");
     assert_eq!(store.verdict(&new), "allow");
+}
+
+/// What was revoked while a process was stopped is refused by its first answer after that.
+#[test]
+fn a_process_that_was_stopped_looks_before_it_answers() {
+    let store = Store::new();
+    let keys: Vec<_> = (0..5).map(|number| store.key(&format!("k{number}"))).collect();
+    let mut service = Service::start(&store.path);
+    let process = service.child.id().to_string();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &process]).status().unwrap().success());
+    for (id, secret) in &keys {
+        assert_eq!(service.verify(secret), "allow");
+        signal("-STOP");
+        let stopped = Instant::now();
+        store.done(&["keys", "revoke", id]);
+        // Longer ago than what a verdict may be given by. A stopped process rings no bell.
+        std::thread::sleep(Duration::from_millis(500).saturating_sub(stopped.elapsed()));
+        writeln!(service.stdin.as_mut().unwrap(), "verify {secret}").unwrap();
+        signal("-CONT");
+        assert_eq!(service.answer(), "revoked");
+    }
+    service.end();
 }

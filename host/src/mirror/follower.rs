@@ -23,6 +23,7 @@ pub(crate) fn follow_store(
     now: impl Fn() -> Timestamp,
     follow: impl Fn() -> Result<Moved, StoreError>,
 ) {
+    mirror.health.set_followed();
     let mut pause = FOLLOW_INTERVAL;
     while !stop.wait(pause) {
         pause = mirror.look_after(store, now(), &follow);

@@ -12,7 +12,7 @@ use crate::store::{Position, ReadTransaction, StoreError};
 
 /// What one verdict is given by.
 pub(crate) enum Look<'a> {
-    /// What is held in memory. It was healthy when the look began.
+    /// What is held in memory. It was fresh when the look began.
     Mirror(&'a Mirror),
     /// One view of the store, and a mirror that holds the issuers only.
     View(&'a Mirror, Box<dyn ReadTransaction + 'a>),
@@ -43,7 +43,8 @@ pub(crate) struct Basis {
 }
 
 impl Mirror {
-    /// Begins a verdict.
+    /// Begins a verdict. Where the store was not looked at for a while, as after the process was stopped, this waits
+    /// until it was: for two seconds at most.
     ///
     /// # Errors
     /// `None` when the mirror is not known to be what the store says, or the store cannot be read: the
@@ -52,7 +53,7 @@ impl Mirror {
         match self.on_demand {
             // A store that does not say where it stands takes no change, so nothing may be allowed by it.
             true => source.store.read().ok().filter(|view| view.position().is_ok()).map(|view| Look::View(self, view)),
-            false => self.is_healthy().then_some(Look::Mirror(self)),
+            false => self.health.wait_until_fresh().then_some(Look::Mirror(self)),
         }
     }
 
@@ -63,7 +64,7 @@ impl Mirror {
 
     /// Whether the sandbox still has the issuers of this moment, and the mirror may still be used.
     pub(crate) fn has_issuers_of(&self, moment: Moment) -> bool {
-        self.moves() == moment.moves && (self.on_demand || self.is_healthy())
+        self.moves() == moment.moves && (self.on_demand || self.health.is_fresh())
     }
 
     /// Whether nothing that a verdict is given by has changed since this moment. Between the two a verdict may have

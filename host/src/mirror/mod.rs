@@ -196,7 +196,7 @@ impl Mirror {
         }
         let mut progress = lock(&self.progress);
         let stamp = self.health.stamp();
-        let result = source.store.read().and_then(|view| self.move_to(&mut progress, &*view, source));
+        let result = source.store.read().and_then(|view| self.move_to(&mut progress, &*view, source, stamp));
         if let Ok(moved) = &result {
             self.has_more.store(moved.has_more, Ordering::Release);
             self.health.confirm(stamp);
@@ -205,12 +205,13 @@ impl Mirror {
         result
     }
 
-    /// Moves to what this view shows.
+    /// Moves to what this view shows. It was taken after `stamp`.
     fn move_to(
         &self,
         progress: &mut Progress,
         view: &dyn ReadTransaction,
         source: &Source<'_>,
+        stamp: Stamp,
     ) -> Result<Moved, StoreError> {
         let target = view.position()?;
         let clock = view.clock()?;
@@ -256,6 +257,7 @@ impl Mirror {
         };
         source.time.follow(clock);
         progress.position = Some(target);
+        self.health.confirm(stamp);
         // Last, because it takes long: what has changed is in force by now.
         moved.has_more = self.take_new(progress, view)?;
         Ok(moved)

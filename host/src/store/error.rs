@@ -98,7 +98,7 @@ pub enum StoreError {
         /// Its path.
         path: PathBuf,
     },
-    /// The file was moved, deleted or replaced while it was open.
+    /// The file was moved, deleted or replaced while it was open, or a symbolic link in its path leads elsewhere.
     Replaced {
         /// The path it was opened at.
         path: PathBuf,
@@ -293,7 +293,7 @@ impl fmt::Display for StoreError {
             }
             StoreError::Replaced { path } => write!(
                 f,
-                "{} was moved, deleted or replaced while it was open · start this process again",
+                "{} was moved, deleted or replaced while it was open, or a link in its path leads elsewhere now · start this process again",
                 path.display()
             ),
             StoreError::JournalLost { path } => write!(

@@ -23,7 +23,9 @@ pub use error::StoreError;
 pub(crate) use issuers::{IssuersMark, KeySetRow, LeaseId, ReadIssuers, WriteIssuers};
 #[cfg(test)]
 pub(crate) use sqlite::faults;
-pub(crate) use sqlite::{Mode, OtherStores, RESERVE, SqliteStore, leftovers_of, network_file_system_of, reserve_of};
+pub(crate) use sqlite::{
+    Mode, OtherStores, RESERVE, SqliteStore, leftovers_of, network_file_system_of, rename_without_replacing, reserve_of,
+};
 pub(crate) use tokens::{ReadTokens, RevocationKind, RevocationRow, SigningKeyRow, THIS_STORE, WriteTokens};
 pub use unreadable::UnreadableRow;
 
@@ -59,6 +61,14 @@ pub(crate) struct ClockRow {
     pub(crate) steady_since: Timestamp,
     /// How often an earlier time was accepted. It only grows.
     pub(crate) accepted: u64,
+}
+
+impl ClockRow {
+    /// The time by which what has expired long ago may be forgotten; `None`: nothing may, because the time has jumped
+    /// ahead lately.
+    pub(crate) fn forgettable(self) -> Option<Timestamp> {
+        (self.clock >= self.steady_since.saturating_add(CLOCK_JUMP)).then_some(self.clock)
+    }
 }
 
 /// Seconds by which the time may move on between two writes. Beyond that the clock may be wrong, and nothing is

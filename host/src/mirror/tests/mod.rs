@@ -174,7 +174,12 @@ fn trap_6_a_view_from_before_a_revoke_changes_nothing() {
     let before = slow.position().unwrap();
     world.here.keys().revoke(created.key.id, RevokeReason::KeyCompromise, None).unwrap();
     assert_eq!(slow.position().unwrap(), before, "the view still shows the moment before the revoke");
-    assert!(inner.mirror.move_to(&mut lock(&inner.mirror.progress), &*slow, &inner.source()).is_err());
+    assert!(
+        inner
+            .mirror
+            .move_to(&mut lock(&inner.mirror.progress), &*slow, &inner.source(), inner.mirror.health.stamp())
+            .is_err()
+    );
     assert_eq!(world.code(created.secret.expose_secret()), Some(Code::Revoked));
 }
 

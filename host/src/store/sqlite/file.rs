@@ -35,6 +35,11 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
     if let Ok(real) = path.canonicalize() {
         return Ok(real);
     }
+    absolute_as_given(path)
+}
+
+/// The path from the root, with the symbolic links in it.
+pub(super) fn absolute_as_given(path: &Path) -> Result<PathBuf, StoreError> {
     std::path::absolute(path).map_err(|source| StoreError::System { action: "find", path: path.to_owned(), source })
 }
 
@@ -170,7 +175,11 @@ pub(crate) fn network_file_system_of(path: &Path) -> Result<Option<&'static str>
     })
 }
 
-fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+/// Renames a file, unless there is one at the new name.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`]; and another error where the system or the file system has no such call.
+pub(crate) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};

@@ -60,8 +60,8 @@ use rusqlite::Connection;
 pub(crate) use self::checked::faults;
 use self::checked::{Checked as _, opening};
 use self::connection::{Purpose, Reader, Readers, Writer, check_engine, checkpoint_on_close, connect};
-use self::file::{TemporaryFile, absolute, check_file_system};
-pub(crate) use self::file::{leftovers_of, network_file_system_of};
+use self::file::{TemporaryFile, absolute, absolute_as_given, check_file_system};
+pub(crate) use self::file::{leftovers_of, network_file_system_of, rename_without_replacing};
 use self::guard::{Claim, Logical, Place, Touched, is_later};
 use self::reserve::Reserve;
 pub(crate) use self::reserve::{RESERVE, reserve_of};
@@ -187,19 +187,19 @@ impl SqliteStore {
     /// One variant of [`StoreError`] for each way in which a file can be no store for us.
     pub(crate) fn open(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
         check_engine()?;
-        let path = absolute(path)?;
-        match SqliteStore::open_once(&path, mode) {
+        let (given, path) = (absolute_as_given(path)?, absolute(path)?);
+        match SqliteStore::open_once(&given, &path, mode) {
             // The shared memory could not be made, without which nobody can read what others write.
             Err(StoreError::DiskFull) if mode != Mode::Sparing && Reserve::of(&path, false).lend(&path) => {
-                SqliteStore::open_once(&path, mode)
+                SqliteStore::open_once(&given, &path, mode)
             }
             opened => opened,
         }
     }
 
-    fn open_once(path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
+    fn open_once(given: &Path, path: &Path, mode: Mode) -> Result<SqliteStore, StoreError> {
         let path = path.to_owned();
-        let claim = Arc::new(Claim::new(&path)?);
+        let claim = Arc::new(Claim::new(&path)?.reached_by(given.to_owned()));
         // This process may have lost it already.
         claim.check()?;
         SqliteStore::open_claimed(path, mode, &claim).map_err(|error| claim.explain(error))
@@ -259,7 +259,9 @@ impl SqliteStore {
             claim: Arc::clone(claim),
         };
         if purpose != Purpose::AsItIs {
-            store.claim.attach(|| ask(&store.watch.lock().unwrap_or_else(PoisonError::into_inner).connection))?;
+            store.claim.attach(store.writer.is_some(), || {
+                ask(&store.watch.lock().unwrap_or_else(PoisonError::into_inner).connection)
+            })?;
         }
         store.reserve.fill();
         if store.writer.is_some() {

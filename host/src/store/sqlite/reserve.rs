@@ -1,6 +1,8 @@
 //! Room on the disk that is kept for changes that can only take away: a revoke must be possible when no space is
 //! left for anything else.
 //!
+//! Its first page stays: the guard of the files keeps there what the processes on a store tell each other.
+//!
 //! It is a file beside the store whose space is really taken. Somebody who revokes gives the space back first, and
 //! takes what is left of it again afterwards.
 
@@ -13,6 +15,9 @@ use super::file::beside;
 /// The room that is kept, in bytes: a revoke of one key takes some 100 KiB, with the shared memory of the engine and
 /// a log that is begun anew.
 pub(crate) const RESERVE: u64 = 1 << 20;
+
+/// Bytes at its beginning that are never given back.
+pub(super) const KEPT: usize = 4 << 10;
 
 /// Space is taken in steps of so many bytes, as long as there is some.
 const STEP: usize = 64 << 10;
@@ -38,22 +43,20 @@ impl Reserve {
         if !self.is_kept || fs::metadata(&self.path).is_ok_and(|metadata| taken(&metadata) >= RESERVE) {
             return;
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let Ok(file) = options.open(&self.path) else { return };
+        let Ok(file) = open_at(&self.path, true) else { return };
+        let has_first_page = file.metadata().is_ok_and(|metadata| taken(&metadata) >= KEPT as u64);
         // What is there already costs nothing.
         for at in (0..RESERVE).step_by(STEP) {
-            if take(&file, at, STEP as u64).is_err() {
+            let from = if has_first_page { at.max(KEPT as u64) } else { at };
+            if take(&file, from, at + STEP as u64 - from).is_err() {
                 return;
             }
         }
     }
 
-    /// Gives all of it back to the disk; whether there was anything.
+    /// Gives all of it back to the disk but its first page; whether there was anything.
     pub(super) fn spend(&self) -> bool {
-        self.shrink_to(0)
+        self.shrink_to(KEPT as u64)
     }
 
     /// Gives back what opening the store takes; whether there was so much. The rest stays for a revoke.
@@ -61,7 +64,7 @@ impl Reserve {
         let log = fs::metadata(beside(store, "-wal")).map_or(0, |log| log.len());
         let room = OPENING.saturating_add(log / 256);
         let rest = self.len().checked_sub(room);
-        rest.is_some_and(|rest| self.shrink_to(rest))
+        rest.filter(|rest| *rest >= KEPT as u64).is_some_and(|rest| self.shrink_to(rest))
     }
 
     fn len(&self) -> u64 {
@@ -85,6 +88,23 @@ impl Drop for Reserve {
     fn drop(&mut self) {
         self.fill();
     }
+}
+
+/// The file itself, for what is kept in its first page; only to be read, where this user may not write it.
+///
+/// # Errors
+/// It is not there and `may_create` is false, or it cannot be opened.
+pub(super) fn open_reserve(store: &Path, may_create: bool) -> io::Result<File> {
+    let path = beside(store, SUFFIX);
+    open_at(&path, may_create).or_else(|_| File::open(path))
+}
+
+fn open_at(path: &Path, may_create: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(may_create);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// How much of the reserve of a store is there, in bytes.
@@ -136,10 +156,14 @@ mod tests {
         assert_eq!(reserve_of(&store), RESERVE);
         assert!(reserve.lend(&store));
         assert_eq!(reserve_of(&store), RESERVE - OPENING);
-        assert!(reserve.spend());
-        assert_eq!(reserve_of(&store), 0);
+        let file = open_reserve(&store, false).unwrap();
+        let first = [0xa5; KEPT];
+        std::os::unix::fs::FileExt::write_all_at(&file, &first, 0).unwrap();
+        assert!(reserve.spend() && !reserve.spend() && !reserve.lend(&store));
+        assert_eq!(reserve_of(&store), KEPT as u64);
         drop(reserve);
         assert_eq!(reserve_of(&store), RESERVE);
+        assert!(fs::read(beside(&store, SUFFIX)).unwrap().starts_with(&first));
         drop(Reserve::of(&store.with_extension("other"), false));
         assert_eq!(reserve_of(&store.with_extension("other")), 0, "whoever only reads keeps none");
     }

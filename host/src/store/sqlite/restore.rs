@@ -15,7 +15,7 @@ use super::guard::Claim;
 use super::inspection::problems;
 use super::schema::migrate;
 use super::transaction::{Behavior, Transaction};
-use super::{Mode, SqliteStore, check_files, check_identity, erasure, issuers, reader, set_journal, watch_writes};
+use super::{Mode, SqliteStore, ask, check_files, check_identity, erasure, issuers, reader, set_journal, watch_writes};
 use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction};
 
 /// How long a restore waits for readers that keep the replaced rows in the journal.
@@ -58,12 +58,13 @@ impl SqliteStore {
         mut prepare: impl FnMut(&mut dyn WriteTransaction, Option<&dyn ReadTransaction>) -> Result<(), E>,
     ) -> Result<Position, E> {
         check_engine()?;
+        let given = to;
         let (from, to) = (absolute(from)?, absolute(to)?);
         let _claim = Claim::new(&from)?;
         let current = match to.symlink_metadata() {
             Err(_) => None,
             Ok(_) if FileKey::of(&to)? == FileKey::of(&from)? => return Err(StoreError::SameFile { path: from }.into()),
-            Ok(_) => Some(SqliteStore::open(&to, Mode::ReadWrite)?),
+            Ok(_) => Some(SqliteStore::open(given, Mode::ReadWrite)?),
         };
         let backup = connect(&from, Purpose::ReadOnly).map_err(|error| blame_backup(error, &from))?;
         let Some(current) = current else {
@@ -76,6 +77,8 @@ impl SqliteStore {
             return Ok(position);
         };
         check_health(&current)?;
+        // A link in it may lead to another store by now.
+        let to = current.path.clone();
         let mut live = connect(&to, Purpose::Write)?;
         for _ in 0..ATTEMPTS {
             let copy = PrivateCopy::new(&backup, &from, &to)?;
@@ -97,6 +100,9 @@ impl SqliteStore {
             }
             finish(&transfer)?;
             drop(transfer);
+            if let Ok(restored) = ask(&live) {
+                current.claim.publish(&restored.place);
+            }
             check_files(&current.claim).map_err(|_| StoreError::Unacknowledged { path: to })?;
             // The journal now holds the whole store. If readers are in the way, it shrinks later.
             let _ = live.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::checked::Checked as _;
 use super::connection::checkpoint;
-use super::guard::Claim;
+use super::guard::{Claim, Place};
 use super::trail::{self, Trail};
 use super::{check_files, clock, erasure, list, reader, records, unreadable, writer};
 use crate::audit::{AuditEntry, AuditPage, AuditQuery, DifferenceKind, NewEntry};
@@ -371,16 +371,21 @@ impl<C: Deref<Target = Connection>> WriteTransaction for Transaction<C> {
         if let Some(claim) = &self.claim {
             check_files(claim)?;
         }
-        let position = self.step(|connection, _| {
+        let (position, store_id) = self.step(|connection, _| {
             erasure::note(connection)?;
             let position = reader::position(connection)?;
+            // An id that cannot be read keeps nobody from revoking.
+            let store_id = reader::store_id(connection).ok();
             connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).checked()?;
-            Ok(position)
+            Ok((position, store_id))
         })?;
         if let Some(claim) = &self.claim {
             // Whoever exchanged the files before the commit, it is noticed now, and nothing is acknowledged.
             let lost = |_| StoreError::Unacknowledged { path: claim.path().to_owned() };
             claim.note_position(position);
+            if let Some(store_id) = store_id {
+                claim.publish(&Place { store_id, position });
+            }
             check_files(claim).map_err(lost)?;
             checkpoint(&self.connection, claim, self.size);
         }

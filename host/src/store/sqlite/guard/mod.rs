@@ -10,11 +10,13 @@
 //! | --- | --- |
 //! | `mod` | [`Claim`]: what this process has opened, and whether it is still that |
 //! | `opening` | whether a file may be opened at all |
+//! | `published` | what the processes on a store tell each other of it |
 //! | `place` | what the operating system says of a file |
 //! | `raw` | the forms of the files |
 
 mod opening;
 mod place;
+mod published;
 mod raw;
 
 use std::collections::{HashMap, HashSet};
@@ -31,6 +33,7 @@ pub(super) use place::network_file_system;
 pub(super) use raw::Place;
 
 use place::{Identity, Stamp, read_at, stat, stat_of};
+use published::{InFile, Progress, Published};
 use raw::{FRAME_HEADER, Header, Index, LOG_HEADER};
 
 use super::file::{FileKey, beside};
@@ -45,6 +48,10 @@ use crate::store::{Position, StoreError};
 #[derive(Debug)]
 pub(super) struct Claim {
     paths: Paths,
+    /// The path that was given, when symbolic links lead from it to the store.
+    given: Option<PathBuf>,
+    /// Whether that path was found to lead elsewhere. Set once.
+    is_led_elsewhere: AtomicBool,
     key: FileKey,
     /// `None` only while it is dropped.
     file: Option<Arc<OpenFile>>,
@@ -75,6 +82,8 @@ struct OpenFile {
     lost: OnceLock<Lost>,
     /// Whether a write has found no space.
     ran_full: AtomicBool,
+    /// Set by the first store that reads and writes through this file and can.
+    published: OnceLock<Published>,
 }
 
 /// The files beside the store.
@@ -213,8 +222,22 @@ impl Claim {
                     file
                 }
             };
-            Ok(Claim { paths: paths.clone(), key, file: Some(file), migrated_to: OnceLock::new() })
+            Ok(Claim {
+                paths: paths.clone(),
+                given: None,
+                is_led_elsewhere: AtomicBool::new(false),
+                key,
+                file: Some(file),
+                migrated_to: OnceLock::new(),
+            })
         })
+    }
+
+    /// Has the claim hold only as long as this path leads to the same file. Whoever comes later is led by it too, and
+    /// what is written to another file is unknown here.
+    pub(super) fn reached_by(mut self, given: PathBuf) -> Claim {
+        self.given = Some(given).filter(|given| *given != self.paths.store);
+        self
     }
 
     /// Whether this is the only claim of this process on the file.
@@ -231,7 +254,8 @@ impl Claim {
 
     /// Remembers which files this process uses from now on. For whoever has opened a connection, and keeps one until
     /// [`Claim::detach`].
-    pub(super) fn attach(&self, ask: impl Fn() -> Result<Logical, StoreError>) -> Result<(), StoreError> {
+    /// `writes`: also whether this store may make a file beside the store.
+    pub(super) fn attach(&self, writes: bool, ask: impl Fn() -> Result<Logical, StoreError>) -> Result<(), StoreError> {
         let file = self.file();
         let mut beside = lock(&file.beside);
         let is_first = beside.attached == 0;
@@ -239,6 +263,11 @@ impl Claim {
         if is_first {
             beside.pin(&self.paths)?;
             *lock(&file.verified) = None;
+        }
+        if file.published.get().is_none()
+            && let Some(published) = Published::join(&self.paths.store, writes)
+        {
+            let _ = file.published.set(published);
         }
         drop(beside);
         if lock(&file.verified).is_none() {
@@ -268,6 +297,12 @@ impl Claim {
         if let Some(lost) = file.lost.get() {
             return Err(self.error(*lost));
         }
+        if let Some(given) = &self.given {
+            self.check_given(given)?;
+        }
+        if self.published().is_some_and(Published::is_lost) {
+            return Err(self.lose(Lost::Overwritten));
+        }
         let stamp = match stat(&self.paths.store).map_err(|error| cannot_read(&self.paths.store, error))? {
             Some(found) if found.identity == file.identity => found.stamp,
             _ => return Err(self.lose(Lost::Store)),
@@ -295,6 +330,23 @@ impl Claim {
         drop(beside);
         let touched = lock(&file.verified).is_some_and(|verified| verified.stamp != stamp);
         Ok(if touched { Touched::Yes } else { Touched::No })
+    }
+
+    /// Whether the path that was given still leads to the store. One that leads nowhere is looked at again: a link may
+    /// be set anew.
+    fn check_given(&self, given: &Path) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            if self.is_led_elsewhere.load(Ordering::Acquire) {
+                break;
+            }
+            match stat(given).map_err(|error| cannot_read(given, error))? {
+                Some(found) if found.identity == self.file().identity => return Ok(()),
+                Some(_) => break,
+                None => thread::sleep(PAUSE),
+            }
+        }
+        self.is_led_elsewhere.store(true, Ordering::Release);
+        Err(StoreError::Replaced { path: given.to_owned() })
     }
 
     /// Whether no rollback journal lies beside the store.
@@ -372,7 +424,7 @@ impl Claim {
         };
         for _ in 0..TRIES {
             if let Some(now) = self.follow(&before, &ask)? {
-                *lock(&file.verified) = Some(now);
+                self.put_verified(now);
                 return Ok(());
             }
             // A checkpoint may have written a page just while it was read.
@@ -382,7 +434,24 @@ impl Claim {
             // Half of the pages are old and half are new: nobody can say before it has ended.
             return Err(cannot_read(&self.paths.store, io::ErrorKind::WouldBlock.into()));
         }
+        // It may have ended just now.
+        if let Some(now) = self.follow(&before, &ask)? {
+            self.put_verified(now);
+            return Ok(());
+        }
+        // Those who come later have not seen what was there before.
+        if let Some(published) = self.published() {
+            published.set_lost();
+        }
         Err(self.lose(Lost::Overwritten))
+    }
+
+    fn put_verified(&self, verified: Verified) {
+        let Verified { root, place, .. } = verified;
+        if let (Some(published), Some(place)) = (self.published(), place) {
+            published.put_file(&InFile { root, place });
+        }
+        *lock(&self.file().verified) = Some(verified);
     }
 
     /// What the store's file holds now, when that can have come out of what it held `before`.
@@ -391,6 +460,7 @@ impl Claim {
         before: &Verified,
         ask: &impl Fn() -> Result<Logical, StoreError>,
     ) -> Result<Option<Verified>, StoreError> {
+        let told = self.told();
         let Some((stamp, index, header)) = self.read_store()? else { return Ok(None) };
         if !header.is_ours() || !header.has_journal || header.page_size != before.header.page_size {
             return Ok(None);
@@ -407,7 +477,7 @@ impl Claim {
             return Ok(None);
         }
         let Some(logical) = readable(ask())? else { return Ok(None) };
-        if logical.place.position < *lock(&self.file().seen) {
+        if logical.place.position < *lock(&self.file().seen) || !self.is_as_told(&told, &logical, &header, index)? {
             return Ok(None);
         }
         // All of the log is in the file then.
@@ -433,22 +503,58 @@ impl Claim {
     /// Looks into the store's file for the first time.
     fn begin(&self, ask: &impl Fn() -> Result<Logical, StoreError>) -> Result<(), StoreError> {
         for _ in 0..TRIES {
+            let told = self.told();
             if let Some((stamp, index, header)) = self.read_store()?
-                && let Some(Logical { place: logical, root }) = readable(ask())?
+                && let Some(logical) = readable(ask())?
             {
-                let place = self.read_place(root, &header)?;
+                let place = self.read_place(logical.root, &header)?;
                 if header.has_journal && !lock(&self.file().beside).is_complete() {
                     return Err(self.lose(Lost::Journal));
                 }
-                if place.is_none_or(|place| is_later(&place, &logical)) {
-                    *lock(&self.file().verified) = Some(Verified { stamp, header, index, root, place });
+                if place.is_none_or(|place| is_later(&place, &logical.place))
+                    && self.is_as_told(&told, &logical, &header, index)?
+                {
+                    self.put_verified(Verified { stamp, header, index, root: logical.root, place });
+                    self.publish(&logical.place);
                     return Ok(());
                 }
             }
             thread::sleep(PAUSE);
         }
-        // The log beside it is of another file. It would be written into this one.
+        // The log beside it is of another file, and would be written into this one; or the file is older than what
+        // others have written to it.
         Err(self.lose(Lost::Overwritten))
+    }
+
+    /// What the processes on the store have written down. To be asked before the engine is, which then knows of it.
+    fn told(&self) -> Progress {
+        self.published().map(Published::read).unwrap_or_default()
+    }
+
+    fn published(&self) -> Option<&Published> {
+        self.file().published.get()
+    }
+
+    /// Whether the store and its own file, beside its log, are as far as others have told.
+    fn is_as_told(
+        &self,
+        told: &Progress,
+        logical: &Logical,
+        header: &Header,
+        index: Option<Index>,
+    ) -> Result<bool, StoreError> {
+        if !told.leads_to(&logical.place) {
+            return Ok(false);
+        }
+        let Some(InFile { root, place: old }) = told.file else { return Ok(true) };
+        // The row moves to another page when the file is written anew.
+        for root in [logical.root, root] {
+            if self.read_place(root, header)?.is_some_and(|place| is_later(&old, &place)) {
+                return Ok(true);
+            }
+        }
+        // Half of the pages may be old and half of them new.
+        Ok(index.is_some_and(|index| index.is_being_backfilled()))
     }
 
     /// The stamp of the store's file, where its log stands, and its header, in this order: what comes later is
@@ -487,6 +593,13 @@ impl Claim {
     pub(super) fn note_position(&self, position: Position) {
         let mut seen = lock(&self.file().seen);
         *seen = position.max(*seen);
+    }
+
+    /// Tells others of a place that was committed. To be called before the commit is acknowledged.
+    pub(super) fn publish(&self, place: &Place) {
+        if let Some(published) = self.published() {
+            published.put_store(place);
+        }
     }
 
     /// Why the engine makes no sense of the files, when they do not belong together; else what it says itself.
@@ -599,6 +712,7 @@ impl OpenFile {
             seen: Mutex::default(),
             lost: OnceLock::new(),
             ran_full: AtomicBool::new(false),
+            published: OnceLock::new(),
         })
     }
 }

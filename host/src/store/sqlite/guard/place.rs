@@ -58,6 +58,19 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()>
     }
 }
 
+/// Writes at a place of the file.
+pub(super) fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::write_all_at(file, bytes, at);
+    #[cfg(not(unix))]
+    {
+        use std::io::{Seek as _, Write as _};
+        let mut file = file;
+        file.seek(io::SeekFrom::Start(at))?;
+        file.write_all(bytes)
+    }
+}
+
 /// How many names the file has.
 #[cfg(unix)]
 pub(super) fn names(metadata: &std::fs::Metadata) -> u64 {
