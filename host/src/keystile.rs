@@ -453,7 +453,9 @@ impl Inner {
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         self.opener.check()?;
         self.windows.sweep(self.now());
-        self.mirror.sweep(self.now());
+        if let Some(now) = self.time.forgettable() {
+            self.mirror.sweep(now);
+        }
         if self.read_only {
             return Ok(());
         }

@@ -133,7 +133,7 @@ impl Keystile {
 
 /// The time before which events are no longer kept.
 pub(crate) fn kept_since(now: Timestamp) -> Timestamp {
-    Timestamp::from_unix(now.unix().saturating_sub(SECURITY_EVENT_DAYS * 86_400)).unwrap_or(now)
+    now.saturating_sub(SECURITY_EVENT_DAYS * 86_400)
 }
 
 /// Why security events were not listed.

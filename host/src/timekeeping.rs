@@ -17,7 +17,7 @@ use crate::keys::MAX_GRACE;
 use crate::keystile::{Inner, Keystile};
 use crate::query::{KeyQuery, MAX_PAGE};
 use crate::sessions::{end_sessions_from_the_future, end_sessions_over_by, end_sessions_without_key};
-use crate::store::{CLOCK_JUMP, ClockRow, ReadTransaction, StoreError, WriteTransaction};
+use crate::store::{ClockRow, ReadTransaction, StoreError, WriteTransaction};
 use crate::text::rfc3339;
 use crate::{KeyStatus, SortColumn};
 
@@ -177,8 +177,8 @@ fn valid_again(view: &dyn ReadTransaction, later: Timestamp, earlier: Timestamp)
 #[derive(Debug, Default)]
 pub(crate) struct Timekeeper {
     latest: AtomicU64,
-    /// How often the store says that an earlier time was accepted.
-    accepted: Mutex<Option<u64>>,
+    /// What the newest view of the store says.
+    row: Mutex<Option<ClockRow>>,
     /// The newest time that is in the store, as far as this process knows.
     noted: AtomicU64,
     /// Whether something was refused because its time is over, which is not in the store yet.
@@ -196,13 +196,18 @@ impl Timekeeper {
         Timestamp::from_unix(self.latest.load(Ordering::Acquire)).unwrap_or(Timestamp::MAX)
     }
 
+    /// The time by which what has expired long ago may be forgotten, by the newest view; see [`forgettable`].
+    pub(crate) fn forgettable(&self) -> Option<Timestamp> {
+        self.row.lock().unwrap_or_else(PoisonError::into_inner).and_then(ClockRow::forgettable)
+    }
+
     /// Takes over what a view of the store says. When an earlier time was accepted, it is the newest one from now on.
     pub(crate) fn follow(&self, row: ClockRow) {
-        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        match *accepted {
+        let mut known = self.row.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.map(|known| known.accepted) {
             // A view from before the newest one.
-            Some(known) if row.accepted < known => return,
-            Some(known) if row.accepted > known => {
+            Some(accepted) if row.accepted < accepted => return,
+            Some(accepted) if row.accepted > accepted => {
                 self.latest.store(row.newest.unix(), Ordering::Release);
                 self.noted.store(row.newest.unix(), Ordering::Release);
             }
@@ -211,7 +216,7 @@ impl Timekeeper {
                 raise(&self.noted, row.newest);
             }
         }
-        *accepted = Some(row.accepted);
+        *known = Some(row);
     }
 
     /// Says that something was refused because its time is over.
@@ -228,10 +233,11 @@ impl Timekeeper {
     }
 }
 
-/// Whether what has expired long ago may be forgotten: not right after the time has jumped ahead, since the clock may
-/// be wrong.
-pub(crate) fn may_forget(view: &dyn ReadTransaction, now: Timestamp) -> Result<bool, StoreError> {
-    Ok(readable_clock(view)?.is_some_and(|row| now >= row.steady_since.saturating_add(CLOCK_JUMP)))
+/// The time by which what has expired long ago may be forgotten; `None`: nothing may, as right after the time has jumped
+/// ahead, since the clock may be wrong. It is what the clock said at the last write, which in a write is this one:
+/// nothing is ever forgotten by another time.
+pub(crate) fn forgettable(view: &dyn ReadTransaction) -> Result<Option<Timestamp>, StoreError> {
+    Ok(readable_clock(view)?.and_then(ClockRow::forgettable))
 }
 
 /// What a view says of the time; `None` when that cannot be read. Then every verdict is `unavailable`, and nobody is
@@ -269,7 +275,8 @@ impl Inner {
     /// What the store says of the time in a write; when that cannot be read, what this process knows.
     pub(crate) fn known_clock(&self, view: &dyn ReadTransaction, now: Timestamp) -> Result<ClockRow, StoreError> {
         Ok(readable_clock(view)?.unwrap_or_else(|| {
-            let accepted = self.time.accepted.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(0);
+            let known = *self.time.row.lock().unwrap_or_else(PoisonError::into_inner);
+            let accepted = known.map_or(0, |known| known.accepted);
             ClockRow { newest: self.time.latest().max(now), clock: now, steady_since: now, accepted }
         }))
     }

@@ -40,6 +40,19 @@ impl Timestamp {
         if sum > MAX_TIMESTAMP { Timestamp::MAX } else { Timestamp(sum) }
     }
 
+    /// This time less so many seconds, at least the Unix epoch.
+    ///
+    /// ```
+    /// use keystile_validator::Timestamp;
+    /// let time = Timestamp::from_unix(90)?;
+    /// assert_eq!(time.saturating_sub(60).unix(), 30);
+    /// assert_eq!(time.saturating_sub(91).unix(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn saturating_sub(self, seconds: u64) -> Timestamp {
+        Timestamp(self.0.saturating_sub(seconds))
+    }
+
     /// Seconds from `earlier` to this time; 0 when `earlier` is later.
     pub const fn seconds_since(self, earlier: Timestamp) -> u64 {
         self.0.saturating_sub(earlier.0)

@@ -226,5 +226,7 @@ pub(crate) const RECHAINED: &str = "audit.rechained";
 pub(crate) const BOUND: &str = "audit.bound";
 /// What an entry says that names rows which a step of the schema has changed.
 pub(crate) const MIGRATED: &str = "store.migrated";
+/// What an entry says of a grace that began with the first use of a newer secret.
+pub(crate) const GRACE_STARTED: &str = "key.grace_started";
 /// Who did it when it was no operator: the store itself.
 pub(crate) const THE_STORE: &str = "keystile";

@@ -7,6 +7,7 @@ use super::create::{find_format, secret_info};
 use super::error::RotateKeyError;
 use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in};
+use crate::audit::GRACE_STARTED;
 use crate::in_force::readable;
 use crate::key::{Key, KeyStatus, MAX_REQUEST_ID_LEN, SecretInfo};
 use crate::keystile::Inner;
@@ -202,7 +203,7 @@ pub(crate) fn start_grace(inner: &Inner, digest: &Digest, first_use: Timestamp) 
             retire_at(secret, end, now);
             let end = secret.retires_at.unwrap_or(end);
             let detail = json!({ "prefix": secret.display, "secret": secret.number, "retires_at": rfc3339(end) });
-            let entry = KeyEntry { action: "key.grace_started", detail: &detail };
+            let entry = KeyEntry { action: GRACE_STARTED, detail: &detail };
             write_key(inner, transaction, now, &old, &key, entry)?;
         }
         Ok(())
@@ -223,7 +224,7 @@ fn start_bare(
         let end = grace.end(first_use);
         transaction.start_grace(grace, end, (end <= now).then_some(now))?;
         let detail = json!({ "secret": grace.number, "retires_at": rfc3339(end) });
-        inner.audit(transaction, now, "key.grace_started", Some(grace.key.to_string()), &detail)?;
+        inner.audit(transaction, now, GRACE_STARTED, Some(grace.key.to_string()), &detail)?;
     }
     let Some(key) = waiting.first().map(|grace| grace.key) else { return Ok(()) };
     let sessions = transaction.open_sessions_of_key(key, now)?;

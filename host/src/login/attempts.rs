@@ -21,7 +21,7 @@ use crate::security_events::{AccountHash, NewSecurityEvent, SecurityEventKind, k
 use crate::store::security_events::CountedEvent;
 use crate::store::users::{Bucket, BucketId, BucketKind};
 use crate::store::{ReadTransaction, StoreError, WriteTransaction};
-use crate::timekeeping::may_forget;
+use crate::timekeeping::forgettable;
 
 /// Seconds for which a bucket is locked.
 pub const LOCK_SECONDS: u64 = 15 * 60;
@@ -176,6 +176,8 @@ pub(crate) fn count(inner: &Inner, attempt: &Attempt<'_>) -> Result<Result<Count
     drop(view);
     let mut transaction = inner.store().write()?;
     let now = inner.now();
+    // What is forgotten goes by the time that is noted.
+    inner.note_time(&mut *transaction, now)?;
     let counted = count_in(&mut *transaction, attempt, now)?;
     // Also when it is refused: a lock that was cut to its longest stays cut.
     transaction.commit()?;
@@ -212,10 +214,9 @@ fn count_in(
             return Ok(Err(refused));
         }
     };
-    let forget = |seconds| Timestamp::from_unix(now.unix().saturating_sub(seconds)).unwrap_or(now);
-    if may_forget(&*transaction, now)? {
-        transaction.forget_buckets(forget(DEVICE_KNOWN), forget(ACCOUNT.forget))?;
-        transaction.forget_security_events(kept_since(now))?;
+    if let Some(by) = forgettable(&*transaction)? {
+        transaction.forget_buckets(by.saturating_sub(DEVICE_KNOWN), by.saturating_sub(ACCOUNT.forget))?;
+        transaction.forget_security_events(kept_since(by))?;
     }
     // As if it had failed, as in the buckets; a success takes it back.
     let event = failed_login(&*transaction, attempt, &buckets)?;

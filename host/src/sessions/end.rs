@@ -3,15 +3,16 @@
 use keystile_validator::Timestamp;
 use serde_json::json;
 
-use super::outlived::outlived;
+use super::outlived::{outlived, secret_end, tokens_until};
 use super::token::UnverifiedRefreshToken;
 use super::{EndSessionError, LogoutError, Sessions};
 use crate::ids::{SessionId, UserId};
 use crate::in_force::{InForce, readable};
+use crate::key::Key;
 use crate::keystile::Inner;
 use crate::session::{EndReason, Session};
 use crate::store::containment::BareSession;
-use crate::store::users::{SessionRow, UserRow};
+use crate::store::users::UserRow;
 use crate::store::{StoreError, UnreadableRow, WriteTransaction};
 use crate::tokens::ACCESS_TOKEN_LIFETIME_BOUNDS;
 
@@ -171,11 +172,14 @@ pub(crate) fn end_sessions_without_key(
 
 /// Whether the key that began a session, if one did, still allows it.
 fn allowed_by_key(view: &dyn WriteTransaction, id: SessionId, now: Timestamp) -> Result<Option<bool>, StoreError> {
-    let Some(SessionRow { session, .. }) = view.session(id)? else { return Ok(Some(true)) };
+    let Some(row) = view.session(id)? else { return Ok(Some(true)) };
+    let session = &row.session;
     let (Some(key), Some(UserRow::Live { user, .. })) = (session.key, view.user(session.user)?) else {
         return Ok(Some(true));
     };
-    Ok(Some(view.key(key)?.is_some_and(|key| !outlived(&key, &user, &session, now))))
+    // A grace may end earlier than it did when the last access token was made.
+    let allows = |key: &Key| !outlived(key, &user, session, now) && secret_end(key, session) >= tokens_until(&row);
+    Ok(Some(view.key(key)?.is_some_and(|key| allows(&key))))
 }
 
 /// Ends all sessions of a user but one; says how many, and adds those that cannot be read.

@@ -74,15 +74,17 @@ fn goes_on(
 
 /// Whether the secret of a session now ends before access tokens that were given out do.
 fn tokens_outlive_secret(old: &Key, new: &Key, row: &SessionRow) -> bool {
-    let secret_ends = |key: &Key| {
-        let secret = key.secrets.iter().find(|secret| Some(secret.number) == row.session.secret);
-        ends(secret.and_then(|secret| secret.retires_at))
-    };
-    secret_ends(new) < secret_ends(old).min(tokens_until(row))
+    secret_end(new, &row.session) < secret_end(old, &row.session).min(tokens_until(row))
+}
+
+/// When the secret ends that a session was begun with.
+pub(super) fn secret_end(key: &Key, session: &Session) -> Timestamp {
+    let secret = key.secrets.iter().find(|secret| Some(secret.number) == session.secret);
+    ends(secret.and_then(|secret| secret.retires_at))
 }
 
 /// When the access tokens of a session have all expired.
-fn tokens_until(row: &SessionRow) -> Timestamp {
+pub(super) fn tokens_until(row: &SessionRow) -> Timestamp {
     let longest = *ACCESS_TOKEN_LIFETIME_BOUNDS.end();
     row.tokens_until.unwrap_or_else(|| row.session.last_used_at.saturating_add(longest))
 }

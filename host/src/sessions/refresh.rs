@@ -64,22 +64,23 @@ impl Sessions<'_> {
     fn refresh_in(
         &self,
         transaction: &mut dyn WriteTransaction,
-        now: Timestamp,
+        clock: Timestamp,
         (mut row, key): (SessionRow, &RefreshKey),
         number: TokenNumber,
         refresh: &Refresh<'_>,
     ) -> Result<Outcome, RefreshError> {
-        // Whatever the clock says, it is at least as late as the store knows and as when the session was last used;
-        // and the window is closed when the clock is before its beginning.
-        let clock = now;
-        let now = now.max(row.session.last_used_at);
-        let latest = now.max(transaction.clock()?.newest);
+        // What has expired is judged by a time at least as late as the store knows and as when the session was last used;
+        // and the window is closed when the clock is before its beginning. What is written down was done by the clock.
+        let last_used_at = clock.max(row.session.last_used_at);
+        let latest = last_used_at.max(transaction.clock()?.newest);
         match row.session.status(latest) {
             SessionStatus::Active => {}
             SessionStatus::Ended => return Ok(Outcome::Refused(RefreshError::Ended)),
             SessionStatus::Expired => {
                 // Written down, so that it stays so when the clock goes back.
-                end_session(self.inner, transaction, now, &BareSession::from(&row.session), EndReason::Expired)?;
+                if row.session.end.is_none() {
+                    end_session(self.inner, transaction, clock, &BareSession::from(&row.session), EndReason::Expired)?;
+                }
                 return Ok(Outcome::Refused(RefreshError::Expired));
             }
         }
@@ -87,7 +88,7 @@ impl Sessions<'_> {
             return Ok(Outcome::Refused(RefreshError::OtherClient));
         }
         let Some(user) = self.standing(transaction, latest, &row)? else {
-            end_session(self.inner, transaction, now, &BareSession::from(&row.session), EndReason::Key)?;
+            end_session(self.inner, transaction, clock, &BareSession::from(&row.session), EndReason::Key)?;
             return Ok(Outcome::Refused(RefreshError::Ended));
         };
         let window = transaction.settings()?.logins.refresh_window;
@@ -102,8 +103,8 @@ impl Sessions<'_> {
             // The token was used before, and its successor was given out: one of the two is a thief, and
             // nobody can say which.
             let detail = json!({ "user": user.id.to_string(), "tokens_ago": current.saturating_sub(number.0) });
-            self.inner.audit(transaction, now, "session.token_reused", Some(row.session.id.to_string()), &detail)?;
-            end_session(self.inner, transaction, now, &BareSession::from(&row.session), EndReason::Reuse)?;
+            self.inner.audit(transaction, clock, "session.token_reused", Some(row.session.id.to_string()), &detail)?;
+            end_session(self.inner, transaction, clock, &BareSession::from(&row.session), EndReason::Reuse)?;
             let event = NewSecurityEvent {
                 kind: SecurityEventKind::TokenReused,
                 user: Some(user.id),
@@ -114,7 +115,7 @@ impl Sessions<'_> {
             transaction.count_security_event(&event, clock)?;
             return Ok(Outcome::Refused(RefreshError::Reused));
         }
-        row.session.last_used_at = now;
+        row.session.last_used_at = last_used_at;
         let ttl = token_lifetime(&*transaction, clock, &mut row)?;
         transaction.update_session(&row)?;
         Ok(Outcome::Given(give_tokens(self.inner, transaction, clock, &user, (&row, key), ttl)?))

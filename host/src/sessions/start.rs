@@ -17,7 +17,7 @@ use crate::signing_keys::SigningKeyError;
 use crate::store::users::SessionRow;
 use crate::store::{StoreError, WriteTransaction};
 use crate::text::rfc3339;
-use crate::timekeeping::may_forget;
+use crate::timekeeping::forgettable;
 use crate::tokens::{AccessTokenClaims, IssueTokenError};
 use crate::user::User;
 
@@ -49,9 +49,8 @@ pub(crate) fn start(
 ) -> Result<LoggedIn, IssueTokenError> {
     let lifetime = transaction.settings()?.logins.session_lifetime;
     make_room(inner, transaction, now, user)?;
-    if may_forget(&*transaction, now)? {
-        let forget = Timestamp::from_unix(now.unix().saturating_sub(KEPT_SECONDS)).unwrap_or(now);
-        transaction.forget_sessions(forget)?;
+    if let Some(by) = forgettable(&*transaction)? {
+        transaction.forget_sessions(by.saturating_sub(KEPT_SECONDS))?;
     }
     let id = SessionId::generate(now).map_err(|_| StoreError::NoRandomBytes)?;
     let key = RefreshKey::generate()?;

@@ -63,6 +63,14 @@ pub(crate) struct ClockRow {
     pub(crate) accepted: u64,
 }
 
+impl ClockRow {
+    /// The time by which what has expired long ago may be forgotten; `None`: nothing may, because the time has jumped
+    /// ahead lately.
+    pub(crate) fn forgettable(self) -> Option<Timestamp> {
+        (self.clock >= self.steady_since.saturating_add(CLOCK_JUMP)).then_some(self.clock)
+    }
+}
+
 /// Seconds by which the time may move on between two writes. Beyond that the clock may be wrong, and nothing is
 /// forgotten by it until it has gone on for as long.
 pub(crate) const CLOCK_JUMP: u64 = 86_400;

@@ -1,5 +1,6 @@
 //! A clock that is behind, and one that was ahead: what was over stays over.
 
+mod forgetting;
 mod restored;
 
 use std::path::Path;
@@ -206,7 +207,7 @@ fn a_clock_that_was_ahead_is_told_and_can_be_accepted() {
     let retires = |key: &CreatedKey| world.keystile.keys().show(key.key.id).unwrap().secrets[0].retires_at;
     assert_eq!(retires(&late), Some(at(60 + HOUR)), "as long as it was asked for");
     assert_eq!(retires(&first_use), Some(at(60 + HOUR)), "as long as it was asked for");
-    assert_eq!(retires(&unused), Some(at(60 + MAX_GRACE)), "at most the longest grace");
+    assert_eq!(retires(&unused), Some(at(60 + HOUR)), "although its new secret is an old one");
     assert_eq!(world.code(&world.login().access_token), None);
     assert_eq!(world.keystile.time().behind(), None);
     // A process that has the store open takes it over, too.

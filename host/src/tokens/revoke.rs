@@ -17,7 +17,7 @@ use crate::mirror::KEPT_AFTER_EXPIRY;
 use crate::store::containment::{BareIssuer, IssuerRef};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, THIS_STORE, WriteTransaction};
 use crate::text::rfc3339;
-use crate::timekeeping::may_forget;
+use crate::timekeeping::forgettable;
 
 /// What a revocation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Tokens<'_> {
         let TokenToRevoke { issuer, token_id, expires_at } = self.inner.verify_to_revoke(token)?;
         self.inner.contain(|transaction, now| {
             // An issuer's leeway, or a clock that is set back, can bring back what has just expired.
-            if expires_at.saturating_add(KEPT_AFTER_EXPIRY) <= now && may_forget(transaction, now)? {
+            if forgettable(transaction)?.is_some_and(|by| expires_at.saturating_add(KEPT_AFTER_EXPIRY) <= by) {
                 let (issuer, token_id) = (issuer.clone(), token_id.clone());
                 return Ok(RevokedToken { issuer, token_id, expires_at, was: WasToken::Expired });
             }
@@ -73,9 +73,9 @@ impl Tokens<'_> {
         }
         self.inner.contain(|transaction, now| {
             let own = OwnIssuer::of(transaction)?.issuer;
-            // No token of this store lives longer, whatever the settings once were. When one of another
-            // issuer expires, nobody knows.
-            let own_until = now.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end());
+            // When a token of another issuer expires, nobody knows.
+            let newest = self.inner.known_clock(transaction, now)?.newest.max(now);
+            let own_until = last_own_expiry(&*transaction, newest)?;
             let (issuer, until) = match issuer {
                 None => (own, own_until),
                 Some(name) if name == own => (own, own_until),
@@ -148,7 +148,7 @@ impl Tokens<'_> {
                     // Nobody knows when the last of them expires.
                     expires_at: Timestamp::MAX,
                 };
-                put(transaction, now, &row)?;
+                put(transaction, &row)?;
                 let detail = json!({
                     "issuer": issuer,
                     "of": kind.as_str(),
@@ -232,7 +232,7 @@ impl Inner {
             expires_at,
         };
         // Also one that is there: it may have been kept for too short a time.
-        put(transaction, now, &row)?;
+        put(transaction, &row)?;
         let token_id = row.value;
         if was == WasToken::Live {
             let detail = json!({ "issuer": issuer, "expires_at": rfc3339(expires_at) });
@@ -259,7 +259,7 @@ impl Inner {
             issued_before: None,
             expires_at: until,
         };
-        put(transaction, now, &row)?;
+        put(transaction, &row)?;
         Ok(known.is_some_and(|known| known.expires_at >= now))
     }
 
@@ -280,7 +280,7 @@ impl Inner {
             issued_before: Some(issued_before),
             expires_at: issued_before.max(now).saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end()),
         };
-        put(transaction, now, &row)
+        put(transaction, &row)
     }
 }
 
@@ -296,6 +296,17 @@ pub(crate) fn issued_so_far(view: &dyn ReadTransaction, user: &str, now: Timesta
 /// has an entry for each.
 pub(crate) fn latest_issue(view: &dyn ReadTransaction, user: &str, now: Timestamp) -> Result<Timestamp, StoreError> {
     Ok(view.latest_audit_time(user, "token.issued")?.map_or(now, |latest| latest.max(now)))
+}
+
+/// The latest time at which a token of this store can expire that can be verified: whatever the settings once were, and
+/// whatever the clock said when it was issued. `newest` is the newest time that is known.
+fn last_own_expiry(view: &dyn WriteTransaction, newest: Timestamp) -> Result<Timestamp, StoreError> {
+    let (keys, unreadable) = view.readable_signing_keys()?;
+    if !unreadable.is_empty() {
+        return Ok(Timestamp::MAX);
+    }
+    let noted = keys.iter().filter_map(|key| key.last_expiry).max();
+    Ok(noted.max(Some(newest.saturating_add(*ACCESS_TOKEN_LIFETIME_BOUNDS.end()))).unwrap_or(Timestamp::MAX))
 }
 
 /// Whether all tokens that were issued to a user of this store are revoked, or have expired.
@@ -332,11 +343,10 @@ fn known_revocation(
 }
 
 /// Writes a revocation down, and removes those that refuse nothing any more.
-fn put(transaction: &mut dyn WriteTransaction, now: Timestamp, row: &RevocationRow) -> Result<(), StoreError> {
+fn put(transaction: &mut dyn WriteTransaction, row: &RevocationRow) -> Result<(), StoreError> {
     transaction.put_revocation(row)?;
-    if !may_forget(&*transaction, now)? {
-        return Ok(());
+    match forgettable(&*transaction)? {
+        Some(by) => transaction.sweep_revocations(by.saturating_sub(KEPT_AFTER_EXPIRY)),
+        None => Ok(()),
     }
-    let before = now.unix().saturating_sub(KEPT_AFTER_EXPIRY);
-    transaction.sweep_revocations(Timestamp::from_unix(before).unwrap_or(Timestamp::MAX))
 }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::checked::Checked as _;
 use super::rows::{to_integer, to_seconds};
+use crate::audit::GRACE_STARTED;
 use crate::store::{CLOCK_JUMP, ClockRow, StoreError};
 
 /// Notes what the clock says and how late it is, and whether the time has jumped to get there.
@@ -34,15 +35,19 @@ pub(super) fn end_secrets(connection: &Connection, up_to: Timestamp, limit: usiz
 }
 
 // A rotation from now on has made its secret in the second from which its grace counts. One from the first use has
-// not, which is what the second limit is for.
+// not: the trail says when that was. A grace whose beginning nobody knows has the second limit.
 pub(super) fn shorten_graces(connection: &Connection, now: Timestamp, longest: u64) -> Result<u64, StoreError> {
-    let sql = "UPDATE secrets SET retires_at = ?1 + min(?2, coalesce( \
-                 (SELECT max(secrets.retires_at - next.created_at, 0) FROM secrets AS next \
-                  WHERE next.key_pk = secrets.key_pk AND next.number = secrets.number + 1 \
-                  AND next.created_at > ?1), ?2)) \
-               WHERE ended_at IS NULL AND retires_at > ?1 AND (retires_at > ?1 + ?2 OR EXISTS \
-                 (SELECT 1 FROM secrets AS next WHERE next.key_pk = secrets.key_pk \
-                  AND next.number = secrets.number + 1 AND next.created_at > ?1))";
-    let shortened = connection.execute(sql, params![to_seconds(now), to_integer(longest)]).checked()?;
+    let begun = "SELECT next.created_at AS at FROM secrets AS next WHERE next.key_pk = secrets.key_pk \
+                   AND next.number = secrets.number + 1 AND next.created_at > ?1 \
+                 UNION ALL SELECT max(a.at) FROM audit AS a JOIN keys AS k ON a.subject = 'key_' || lower(hex(k.id)) \
+                   WHERE k.pk = secrets.key_pk AND a.action = ?3 AND a.at > ?1";
+    let sql = format!(
+        "UPDATE secrets SET retires_at = ?1 + min(?2, coalesce( \
+           (SELECT max(secrets.retires_at - max(at), 0) FROM ({begun}) WHERE at IS NOT NULL), ?2)) \
+         WHERE ended_at IS NULL AND retires_at > ?1 AND (retires_at > ?1 + ?2 \
+           OR EXISTS (SELECT 1 FROM ({begun}) WHERE at IS NOT NULL))"
+    );
+    let values = params![to_seconds(now), to_integer(longest), GRACE_STARTED];
+    let shortened = connection.execute(&sql, values).checked()?;
     Ok(shortened as u64)
 }

@@ -6,7 +6,7 @@
 use std::ops::Deref;
 
 use keystile_validator::{Digest, KeyId, Timestamp};
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, Params, Row, params};
 
 use super::checked::Checked as _;
 use super::imports::IN_FORCE;
@@ -24,15 +24,17 @@ use crate::user::Email;
 
 impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
     fn bare_key(&self, id: KeyId) -> Result<Option<BareKey>, StoreError> {
-        let query = "SELECT state, suspended_for IS NOT NULL FROM keys WHERE id = ?1";
-        first(self.connection(), query, [id.as_bytes()], |row| {
+        let Some(pk) = place(self.connection(), "keys", id.as_bytes())? else { return Ok(None) };
+        let query = "SELECT state, suspended_for IS NOT NULL FROM keys NOT INDEXED WHERE pk = ?1";
+        first(self.connection(), query, [pk], |row| {
             let state = Column(0, "keys.state").state(row).ok();
             Ok(BareKey { state, suspended_for_user: Column(1, "keys.suspended_for").flag(row)? })
         })
     }
 
     fn nameless_keys_of(&self, owner: &Email) -> Result<Vec<UnreadableRow>, StoreError> {
-        let query = "SELECT pk FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND length(id) <> 16";
+        let query =
+            "SELECT pk FROM keys NOT INDEXED WHERE owner IS NOT NULL AND lower(owner) = ?1 AND length(id) <> 16";
         all(self.connection(), query, [owner.as_str()], |row| {
             let pk = Column(0, "keys.pk").integer(row)?;
             Ok(UnreadableRow { row: format!("of key number {pk}"), column: "keys.id" })
@@ -59,9 +61,10 @@ impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
     }
 
     fn bare_session(&self, id: SessionId) -> Result<Option<BareSession>, StoreError> {
+        let Some(pk) = place(self.connection(), "sessions", id.as_bytes())? else { return Ok(None) };
         let query = "SELECT u.id, s.last_used_at, s.expires_at \
-                     FROM sessions AS s LEFT JOIN users AS u ON u.pk = s.user_pk WHERE s.id = ?1";
-        first(self.connection(), query, [id.as_bytes()], |row| {
+                     FROM sessions AS s NOT INDEXED LEFT JOIN users AS u ON u.pk = s.user_pk WHERE s.pk = ?1";
+        first(self.connection(), query, [pk], |row| {
             Ok(BareSession {
                 id,
                 user: Column(0, "users.id").bytes(row).ok().map(UserId::from_bytes),
@@ -72,11 +75,12 @@ impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
     }
 
     fn bare_user(&self, id: UserId) -> Result<Option<BareUser>, StoreError> {
+        let Some(pk) = place(self.connection(), "users", id.as_bytes())? else { return Ok(None) };
         let query = format!(
-            "SELECT email, coalesce(suspended_at BETWEEN 0 AND {LATEST}, 0) FROM users AS u WHERE id = ?1 \
+            "SELECT email, coalesce(suspended_at BETWEEN 0 AND {LATEST}, 0) FROM users AS u NOT INDEXED WHERE pk = ?1 \
              AND ({NOT_DELETED} OR EXISTS (SELECT 1 FROM sessions WHERE user_pk = u.pk))"
         );
-        first(self.connection(), &query, [id.as_bytes()], |row| {
+        first(self.connection(), &query, [pk], |row| {
             let email = Column(0, "users.email").parsed(row).ok();
             Ok(BareUser { email, is_suspended: Column(1, "users.suspended_at").flag(row)? })
         })
@@ -112,36 +116,36 @@ impl<C: Deref<Target = Connection>> Contain for Transaction<C> {
     fn contain_key(&mut self, id: KeyId, at: Timestamp, how: KeyContainment<'_>) -> Result<(), StoreError> {
         self.step(|connection, generation| {
             let generation = touch(connection, generation)?;
-            let (id, at) = (id.as_bytes(), to_seconds(at));
+            let (pk, at) = (place(connection, "keys", id.as_bytes())?, to_seconds(at));
             let set = "UPDATE keys SET generation = ?2, updated_at = ?3";
             let changed = match how {
                 KeyContainment::Suspend { with } => {
                     let sql = format!(
                         "{set}, state = 'suspended', suspended_at = {SUSPENDED_AT}, suspended_for = ?4 \
-                         WHERE id = ?1 AND state <> 'revoked'"
+                         WHERE pk = ?1 AND state <> 'revoked'"
                     );
                     let with = with.map(|user| user.as_bytes().to_vec());
-                    execute(connection, &sql, params![id, generation, at, with])
+                    execute(connection, &sql, params![pk, generation, at, with])
                 }
                 KeyContainment::Revoke { reason, note } => {
                     let sql = format!(
                         "{set}, state = 'revoked', suspended_at = NULL, suspended_for = NULL, suspended_by_restore = 0, \
-                         revoked_at = ?3, revoke_reason = ?4, revoke_note = ?5 WHERE id = ?1"
+                         revoked_at = ?3, revoke_reason = ?4, revoke_note = ?5 WHERE pk = ?1"
                     );
-                    execute(connection, &sql, params![id, generation, at, reason.as_str(), note])
+                    execute(connection, &sql, params![pk, generation, at, reason.as_str(), note])
                 }
                 KeyContainment::Disown { user, email } => {
                     let sql = format!(
                         "{set}, owner = CASE WHEN lower(owner) = ?4 THEN ?5 ELSE owner END, \
                          state = CASE WHEN state = 'revoked' THEN state ELSE 'suspended' END, \
                          suspended_at = CASE WHEN state = 'revoked' THEN NULL ELSE {SUSPENDED_AT} END, \
-                         suspended_for = NULL WHERE id = ?1"
+                         suspended_for = NULL WHERE pk = ?1"
                     );
                     let email = email.map(Email::as_str);
-                    execute(connection, &sql, params![id, generation, at, email, user.to_string()])
+                    execute(connection, &sql, params![pk, generation, at, email, user.to_string()])
                 }
             };
-            if changed? == 0 { Err(StoreError::NoSuchKey { id: KeyId::from_bytes(*id) }) } else { Ok(()) }
+            if changed? == 0 { Err(StoreError::NoSuchKey { id }) } else { Ok(()) }
         })
     }
 
@@ -164,8 +168,9 @@ impl<C: Deref<Target = Connection>> Contain for Transaction<C> {
     fn suspend_user(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, generation| {
             touch(connection, generation)?;
-            let sql = "UPDATE users SET suspended_at = ?2, updated_at = ?2 WHERE id = ?1";
-            let changed = execute(connection, sql, params![id.as_bytes(), to_seconds(at)])?;
+            let sql = "UPDATE users SET suspended_at = ?2, updated_at = ?2 WHERE pk = ?1";
+            let pk = place(connection, "users", id.as_bytes())?;
+            let changed = execute(connection, sql, params![pk, to_seconds(at)])?;
             if changed == 0 { Err(StoreError::NoSuchUser { id }) } else { Ok(()) }
         })
     }
@@ -184,6 +189,19 @@ impl<C: Deref<Target = Connection>> Contain for Transaction<C> {
             execute(connection, sql, params![ordinal, touch(connection, generation)?, to_seconds(at)]).map(drop)
         })
     }
+}
+
+/// Where the row with this id lies. An index can be damaged, so that it leads to another row or to none: it is believed
+/// when the row itself says so, and else every row is looked at.
+pub(super) fn place(connection: &Connection, table: &str, id: &[u8]) -> Result<Option<i64>, StoreError> {
+    let number = |row: &Row<'_>| Column(0, "pk").integer(row);
+    if let Some(pk) = first(connection, &format!("SELECT pk FROM {table} WHERE id = ?1"), [id], number)? {
+        let query = format!("SELECT pk FROM {table} NOT INDEXED WHERE pk = ?1 AND id = ?2");
+        if first(connection, &query, params![pk, id], number)?.is_some() {
+            return Ok(Some(pk));
+        }
+    }
+    first(connection, &format!("SELECT pk FROM {table} NOT INDEXED WHERE id = ?1"), [id], number)
 }
 
 fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreError> {

@@ -91,33 +91,38 @@ pub(super) fn formats(connection: &Connection) -> Result<Vec<NamedFormat>, Store
 }
 
 pub(super) fn key(connection: &Connection, id: KeyId) -> Result<Option<Key>, StoreError> {
-    key_where(connection, &format!("SELECT {KEY_COLUMNS} FROM keys AS k WHERE k.id = ?1"), id.as_bytes())
+    let Some(pk) = key_pk(connection, id)? else { return Ok(None) };
+    let query = format!("SELECT {KEY_COLUMNS} FROM keys AS k NOT INDEXED WHERE k.pk = ?1");
+    // The index, which has the id too, can be damaged, and lead to another key.
+    match key_where(connection, &query, [pk])? {
+        Some(key) if key.id != id => Err(StoreError::InvalidRow { column: "keys.id", row: id.to_string() }),
+        found => Ok(found),
+    }
 }
 
 pub(super) fn key_by_digest(connection: &Connection, digest: &Digest) -> Result<Option<Key>, StoreError> {
     let query = format!(
         "SELECT {KEY_COLUMNS} FROM secrets AS s JOIN keys AS k ON k.pk = s.key_pk WHERE s.digest = ?1 AND {IN_FORCE}"
     );
-    key_where(connection, &query, digest.as_bytes())
+    key_where(connection, &query, [digest.as_bytes()])
 }
 
 pub(super) fn active_keys_of(connection: &Connection, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
-    // Addresses are ASCII, which is all that `lower` folds, and an owner has no spaces at its ends.
-    // The first part has an index. A state that cannot be read is that of no suspended key.
-    let query = "SELECT id FROM keys WHERE pk IN ( \
-                   SELECT pk FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 AND state = 'active' \
-                   UNION SELECT pk FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 \
-                   AND state NOT IN ('active', 'suspended', 'revoked')) ORDER BY pk";
+    // Addresses are ASCII, which is all that `lower` folds, and an owner has no spaces at its ends. A state that cannot
+    // be read is that of no suspended key. Every key is looked at, since a damaged index could keep some of them from
+    // being taken away.
+    let query = "SELECT id FROM keys NOT INDEXED WHERE owner IS NOT NULL AND lower(owner) = ?1 \
+                 AND state NOT IN ('suspended', 'revoked') ORDER BY pk";
     key_ids(connection, query, [owner.as_str()])
 }
 
 pub(super) fn keys_of(connection: &Connection, owner: &Email) -> Result<Vec<KeyId>, StoreError> {
-    let query = "SELECT id FROM keys WHERE owner IS NOT NULL AND lower(owner) = ?1 ORDER BY pk";
+    let query = "SELECT id FROM keys NOT INDEXED WHERE owner IS NOT NULL AND lower(owner) = ?1 ORDER BY pk";
     key_ids(connection, query, [owner.as_str()])
 }
 
 pub(super) fn keys_suspended_for(connection: &Connection, user: UserId) -> Result<Vec<KeyId>, StoreError> {
-    let query = "SELECT id FROM keys WHERE suspended_for = ?1 AND state = 'suspended' ORDER BY pk";
+    let query = "SELECT id FROM keys NOT INDEXED WHERE suspended_for = ?1 AND state = 'suspended' ORDER BY pk";
     key_ids(connection, query, [user.as_bytes()])
 }
 
@@ -127,8 +132,8 @@ fn key_ids(connection: &Connection, query: &str, params: impl Params) -> Result<
     Ok(ids.into_iter().flatten().map(KeyId::from_bytes).collect())
 }
 
-fn key_where(connection: &Connection, query: &str, bytes: &[u8]) -> Result<Option<Key>, StoreError> {
-    let Some((pk, mut key)) = first(connection, query, [bytes], read_key)? else { return Ok(None) };
+fn key_where(connection: &Connection, query: &str, params: impl Params) -> Result<Option<Key>, StoreError> {
+    let Some((pk, mut key)) = first(connection, query, params, read_key)? else { return Ok(None) };
     key.secrets = read_secrets(connection, pk)?;
     Ok(Some(key))
 }

@@ -99,7 +99,10 @@ impl<C: Deref<Target = Connection>> ReadTokens for Transaction<C> {
     }
 
     fn revocations(&self, after: Generation, each: &mut dyn FnMut(RevocationRow)) -> Result<(), StoreError> {
-        let query = format!("SELECT {REVOCATION_COLUMNS} FROM revocations WHERE generation > ?1");
+        // All of them are read from the table itself, which `+` has SQLite do: an index can be damaged, and leave some
+        // out.
+        let generation = if after == Generation(0) { "+generation" } else { "generation" };
+        let query = format!("SELECT {REVOCATION_COLUMNS} FROM revocations WHERE {generation} > ?1");
         let mut statement = self.connection().prepare_cached(&query).checked()?;
         let mut rows = statement.query([to_integer(after.0)]).checked()?;
         while let Some(row) = rows.next().checked()? {

@@ -5,6 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Params, Row, ToSql, params, params_from_iter};
 
 use super::checked::Checked as _;
+use super::containment::place;
 use super::reader;
 use super::rows::{Column, join_words, to_integer, to_seconds};
 use super::transaction::Transaction;
@@ -150,7 +151,8 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
     fn delete_user(&mut self, id: UserId, at: Timestamp) -> Result<(), StoreError> {
         self.step(|connection, generation| {
             touch(connection, generation)?;
-            changed(connection, &delete_user(), params![id.as_bytes(), to_seconds(at)], id)
+            let pk = place(connection, "users", id.as_bytes())?;
+            changed(connection, &format!("{} WHERE pk = ?1", delete_user()), params![pk, to_seconds(at)], id)
         })
     }
 
@@ -164,7 +166,7 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
                                    VALUES (?1, 0, ?2, '', ?2, ?2)";
                         execute(connection, sql, params![id.as_bytes(), to_seconds(*at)])?;
                     } else {
-                        let sql = format!("{} AND {NOT_DELETED}", delete_user());
+                        let sql = format!("{} WHERE id = ?1 AND {NOT_DELETED}", delete_user());
                         execute(connection, &sql, params![id.as_bytes(), to_seconds(*at)])?;
                     }
                 }
@@ -234,8 +236,9 @@ impl<C: std::ops::Deref<Target = Connection>> WriteUsers for Transaction<C> {
     fn end_session(&mut self, id: SessionId, at: Timestamp, reason: EndReason) -> Result<bool, StoreError> {
         self.step(|connection, generation| {
             touch(connection, generation)?;
-            let sql = "UPDATE sessions SET ended_at = ?2, end_reason = ?3 WHERE id = ?1 AND ended_at IS NULL";
-            let ended = execute(connection, sql, params![id.as_bytes(), to_seconds(at), reason.as_str()])?;
+            let sql = "UPDATE sessions SET ended_at = ?2, end_reason = ?3 WHERE pk = ?1 AND ended_at IS NULL";
+            let pk = place(connection, "sessions", id.as_bytes())?;
+            let ended = execute(connection, sql, params![pk, to_seconds(at), reason.as_str()])?;
             Ok(ended > 0)
         })
     }
@@ -386,7 +389,7 @@ pub(super) const LATEST: u64 = Timestamp::MAX.unix();
 pub(super) const NOT_DELETED: &str = "(email IS NOT NULL OR deleted_at IS NULL)";
 
 fn delete_user() -> String {
-    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2 WHERE id = ?1")
+    format!("UPDATE users SET {FORGET_USER}, updated_at = ?2, deleted_at = ?2")
 }
 
 /// Forgets all that is known of a user but its id.

@@ -4,6 +4,7 @@ mod clock;
 mod copies;
 mod erasure;
 mod guard;
+mod indexes;
 mod lists;
 mod migrated;
 mod opening;
