@@ -6,6 +6,7 @@ use keystile_validator::{Code, KeyId, Timestamp};
 
 use crate::audit::{AuditReport, Difference, DifferenceKind};
 use crate::bootstrap::default_kek_file;
+use crate::issuers::ExternalIssuer;
 use crate::keys::is_alive;
 use crate::keystile::Keystile;
 use crate::sandbox::EMBEDDED;
@@ -228,6 +229,18 @@ fn check_issuers(keystile: &Keystile, health: &mut Health) -> Result<(), StoreEr
     let issuers = keystile.issuers().list()?.issuers;
     let enabled: Vec<_> = issuers.iter().filter(|info| info.issuer.enabled).collect();
     let mut sound = true;
+    // Settings that cannot be read are told of above.
+    let own = keystile.tokens().issuer().ok();
+    let is_own = |issuer: &&ExternalIssuer| own.as_ref().is_some_and(|own| issuer.goes_by(&own.issuer));
+    for issuer in issuers.iter().map(|info| &info.issuer).filter(is_own) {
+        let message = format!(
+            "the external issuer {} goes by the `iss` of this store: their tokens cannot be told apart · give the store \
+             another one with `keystile settings set --issuer`, or remove that issuer",
+            issuer.name
+        );
+        health.add(Severity::Error, "issuers", message);
+        sound = false;
+    }
     for issuer in enabled.iter().map(|info| &info.issuer).filter(|issuer| !issuer.says_audience()) {
         let message = format!(
             "every token of {name} is refused: its settings do not say whom they are for · run `keystile issuers update \

@@ -263,7 +263,7 @@ impl Classified for RevokeTokenError {
             RevokeTokenError::Unknown => (ErrorKind::NotFound, "unknown_token"),
             RevokeTokenError::ClosedKey => (ErrorKind::Unavailable, "no_kek"),
             RevokeTokenError::NoTokenId => CONFLICT,
-            RevokeTokenError::TokenId | RevokeTokenError::Name { .. } => FIELD,
+            RevokeTokenError::TokenId | RevokeTokenError::Name { .. } | RevokeTokenError::Secret => FIELD,
             RevokeTokenError::OwnIssuer => CONFLICT,
             RevokeTokenError::Issuer => UNKNOWN_ISSUER,
             RevokeTokenError::Unavailable => (ErrorKind::Unavailable, "unavailable"),
@@ -310,6 +310,8 @@ impl Classified for SetSettingsError {
             | SetSettingsError::AccessTokenLifetime { .. }
             | SetSettingsError::PublishLead { .. }
             | SetSettingsError::Logins(_) => FIELD,
+            SetSettingsError::IssuerTaken { .. } => CONFLICT,
+            SetSettingsError::Secret => FIELD,
             SetSettingsError::Store(error) => error.class(),
         }
     }
@@ -403,7 +405,7 @@ impl Classified for ChangeStateError {
         match self {
             ChangeStateError::NotFound { .. } => UNKNOWN_KEY,
             ChangeStateError::Conflict { .. } | ChangeStateError::OwnerSuspended { .. } => CONFLICT,
-            ChangeStateError::Note => FIELD,
+            ChangeStateError::Note | ChangeStateError::SecretInNote => FIELD,
             ChangeStateError::Store(error) => error.class(),
         }
     }
@@ -417,7 +419,7 @@ impl Classified for RotateKeyError {
             RotateKeyError::Conflict { .. } | RotateKeyError::RequestIdReused | RotateKeyError::TooManySecrets => {
                 CONFLICT
             }
-            RotateKeyError::Grace | RotateKeyError::RequestId => FIELD,
+            RotateKeyError::Grace | RotateKeyError::RequestId | RotateKeyError::SecretAsRequestId => FIELD,
             RotateKeyError::Format(error) => error.class(),
             RotateKeyError::Generator => GENERATOR,
             RotateKeyError::Store(error) => error.class(),
@@ -431,7 +433,7 @@ impl Classified for ImportKeysError {
             ImportKeysError::Count { .. } => USAGE,
             ImportKeysError::Field { error, .. } => error.class(),
             ImportKeysError::DuplicateDigest { .. } | ImportKeysError::OwnerSuspended { .. } => CONFLICT,
-            ImportKeysError::Running { .. } | ImportKeysError::Discarded => CONFLICT,
+            ImportKeysError::Running { .. } | ImportKeysError::Discarded | ImportKeysError::Failed => CONFLICT,
             ImportKeysError::Generator => GENERATOR,
             ImportKeysError::Store(error) => error.class(),
         }
@@ -449,7 +451,11 @@ impl Classified for AddIssuerError {
         match self {
             AddIssuerError::Field(_) => FIELD,
             AddIssuerError::Keys(problem) => problem.class(),
-            AddIssuerError::NameTaken { .. } | AddIssuerError::IssuerTaken { .. } | AddIssuerError::TooMany => CONFLICT,
+            AddIssuerError::NameTaken { .. }
+            | AddIssuerError::IssuerTaken { .. }
+            | AddIssuerError::Ambiguous { .. }
+            | AddIssuerError::OwnIssuer
+            | AddIssuerError::TooMany => CONFLICT,
             AddIssuerError::Store(error) => error.class(),
         }
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::key::{MAX_NAME_LEN, NamedFormat};
 use crate::keystile::Keystile;
+use crate::secret_forms::SecretForms;
 use crate::store::StoreError;
 use crate::text::is_line;
 
@@ -29,6 +30,9 @@ impl Keystile {
             return Err(AddFormatError::Name);
         }
         self.inner.change(|transaction, now| {
+            if SecretForms::of(&*transaction).is_in(name) {
+                return Err(AddFormatError::Name);
+            }
             if transaction.formats()?.len() >= MAX_FORMATS {
                 return Err(AddFormatError::TooMany);
             }
@@ -51,7 +55,7 @@ pub(crate) fn is_format_name(name: &str) -> bool {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AddFormatError {
-    /// The name is empty, too long, or holds spaces or control characters.
+    /// The name is empty, too long, holds spaces or control characters, or is an API key or a token.
     Name,
     /// There is a format of this name.
     NameTaken {

@@ -166,6 +166,7 @@ mod query;
 mod restore;
 mod sealing;
 mod secret;
+mod secret_forms;
 mod security_events;
 mod seen_graces;
 mod session;

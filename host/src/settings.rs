@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::key::Settings;
 use crate::keystile::Keystile;
 use crate::login::LoginSettingsError;
+use crate::secret_forms::SecretForms;
 use crate::store::StoreError;
+use crate::tokens::OwnIssuer;
 
 /// What the longest lifetime of keys can be set to: one minute to ten years, in seconds.
 pub const MAX_LIFETIME_BOUNDS: RangeInclusive<u64> = 60..=3_650 * 86_400;
@@ -40,7 +42,19 @@ impl Keystile {
             let mut settings = transaction.settings()?;
             change(&mut settings);
             check(&settings)?;
+            let names = [&settings.tokens.issuer, &settings.tokens.audience];
+            if names.into_iter().flatten().any(|name| SecretForms::of(&*transaction).is_in(name)) {
+                return Err(SetSettingsError::Secret);
+            }
+            let before = OwnIssuer::of(&*transaction)?.issuer;
             transaction.set_settings(&settings)?;
+            let own = OwnIssuer::of(&*transaction)?.issuer;
+            // A store that has such an issuer already can change its other settings.
+            if own != before
+                && let Some(taken) = transaction.issuers()?.into_iter().find(|issuer| issuer.goes_by(&own))
+            {
+                return Err(SetSettingsError::IssuerTaken { name: taken.name });
+            }
             self.inner.audit(transaction, now, "settings.changed", None, &describe(&settings))?;
             Ok(settings)
         })
@@ -84,8 +98,15 @@ pub enum SetSettingsError {
     },
     /// The issuer is no URL or URN.
     Issuer,
+    /// An external issuer goes by this name: its tokens and those of the store could not be told apart.
+    IssuerTaken {
+        /// What the store calls it.
+        name: String,
+    },
     /// The audience does not fit on a line.
     Audience,
+    /// There is an API key or a token in the issuer or the audience.
+    Secret,
     /// The lifetime of access tokens is out of bounds.
     AccessTokenLifetime {
         /// The seconds that were given.
@@ -112,8 +133,14 @@ impl fmt::Display for SetSettingsError {
                 "this cannot be an issuer · give an https:// URL without query or fragment, an http:// URL of localhost, or \
                  a URN",
             ),
+            SetSettingsError::IssuerTaken { name } => {
+                write!(f, "the external issuer {name} goes by this name · choose another one, or remove that issuer first")
+            }
             SetSettingsError::Audience => {
                 f.write_str("this cannot be an audience · give 1 to 256 bytes without control characters")
+            }
+            SetSettingsError::Secret => {
+                f.write_str("there is an API key or a token in the issuer or the audience · give another one")
             }
             SetSettingsError::AccessTokenLifetime { seconds } => {
                 write!(f, "a lifetime of {seconds} seconds does not fit access tokens · give 1m to 1d, such as 30m")

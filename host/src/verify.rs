@@ -37,9 +37,9 @@ impl Inner {
     /// Judges one credential at the time of the request.
     fn judge(&self, credential: &[u8], request: &Request, counting: Counting) -> Verdict {
         let credential = bounded(credential);
-        let Some(look) = self.look() else { return Verdict::deny(Code::Unavailable) };
         let digest = digest_of(credential);
         if looks_like_jws(credential) {
+            let Some(look) = self.look() else { return Verdict::deny(Code::Unavailable) };
             match look.with_record(credential, digest.as_ref(), |record, _| record.is_none()) {
                 Some(true) => return self.verify_token(look, credential, request),
                 Some(false) => {}
@@ -48,8 +48,10 @@ impl Inner {
         }
         let mut hints: Option<RecordHints> = None;
         let mut reservation: Option<Reservation> = None;
-        let result = self.sandbox.check(
-            |buffer| {
+        let result = self.sandbox.check_held(
+            // Only now: while the check waited for an instance, a revoke may have been acknowledged.
+            || self.look(),
+            |look, buffer| {
                 look.with_record(credential, digest.as_ref(), |record, formats| {
                     if let Some(record) = record {
                         hints = Some(record_hints(record).ok()?);
@@ -69,7 +71,7 @@ impl Inner {
             },
         );
         // The sandbox has counted the failure and told its hook; the caller gets a deny.
-        let verdict = result.unwrap_or(Verdict::deny(Code::Unavailable));
+        let verdict = result.ok().flatten().unwrap_or(Verdict::deny(Code::Unavailable));
         let verdict = self.unless_grace_is_over(only_of(verdict, hints), digest.as_ref(), request.now);
         if let (false, Some(reservation)) = (verdict.is_allow(), &reservation) {
             self.windows.release(reservation);
@@ -102,6 +104,7 @@ impl Inner {
         let Some(look) = self.look() else {
             return verdicts.extend(credentials.iter().map(|_| Verdict::deny(Code::Unavailable)));
         };
+        let Ok(moment) = look.moment() else { return one_by_one(verdicts) };
         let mut found = Vec::with_capacity(credentials.len());
         let mut known_formats: Vec<u8> = Vec::new();
         for credential in credentials {
@@ -152,6 +155,11 @@ impl Inner {
         );
         // One credential that fails the sandbox must not deny the others.
         let Ok(answered) = answered else { return one_by_one(verdicts) };
+        // The batch may have waited for an instance, and a revoke may have been acknowledged meanwhile.
+        if answered.iter().any(Verdict::is_allow) && !matches!(self.mirror.stands_at(moment, &self.source()), Ok(true))
+        {
+            return one_by_one(verdicts);
+        }
         for (verdict, (digest, _, hints)) in answered.into_iter().zip(&found) {
             let verdict = self.unless_grace_is_over(only_of(verdict, *hints), digest.as_ref(), request.now);
             if let Some(digest) = digest {

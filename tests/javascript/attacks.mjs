@@ -40,6 +40,7 @@ const withPrototype = (base, prototype) => Object.assign(Object.create(prototype
 class Row {}
 class Bare extends null {}
 Object.defineProperty(Bare, Symbol.hasInstance, { value: () => false });
+const disguised = (it) => Object.setPrototypeOf(it, Object.prototype);
 const bare = (base) => Object.assign(Object.create(Bare.prototype), base);
 
 const objects = {
@@ -98,6 +99,13 @@ const objects = {
   "a function": () => () => true,
   "a map": (base) => new Map(Object.entries(base)),
   "a promise": (base) => Promise.resolve(base),
+  "a map that looks like a plain object": (base, name, value) => disguised(new Map(Object.entries({ ...base, [name]: value }))),
+  "a map with members that looks like a plain object": (base) => Object.assign(disguised(new Map()), base),
+  "a set that looks like a plain object": (base) => disguised(new Set(Object.keys(base))),
+  "a date that looks like a plain object": () => disguised(new Date(0)),
+  "an array that looks like a plain object": () => disguised([]),
+  "a promise that looks like a plain object": (base) => disguised(Promise.resolve(base)),
+  "a map that looks like a plain object, as a member": (base, name) => ({ ...base, [name]: disguised(new Map()) }),
   "a text": (base) => JSON.stringify(base),
 };
 const list = (change) => (base, name) => {
@@ -146,6 +154,12 @@ for (const [target, [base, name, value, listName, call]] of Object.entries(targe
   for (const [attack, make] of Object.entries(lists)) {
     assertRefused(`${target}: ${attack}`, () => call(make(base, listName)));
   }
+}
+
+// An array is read by position nowhere.
+for (const judge of [check, (...given) => validator.check(...given)]) {
+  assertRefused("usage that is an array", () => judge(secret, key, { now: 100, usage: [1, 200] }));
+  assertRefused("a rate that is an array", () => judge(secret, { ...key, rate: [1, 60] }, now));
 }
 
 function assertEqual(what, given, expected) {

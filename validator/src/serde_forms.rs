@@ -82,6 +82,19 @@ fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Re
     deserializer.deserialize_map(Object(PhantomData))
 }
 
+/// [`object`] for a member that may be absent or null.
+fn optional_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    struct Member<T>(T);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            object(deserializer).map(Member)
+        }
+    }
+
+    Ok(Option::<Member<T>>::deserialize(deserializer)?.map(|Member(value)| value))
+}
+
 as_form!(KeyFormat, KeyFormatForm);
 as_form!(KeyRecord, KeyRecordForm);
 as_form!(Request, RequestForm);
@@ -171,7 +184,7 @@ struct KeyRecordForm {
     retires_at: Option<Timestamp>,
     #[serde(default)]
     addresses: Vec<AddressRange>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_object")]
     rate: Option<RateForm>,
     #[serde(default)]
     starts_grace: bool,
@@ -280,7 +293,7 @@ struct RequestForm {
     env: Option<Environment>,
     #[serde(default)]
     address: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_object")]
     usage: Option<UsageForm>,
 }
 
@@ -469,5 +482,25 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<TokenRecord>(json).is_err(), "{json}");
         }
+    }
+
+    /// An array in the place of an object is read by position by what serde derives.
+    #[test]
+    fn an_array_is_no_object() {
+        for usage in ["null", r#"{"used":1,"resets_at":200}"#] {
+            serde_json::from_str::<Request>(&format!(r#"{{"now":100,"usage":{usage}}}"#)).unwrap();
+        }
+        let refused = serde_json::from_str::<Request>(r#"{"now":100,"usage":[1,200]}"#).unwrap_err();
+        assert!(refused.to_string().contains("expected an object"), "{refused}");
+        let record = |rate: &str| {
+            let (id, digest) = ("0".repeat(32), "0".repeat(64));
+            serde_json::from_str::<KeyRecord>(&format!(
+                r#"{{"key_id":"key_{id}","digest":"{digest}","state":"active","env":"live","rate":{rate}}}"#
+            ))
+        };
+        record("null").unwrap();
+        record(r#"{"limit":1,"window":60}"#).unwrap();
+        let refused = record("[1,60]").unwrap_err();
+        assert!(refused.to_string().contains("expected an object"), "{refused}");
     }
 }

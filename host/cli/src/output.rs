@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::table::Table;
-use keystile::text::printable;
+use keystile::text::{hide_secrets, printable};
 
 /// The standard streams of the process.
 pub(super) struct Streams<'a> {
@@ -133,8 +133,10 @@ impl<'a> Output<'a> {
     }
 
     fn tell(&mut self, kind: &'static str, style: Style, failure: &Failure) {
-        let message = printable(&failure.message);
-        let hint = failure.hint.as_deref().map(printable);
+        // A secret may have been given in the place of a name.
+        let shown = |text: &str| printable(&hide_secrets(text));
+        let message = shown(&failure.message);
+        let hint = failure.hint.as_deref().map(shown);
         if self.json {
             let told = Told { code: failure.code, message: &message, hint: hint.as_deref() };
             let line = serde_json::to_string(&std::collections::BTreeMap::from([(kind, told)])).unwrap_or_default();

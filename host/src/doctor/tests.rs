@@ -34,6 +34,7 @@ pub(super) const UNBOUND: &[&str] = &[
     "jwks_cache.etag",
     "jwks_cache.failures",
     "jwks_cache.fetched_at",
+    "jwks_cache.lease",
     "jwks_cache.max_age",
     "jwks_cache.problem",
 ];
@@ -222,6 +223,7 @@ const EMPTY: &[&str] = &[
     "issuers.jwks_url,",
     "jwks_cache.attempted_at,",
     "jwks_cache.etag,",
+    "jwks_cache.lease,",
     "jwks_cache.problem,",
     "secrets.ended_at,",
     "security_events.session_id,",

@@ -10,12 +10,13 @@ use zeroize::Zeroizing;
 use super::Issuers;
 use super::error::{AddIssuerError, ChangeIssuerError, UpdateIssuerError};
 use super::fetch::DEFAULT_MAX_AGE;
-use super::issuer::{ExternalIssuer, JwksUrl, KeySource, MAX_ISSUERS, check_fields};
+use super::issuer::{ExternalIssuer, JwksUrl, KeySource, MAX_ISSUERS, check_fields, check_no_secret};
 use super::key_set::KeySet;
 use crate::audit;
 use crate::in_force::{InForce, readable};
 use crate::store::containment::{BareIssuer, IssuerRef};
 use crate::store::{KeySetRow, ReadTransaction, StoreError, UnreadableRow, WriteTransaction};
+use crate::tokens::OwnIssuer;
 
 /// What a new issuer should be.
 #[derive(Clone, Debug)]
@@ -175,6 +176,7 @@ impl Issuers<'_> {
                 updated_at: now,
             };
             check_fields(&issuer)?;
+            check_no_secret(&*transaction, &issuer)?;
             let mut keys = no_keys();
             if let Some(text) = given {
                 let set = KeySet::given(&text, &issuer.algorithms).map_err(AddIssuerError::Keys)?;
@@ -186,6 +188,13 @@ impl Issuers<'_> {
             }
             if let Some(taken) = known.iter().find(|known| known.issuer == issuer.issuer) {
                 return Err(AddIssuerError::IssuerTaken { name: taken.name.clone() });
+            }
+            if let Some(other) = known.iter().find(|known| known.goes_by(&issuer.name) || known.goes_by(&issuer.issuer))
+            {
+                return Err(AddIssuerError::Ambiguous { name: other.name.clone() });
+            }
+            if issuer.goes_by(&OwnIssuer::of(&*transaction)?.issuer) {
+                return Err(AddIssuerError::OwnIssuer);
             }
             if known.len() >= MAX_ISSUERS {
                 return Err(AddIssuerError::TooMany);
@@ -211,6 +220,7 @@ impl Issuers<'_> {
             let mut issuer = old.clone();
             change.apply(&mut issuer);
             check_fields(&issuer)?;
+            check_no_secret(&*transaction, &issuer)?;
             if issuer == old {
                 return Ok(issuer);
             }
@@ -343,6 +353,7 @@ fn no_keys() -> KeySetRow {
         max_age: DEFAULT_MAX_AGE,
         etag: None,
         attempted_at: None,
+        lease: None,
         failures: 0,
         problem: None,
     }

@@ -44,11 +44,16 @@ pub enum IssuerFieldError {
     ForbiddenClaims,
     /// The environment is fixed, and also taken from a claim, or any.
     Environment,
+    /// There is an API key or a token in the name, the `iss` or an audience.
+    Secret,
 }
 
 impl fmt::Display for IssuerFieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            IssuerFieldError::Secret => {
+                f.write_str("there is an API key or a token in the name, the `iss` or an audience · give another one")
+            }
             IssuerFieldError::Name => {
                 write!(f, "not a name of an issuer · give 1 to {MAX_NAME_LEN} bytes without spaces and control characters")
             }
@@ -119,6 +124,14 @@ pub enum AddIssuerError {
         /// The name it has.
         name: String,
     },
+    /// There is an issuer whose name is this `iss`, or whose `iss` is this name: whoever revokes tokens by either could
+    /// mean both.
+    Ambiguous {
+        /// The name it has.
+        name: String,
+    },
+    /// This is the name or the `iss` of the store itself: its tokens could not be told apart.
+    OwnIssuer,
     /// There are as many issuers as a store takes.
     TooMany,
     /// The store refused.
@@ -222,6 +235,14 @@ impl fmt::Display for AddIssuerError {
             AddIssuerError::IssuerTaken { name } => {
                 write!(f, "the issuer {name} has this `iss` already · remove that one first")
             }
+            AddIssuerError::Ambiguous { name } => write!(
+                f,
+                "the issuer {name} has this name as its `iss`, or this `iss` as its name · choose another name"
+            ),
+            AddIssuerError::OwnIssuer => f.write_str(
+                "this store goes by this `iss` itself · give the store another one with `keystile settings set --issuer`, \
+                 or choose another one",
+            ),
             AddIssuerError::TooMany => {
                 write!(f, "the store has {MAX_ISSUERS} issuers, as many as it takes · remove one first")
             }

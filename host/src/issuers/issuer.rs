@@ -12,6 +12,8 @@ use ureq::http::uri::Authority;
 use super::error::IssuerFieldError;
 use super::problem::FetchProblem;
 use crate::key::MAX_NAME_LEN;
+use crate::secret_forms::SecretForms;
+use crate::store::WriteTransaction;
 use crate::text::is_line;
 
 /// Most external issuers of a store. A validator takes a few more, for those that are no external ones.
@@ -70,6 +72,11 @@ pub struct ExternalIssuer {
 }
 
 impl ExternalIssuer {
+    /// Whether this is what operators call it, or the `iss` of its tokens: tokens are revoked by either.
+    pub(crate) fn goes_by(&self, name: &str) -> bool {
+        self.name == name || self.issuer == name
+    }
+
     /// Whether its keys are fetched.
     pub fn is_fetched(&self) -> bool {
         matches!(self.source, KeySource::Url(_))
@@ -276,6 +283,15 @@ pub(super) fn check_fields(issuer: &ExternalIssuer) -> Result<(), IssuerFieldErr
         return Err(IssuerFieldError::Environment);
     }
     Ok(())
+}
+
+/// Refuses secrets in what people write.
+pub(super) fn check_no_secret(view: &dyn WriteTransaction, issuer: &ExternalIssuer) -> Result<(), IssuerFieldError> {
+    let forms = SecretForms::of(view);
+    match [&issuer.name, &issuer.issuer].into_iter().chain(&issuer.audiences).any(|text| forms.is_in(text)) {
+        true => Err(IssuerFieldError::Secret),
+        false => Ok(()),
+    }
 }
 
 /// Names of issuers are typed on command lines: no spaces.

@@ -4,6 +4,10 @@
 //! cooldown, which is longer than any fetch, nobody else asks, in whatever process; and a process that
 //! dies while it fetches costs no more than that time. So one cooldown sees one fetch for an issuer,
 //! however many tokens with whatever key ids come in. Only an operator's own `refresh` does not wait.
+//!
+//! Each lease has an id of its own, and an answer is kept only while its lease is the newest one: an older answer
+//! may hold keys that the issuer has withdrawn since. Times do not tell which is newer, because two leases can
+//! begin within a second and the clock can be set back.
 
 use keystile_validator::Timestamp;
 use serde_json::json;
@@ -15,7 +19,7 @@ use super::issuer::{IssuerInfo, JwksUrl, KeySetInfo, KeySource};
 use super::key_set::KeySet;
 use super::problem::{FetchProblem, KeySetProblem};
 use crate::keystile::Inner;
-use crate::store::{KeySetRow, StoreError};
+use crate::store::{KeySetRow, LeaseId, StoreError};
 
 /// Seconds within which an issuer is asked once at most.
 pub const FETCH_COOLDOWN: u64 = 30;
@@ -28,7 +32,8 @@ pub const MAX_BACKOFF: u64 = 900;
 pub struct Refreshed {
     /// The issuer and its keys, as they are now.
     pub info: IssuerInfo,
-    /// Whether the keys are others than before.
+    /// Whether the keys are others than before. Not by this refresh when somebody else has asked later: then only the
+    /// later answer counts.
     pub changed: bool,
 }
 
@@ -49,8 +54,8 @@ pub(super) struct Lease {
     pub(super) name: String,
     pub(super) url: JwksUrl,
     pub(super) etag: Option<String>,
-    /// When.
-    pub(super) at: Timestamp,
+    /// Which one.
+    pub(super) id: LeaseId,
 }
 
 /// What became of an answer.
@@ -62,6 +67,8 @@ pub(super) enum Outcome {
     Same,
     /// There are no new keys.
     Failed(FetchProblem),
+    /// Somebody else has asked later, or a restore has come between: the answer was dropped.
+    Superseded,
     /// The issuer was removed, or changed, while its keys were fetched.
     Gone,
 }
@@ -85,7 +92,7 @@ impl Issuers<'_> {
         })?;
         match outcome {
             Outcome::Changed => Ok(Refreshed { info, changed: true }),
-            Outcome::Same => Ok(Refreshed { info, changed: false }),
+            Outcome::Same | Outcome::Superseded => Ok(Refreshed { info, changed: false }),
             Outcome::Failed(problem) => {
                 let has_keys = info.key_set.fetched_at.is_some();
                 Err(RefreshIssuerError::Fetch { name: name.to_owned(), problem, has_keys })
@@ -112,7 +119,7 @@ impl Issuers<'_> {
             if changed {
                 row.jwks = Some(set.text);
             }
-            row.fetched_at = Some(now);
+            (row.fetched_at, row.lease) = (Some(now), None);
             transaction.set_key_set(name, &row)?;
             if changed {
                 self.inner.audit(transaction, now, KEYS_CHANGED, Some(name.to_owned()), &detail)?;
@@ -159,11 +166,12 @@ impl Inner {
         if !wanted || !is_due(&row, now, reason) {
             return Ok(None);
         }
-        row.attempted_at = Some(now);
+        let id = LeaseId::generate()?;
+        (row.attempted_at, row.lease) = (Some(now), Some(id));
         let etag = if row.jwks.is_some() { row.etag.clone() } else { None };
         transaction.set_key_set(name, &row)?;
         transaction.commit()?;
-        Ok(Some(Lease { name: issuer.name, url, etag, at: now }))
+        Ok(Some(Lease { name: issuer.name, url, etag, id }))
     }
 
     /// Fetches what there is a lease for, and keeps it.
@@ -184,10 +192,11 @@ impl Inner {
                 return Ok(Outcome::Gone);
             }
             let mut row = key_set_of(transaction.key_set(&lease.name)?)?;
-            // Somebody has asked later, and may have had the newer answer already.
-            if row.attempted_at.is_some_and(|attempted_at| attempted_at > lease.at) {
-                return Ok(Outcome::Same);
+            // Somebody who has asked later may have had the newer answer already.
+            if row.lease != Some(lease.id) {
+                return Ok(Outcome::Superseded);
             }
+            row.lease = None;
             let answer = answer.and_then(|fetched| match fetched.text.as_deref() {
                 // Still the set that is here; if it has gone meanwhile, this is no answer.
                 None if row.jwks.is_some() && row.etag == lease.etag => Ok((fetched, None)),
@@ -296,6 +305,7 @@ mod tests {
             max_age: 600,
             etag: None,
             attempted_at: attempted_at.map(at),
+            lease: None,
             failures,
             problem: None,
         }

@@ -532,6 +532,67 @@ fn an_answer_that_comes_too_late_is_dropped() {
     assert!(!documents(&keystile)[0].has_keys);
 }
 
+/// A slow answer holds what the issuer published when it was asked: a key that is withdrawn by a later answer stays
+/// withdrawn, also within one second and when the clock is set back in between.
+#[test]
+fn only_the_answer_to_the_newest_lease_is_kept() {
+    for (what, seconds) in [("in the same second", 0), ("later", 1), ("with the clock set back", -100)] {
+        let place = Place::new();
+        let (keystile, other) = (place.command(), place.command());
+        let (server, next) = changing(Answer::ok(set(&[EC, ED])));
+        keystile.issuers().add(fetched("a", &server)).unwrap();
+        keystile.issuers().refresh("a").unwrap();
+        let slow = keystile.inner.lease_fetch("a", Reason::Operator).unwrap().unwrap();
+        let answer = keystile.inner.issuers.fetcher.fetch(&slow.url, None, fetch::FetchLimits::PATIENT);
+        place.clock.set(Timestamp::from_unix((1_700_000_000 + seconds).try_into().unwrap()).unwrap());
+        *next.lock().unwrap() = Some(Answer::ok(set(&[ED])));
+        assert!(other.issuers().refresh("a").unwrap().changed, "{what}");
+        assert_eq!(keystile.inner.keep_answer(&slow, answer.clone()).unwrap(), refresh::Outcome::Superseded, "{what}");
+        // Nor when the newer one has failed.
+        let failing = other.inner.lease_fetch("a", Reason::Operator).unwrap().unwrap();
+        other.inner.keep_answer(&failing, Err(FetchProblem::TimedOut)).unwrap();
+        assert_eq!(keystile.inner.keep_answer(&slow, answer).unwrap(), refresh::Outcome::Superseded, "{what}");
+        let keys = keystile.issuers().show("a").unwrap().key_set.keys;
+        assert_eq!(keys.iter().filter_map(|key| key.kid.as_deref()).collect::<Vec<_>>(), ["ed"], "{what}");
+    }
+}
+
+/// The same `iss` at the same URL, added anew, is another issuer.
+#[test]
+fn a_lease_ends_with_its_issuer() {
+    let place = Place::new();
+    let keystile = place.command();
+    let server = Server::new(|_| Answer::ok(set(&[EC])));
+    keystile.issuers().add(fetched("a", &server)).unwrap();
+    let lease = keystile.inner.lease_fetch("a", Reason::Schedule).unwrap().unwrap();
+    let answer = keystile.inner.issuers.fetcher.fetch(&lease.url, None, fetch::FetchLimits::PATIENT);
+    keystile.issuers().remove("a").unwrap();
+    keystile.issuers().add(fetched("a", &server)).unwrap();
+    assert_eq!(keystile.inner.keep_answer(&lease, answer).unwrap(), refresh::Outcome::Superseded);
+    assert!(!documents(&keystile)[0].has_keys);
+}
+
+/// What a process fetches while a backup is restored is older than what the restore has put there: whether the
+/// replaced store names the lease, or the backup does.
+#[test]
+fn a_lease_ends_with_a_restore() {
+    for in_backup in [false, true] {
+        let place = Place::new();
+        let keystile = place.command();
+        let server = Server::new(|_| Answer::ok(set(&[EC])));
+        keystile.issuers().add(fetched("a", &server)).unwrap();
+        let backup = place.folder.path().join("backup.db");
+        let take = || keystile.inner.lease_fetch("a", Reason::Operator).unwrap().unwrap();
+        let before = in_backup.then(take);
+        keystile.backup(&backup).unwrap();
+        let lease = before.unwrap_or_else(take);
+        let answer = keystile.inner.issuers.fetcher.fetch(&lease.url, None, fetch::FetchLimits::PATIENT);
+        Keystile::restore(&backup, place.path(), "tests").unwrap();
+        assert_eq!(keystile.inner.keep_answer(&lease, answer).unwrap(), refresh::Outcome::Superseded, "{in_backup}");
+        assert!(!documents(&place.command())[0].has_keys);
+    }
+}
+
 /// Those that were added since stay, those that were removed since stay removed, and all others are as they are now.
 #[test]
 fn issuers_are_those_of_the_replaced_store_after_a_restore() {

@@ -6,13 +6,14 @@ use keystile_validator::{AddressRange, Environment, KeyId, KeyState, Rate, Scope
 use serde_json::json;
 
 use super::error::CreateKeyError;
-use super::field::{check_expiry, check_fields};
+use super::field::{check_expiry, check_fields, check_no_secret};
 use super::owner::suspended_owner;
 use super::{Keys, within_lifetime};
 use crate::audit;
 use crate::ids::new_uuid;
 use crate::key::{Key, NamedFormat, Origin, SecretInfo};
 use crate::secret::{GenerateError, Secret};
+use crate::secret_forms::SecretForms;
 use crate::store::{ReadTransaction, StoreError};
 use crate::text::rfc3339;
 
@@ -102,6 +103,7 @@ impl Keys<'_> {
                 secrets: vec![secret_info(1, &secret, named, now)],
             };
             check_fields(&key)?;
+            check_no_secret(&SecretForms::of(&*transaction), &key, None)?;
             if let Some(user) = suspended_owner(&*transaction, key.owner.as_deref())? {
                 return Err(CreateKeyError::OwnerSuspended { user });
             }

@@ -119,6 +119,8 @@ pub enum ChangeStateError {
     },
     /// The note is too long, or holds control characters.
     Note,
+    /// There is a secret in the note.
+    SecretInNote,
     /// The store refused.
     Store(StoreError),
 }
@@ -143,6 +145,8 @@ pub enum RotateKeyError {
     Grace,
     /// The request id is empty, too long, or holds control characters.
     RequestId,
+    /// An API key or a token was given as the request id.
+    SecretAsRequestId,
     /// The request id was already used for this key with another grace.
     RequestIdReused,
     /// Too many secrets of the key are valid at once.
@@ -198,6 +202,8 @@ pub enum ImportKeysError {
     /// What was staged is gone: the import had paused for so long that it was taken for ended, or the store
     /// was restored meanwhile.
     Discarded,
+    /// An earlier call has failed, so some of the keys are missing: nothing of this import will be in force.
+    Failed,
     /// The operating system gave no random bytes.
     Generator,
     /// The store refused.
@@ -328,6 +334,9 @@ impl fmt::Display for ChangeStateError {
                 write!(f, "the key {id} is {status}, not suspended · only a suspended key can be resumed")
             }
             ChangeStateError::OwnerSuspended { user } => owner_suspended(f, *user),
+            ChangeStateError::SecretInNote => f.write_str(
+                "there is an API key or a token in the note · give another one, or none: the audit trail keeps it for good",
+            ),
             ChangeStateError::Note => {
                 write!(f, "not a note · give 1 to {MAX_NOTE_LEN} bytes without control characters")
             }
@@ -353,6 +362,9 @@ impl fmt::Display for RotateKeyError {
             RotateKeyError::RequestId => write!(
                 f,
                 "not a request id · give 1 to {MAX_REQUEST_ID_LEN} bytes without control characters, such as a UUID"
+            ),
+            RotateKeyError::SecretAsRequestId => f.write_str(
+                "there is an API key or a token in the request id · give another one: the store keeps it",
             ),
             RotateKeyError::RequestIdReused => f.write_str(
                 "the request id was already used for this key with another grace · use a new request id for a new rotation",
@@ -393,6 +405,10 @@ impl fmt::Display for ImportKeysError {
             ),
             ImportKeysError::Discarded => f.write_str(
                 "the import had paused for too long, or the store was restored meanwhile · import again; nothing was \
+                 imported",
+            ),
+            ImportKeysError::Failed => f.write_str(
+                "adding a key to this import has failed before · mend what that error says and import again; nothing was \
                  imported",
             ),
             ImportKeysError::Generator => f.write_str(GENERATOR),

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use keystile_validator::{KeyRecordError, Timestamp};
+use keystile_validator::{KeyRecordError, Scope, Timestamp};
 
-use crate::key::{Key, MAX_DISPLAY_LEN, MAX_METADATA, MAX_METADATA_NAME_LEN, MAX_METADATA_VALUE_LEN, MAX_NAME_LEN};
+use crate::key::{
+    Key, MAX_DISPLAY_LEN, MAX_METADATA, MAX_METADATA_NAME_LEN, MAX_METADATA_VALUE_LEN, MAX_NAME_LEN, Origin, SecretInfo,
+};
+use crate::secret_forms::SecretForms;
 use crate::text::{is_line, rfc3339};
 
 /// Which field of a key does not fit, and why.
@@ -33,6 +36,11 @@ pub enum KeyFieldError {
     /// What lists should show of an imported secret is too long to be a hint, or holds control
     /// characters.
     Display,
+    /// A text holds a secret: an API key of a format of the store, a refresh token or a JWT.
+    Secret {
+        /// Which one, such as `name`.
+        field: &'static str,
+    },
     /// Too many metadata entries.
     MetadataCount {
         /// How many were given.
@@ -69,6 +77,11 @@ impl fmt::Display for KeyFieldError {
                 f,
                 "not a display form · give at most {MAX_DISPLAY_LEN} bytes, such as the first characters of the secret and …"
             ),
+            KeyFieldError::Secret { field } => write!(
+                f,
+                "there is an API key or a token in the {field} · give another one: it is shown in lists and in the audit \
+                 trail, for good"
+            ),
             KeyFieldError::MetadataCount { given } => {
                 write!(f, "{given} metadata entries are too many · give at most {MAX_METADATA}")
             }
@@ -98,6 +111,31 @@ pub(super) fn check_fields(key: &Key) -> Result<(), KeyFieldError> {
     key.secrets.iter().try_for_each(|secret| key.record(secret).validate()).map_err(KeyFieldError::Record)?;
     if key.owner.as_deref().is_some_and(|owner| !is_line(owner, usize::MAX)) {
         return Err(KeyFieldError::Record(KeyRecordError::Owner));
+    }
+    Ok(())
+}
+
+/// Refuses secrets in what people write, as far as it is not in the key already.
+pub(super) fn check_no_secret(forms: &SecretForms, key: &Key, old: Option<&Key>) -> Result<(), KeyFieldError> {
+    if old.is_none_or(|old| old.name != key.name) && forms.is_in(&key.name) {
+        return Err(KeyFieldError::Secret { field: "name" });
+    }
+    if old.is_none_or(|old| old.owner != key.owner) && key.owner.as_deref().is_some_and(|it| forms.is_in(it)) {
+        return Err(KeyFieldError::Secret { field: "owner" });
+    }
+    let in_scope = |scope: &Scope| old.is_none_or(|old| !old.scopes.contains(scope)) && forms.is_in(scope.as_str());
+    if key.scopes.iter().any(in_scope) {
+        return Err(KeyFieldError::Secret { field: "scopes" });
+    }
+    let in_entry = |(name, value): (&String, &String)| {
+        old.is_none_or(|old| old.metadata.get(name) != Some(value)) && (forms.is_in(name) || forms.is_in(value))
+    };
+    if key.metadata.iter().any(in_entry) {
+        return Err(KeyFieldError::Secret { field: "metadata" });
+    }
+    let is_shown = |secret: &SecretInfo| secret.origin == Origin::Imported && forms.is_in(&secret.display);
+    if old.is_none() && key.secrets.iter().any(is_shown) {
+        return Err(KeyFieldError::Secret { field: "display form" });
     }
     Ok(())
 }

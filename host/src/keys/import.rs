@@ -18,11 +18,12 @@ use self::discard::discard;
 pub(crate) use self::discard::discard_step;
 use super::create::{describe, new_key_id, without_duplicates};
 use super::error::ImportKeysError;
-use super::field::{KeyFieldError, check_expiry, check_fields};
+use super::field::{KeyFieldError, check_expiry, check_fields, check_no_secret};
 use super::{Keys, within_lifetime};
 use crate::ids::ImportId;
 use crate::key::{Key, MAX_DISPLAY_LEN, Origin, SecretInfo};
 use crate::keystile::Inner;
+use crate::secret_forms::SecretForms;
 use crate::store::imports::ImportRow;
 use crate::store::{StoreError, WriteTransaction};
 use crate::text::is_line;
@@ -111,6 +112,8 @@ pub struct Import<'a> {
     waiting: Vec<ImportedKey>,
     /// How many keys are staged.
     staged: usize,
+    /// Whether a call has failed: some keys are missing, so the others must not come into force.
+    has_failed: bool,
 }
 
 impl<'a> Keys<'a> {
@@ -128,7 +131,7 @@ impl<'a> Keys<'a> {
 
     /// Begins an import of keys that come one by one. Nothing is written yet.
     pub fn begin_import(&self) -> Import<'a> {
-        Import { inner: self.inner, id: None, waiting: Vec::new(), staged: 0 }
+        Import { inner: self.inner, id: None, waiting: Vec::new(), staged: 0, has_failed: false }
     }
 }
 
@@ -136,8 +139,34 @@ impl Import<'_> {
     /// Adds a key. It is staged at once or together with later ones, so an error may name an earlier key.
     ///
     /// # Errors
-    /// [`ImportKeysError`]; then nothing will be imported: drop the import.
+    /// [`ImportKeysError`], whatever its cause; then nothing will be imported, and every later call is
+    /// [`ImportKeysError::Failed`]: drop the import and begin again.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("keystile.db");
+    /// use keystile::{Digest, ImportKeysError, ImportedKey, Keystile, NewStore};
+    /// Keystile::create(&path, NewStore::default())?;
+    /// let keystile = Keystile::open(&path)?;
+    /// let key = |number: u32| ImportedKey::new(Digest::of(&number.to_le_bytes()), "k", "live".parse().unwrap());
+    /// let mut import = keystile.keys().begin_import();
+    /// // The same digest twice: found when the keys are staged, 500 at a time.
+    /// let added: Vec<_> = (0..500).map(|number| import.add(key(number.max(1)))).collect();
+    /// assert!(matches!(added[499], Err(ImportKeysError::DuplicateDigest { index: 1 })));
+    /// assert!(matches!(import.add(key(1_000)), Err(ImportKeysError::Failed)));
+    /// assert!(matches!(import.complete(), Err(ImportKeysError::Failed)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add(&mut self, key: ImportedKey) -> Result<(), ImportKeysError> {
+        if self.has_failed {
+            return Err(ImportKeysError::Failed);
+        }
+        let added = self.take(key);
+        self.has_failed = added.is_err();
+        added
+    }
+
+    fn take(&mut self, key: ImportedKey) -> Result<(), ImportKeysError> {
         let given = self.staged.saturating_add(self.waiting.len()).saturating_add(1);
         if given > MAX_IMPORT {
             return Err(ImportKeysError::Count { given });
@@ -159,6 +188,9 @@ impl Import<'_> {
     /// # Errors
     /// [`ImportKeysError`]; nothing was imported then.
     pub fn complete(mut self) -> Result<Imported, ImportKeysError> {
+        if self.has_failed {
+            return Err(ImportKeysError::Failed);
+        }
         if self.id.is_none() && self.waiting.is_empty() {
             return Err(ImportKeysError::Count { given: 0 });
         }
@@ -191,9 +223,11 @@ impl Import<'_> {
                 return Err(ImportKeysError::Discarded);
             }
             let max_lifetime = transaction.settings()?.max_lifetime;
+            let forms = SecretForms::of(&*transaction);
             for (offset, imported) in waiting.into_iter().enumerate() {
                 let index = first.saturating_add(offset);
                 let key = new_key(imported, now, max_lifetime, self.inner.actor()).map_err(|error| error.at(index))?;
+                check_no_secret(&forms, &key, None).map_err(|error| ImportKeysError::Field { index, error })?;
                 if !transaction.stage_key(id, &key)? {
                     return Err(ImportKeysError::DuplicateDigest { index });
                 }

@@ -12,6 +12,7 @@ use crate::in_force::readable;
 use crate::key::{Key, KeyStatus, MAX_REQUEST_ID_LEN, SecretInfo};
 use crate::keystile::Inner;
 use crate::secret::Secret;
+use crate::secret_forms::SecretForms;
 use crate::session::EndReason;
 use crate::sessions::end_each;
 use crate::store::{RotationRow, StoreError, WriteTransaction};
@@ -90,6 +91,9 @@ impl Keys<'_> {
             return Err(RotateKeyError::RequestId);
         }
         self.inner.change(|transaction, now| {
+            if request_id.is_some_and(|request_id| SecretForms::of(&*transaction).is_in(request_id)) {
+                return Err(RotateKeyError::SecretAsRequestId);
+            }
             let old = key_in(transaction, id, RotateKeyError::NotFound { id })?;
             let mut key = old.clone();
             if let Some(request_id) = request_id

@@ -9,6 +9,7 @@ use super::write::{KeyEntry, contain_key, write_key};
 use super::{Keys, key_in};
 use crate::in_force::InForce;
 use crate::key::{Key, KeyStatus, MAX_NOTE_LEN, RevokeReason};
+use crate::secret_forms::SecretForms;
 use crate::store::containment::KeyContainment;
 use crate::store::{StoreError, WriteTransaction};
 use crate::text::is_line;
@@ -74,6 +75,9 @@ impl Keys<'_> {
             return Err(ChangeStateError::Note);
         }
         self.inner.contain(|transaction, now| {
+            if note.is_some_and(|note| SecretForms::of(&*transaction).is_in(note)) {
+                return Err(ChangeStateError::SecretInNote);
+            }
             let old = transaction.bare_key(id)?.ok_or(ChangeStateError::NotFound { id })?;
             if old.state == Some(KeyState::Revoked) && has_no_session(&*transaction, id, now)? {
                 return Err(ChangeStateError::Conflict { id, status: KeyStatus::Revoked });

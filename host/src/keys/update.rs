@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::create::without_duplicates;
 use super::error::UpdateKeyError;
-use super::field::{check_expiry, check_fields};
+use super::field::{check_expiry, check_fields, check_no_secret};
 use super::owner::suspended_owner;
 use super::write::{KeyEntry, write_key};
 use super::{Keys, key_in, within_lifetime};
 use crate::audit;
 use crate::key::Key;
+use crate::secret_forms::SecretForms;
 use crate::store::{ReadTransaction, StoreError};
 use crate::text::rfc3339;
 
@@ -60,6 +61,7 @@ impl Keys<'_> {
             apply(&mut key, change);
             key.updated_at = now;
             check_fields(&key)?;
+            check_no_secret(&SecretForms::of(&*transaction), &key, Some(&old))?;
             if key.owner != old.owner {
                 if let Some(user) = suspended_owner(&*transaction, key.owner.as_deref())? {
                     return Err(UpdateKeyError::OwnerSuspended { user });

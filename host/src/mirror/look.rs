@@ -8,7 +8,7 @@ use keystile_validator::{Digest, FormatMatch};
 
 use super::own_issuer::ClosedKeys;
 use super::{Mirror, MoveError, Moved, Source, revocations};
-use crate::store::{ReadTransaction, StoreError};
+use crate::store::{Position, ReadTransaction, StoreError};
 
 /// What one verdict is given by.
 pub(crate) enum Look<'a> {
@@ -18,8 +18,17 @@ pub(crate) enum Look<'a> {
     View(&'a Mirror, Box<dyn ReadTransaction + 'a>),
 }
 
+/// A moment of what verdicts are given by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// How often the mirror had moved.
+    moves: u64,
+    /// Where the store stood, when it is what verdicts are given by.
+    position: Option<Position>,
+}
+
 /// What a token is judged by, beside the issuers that the sandbox has. All of it is of one moment, as long as
-/// [`Mirror::stands_at`] says so of `moves` after the token was judged.
+/// [`Mirror::stands_at`] says so of that moment after the token was judged.
 pub(crate) struct Basis {
     /// What is known of the token.
     pub(crate) record: TokenRecord,
@@ -27,8 +36,8 @@ pub(crate) struct Basis {
     pub(crate) formats: Arc<[u8]>,
     /// The keys of the store that do not open.
     pub(crate) closed: Arc<ClosedKeys>,
-    /// How often the mirror had moved.
-    pub(crate) moves: u64,
+    /// The moment.
+    pub(crate) moment: Moment,
     /// What was moved to get here.
     pub(crate) moved: Moved,
 }
@@ -53,13 +62,36 @@ impl Mirror {
         *self.moves.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing has moved since a [`Basis`] was taken, and the mirror may still be used.
-    pub(crate) fn stands_at(&self, moves: u64) -> bool {
-        self.moves() == moves && (self.on_demand || self.health.is_fresh())
+    /// Whether the sandbox still has the issuers of this moment, and the mirror may still be used.
+    pub(crate) fn has_issuers_of(&self, moment: Moment) -> bool {
+        self.moves() == moment.moves && (self.on_demand || self.health.is_fresh())
+    }
+
+    /// Whether nothing that a verdict is given by has changed since this moment. Between the two a verdict may have
+    /// waited for the sandbox.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be asked: the verdict is `unavailable`.
+    pub(crate) fn stands_at(&self, moment: Moment, source: &Source<'_>) -> Result<bool, StoreError> {
+        if !self.has_issuers_of(moment) {
+            return Ok(false);
+        }
+        match moment.position {
+            None => Ok(true),
+            Some(position) => Ok(source.store.read()?.position()? == position),
+        }
     }
 }
 
 impl Look<'_> {
+    /// The moment that it shows. Of the mirror it is taken before anything is looked up.
+    pub(crate) fn moment(&self) -> Result<Moment, StoreError> {
+        Ok(match self {
+            Look::Mirror(mirror) => Moment { moves: mirror.moves(), position: None },
+            Look::View(mirror, view) => Moment { moves: mirror.moves(), position: Some(view.position()?) },
+        })
+    }
+
     /// Lends out the record of a credential, and the key formats, which only a credential without a record
     /// needs. `None`: the store cannot be read.
     pub(crate) fn with_record<T>(
@@ -96,7 +128,7 @@ impl Look<'_> {
                     record: record.unwrap_or_default(),
                     formats: mirror.formats(),
                     closed: mirror.issuers.closed_keys(),
-                    moves: *moves,
+                    moment: Moment { moves: *moves, position: None },
                     moved: Moved::default(),
                 }))
             }
@@ -124,7 +156,8 @@ impl Look<'_> {
     ) -> Result<Option<Basis>, StoreError> {
         let Look::View(mirror, view) = self else { return Ok(None) };
         let mut moves = mirror.moves.write().unwrap_or_else(PoisonError::into_inner);
-        let moved = match mirror.issuers.read(&**view, view.position()?, source) {
+        let position = view.position()?;
+        let moved = match mirror.issuers.read(&**view, position, source) {
             Err(MoveError::Older) => return Ok(None),
             Err(MoveError::Store(error)) => return Err(error),
             Ok(None) => Moved::default(),
@@ -133,7 +166,8 @@ impl Look<'_> {
         if moved.documents_changed {
             *moves = moves.wrapping_add(1);
         }
-        Ok(Some(Basis { record, formats, closed: mirror.issuers.closed_keys(), moves: *moves, moved }))
+        let moment = Moment { moves: *moves, position: Some(position) };
+        Ok(Some(Basis { record, formats, closed: mirror.issuers.closed_keys(), moment, moved }))
     }
 }
 

@@ -126,6 +126,17 @@ impl Sandbox {
         self.told(self.pool.check(Knows::Anything, fill, read))
     }
 
+    /// [`Sandbox::check`], where what the message is made of is looked up once an instance is held: however long the
+    /// check had to wait for one, it judges by what is in force then. `None`: there was nothing to ask by.
+    pub(crate) fn check_held<L, T>(
+        &self,
+        look: impl FnOnce() -> Option<L>,
+        fill: impl FnOnce(&L, &mut [u8]) -> Option<usize>,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, SandboxFailure> {
+        self.told(self.pool.check_held(look, fill, read))
+    }
+
     /// Judges one message with tokens in it: [`Sandbox::check`] on an instance that knows the
     /// issuers. The first such check of an instance after [`Sandbox::set_issuers`] prepares their keys,
     /// which takes milliseconds.
@@ -218,6 +229,14 @@ impl Sandbox {
     #[must_use]
     pub fn counters(&self) -> SandboxCounters {
         self.pool.counters()
+    }
+}
+
+#[cfg(test)]
+impl Sandbox {
+    /// How many checks wait for an instance.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pool.waiting()
     }
 }
 

@@ -198,6 +198,20 @@ impl Pool {
         self.counted(knows, |instance| instance.check(&self.limits, fill, read))
     }
 
+    /// Runs one check on a free or new instance, with what is looked up once the instance is held; `None`: there was
+    /// nothing to ask by.
+    pub(super) fn check_held<L, T>(
+        &self,
+        look: impl FnOnce() -> Option<L>,
+        fill: impl FnOnce(&L, &mut [u8]) -> Option<usize>,
+        read: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, SandboxFailure> {
+        self.counted(Knows::Anything, |instance| match look() {
+            Some(look) => instance.check(&self.limits, |buffer| fill(&look, buffer), read).map(Some),
+            None => Ok(None),
+        })
+    }
+
     /// Asks a free or new instance for the signature of a JWS.
     pub(super) fn check_jws(&self, message: &JwsMessage<'_>) -> Result<Result<(), Code>, SandboxFailure> {
         self.counted(Knows::Issuers, |instance| instance.check_jws(&self.limits, message))
@@ -289,6 +303,11 @@ impl Pool {
 
 #[cfg(test)]
 impl Pool {
+    /// How many checks wait for an instance.
+    pub(super) fn waiting(&self) -> usize {
+        self.shared.lock().waiting
+    }
+
     pub(super) fn clock_sleeps(&self) -> bool {
         self.shared.lock().asleep
     }

@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 use super::refresh_key::RefreshKey;
 use crate::ids::SessionId;
 use crate::secret::Secret;
+use crate::text::REFRESH_TOKEN_PREFIX;
 
 /// What a refresh token starts with.
-pub(super) const PREFIX: &str = "ksr_";
+pub(super) const PREFIX: &str = REFRESH_TOKEN_PREFIX;
 /// What the MAC is for: no other MAC of ours is over a text that starts like this.
 const PURPOSE: &[u8] = b"keystile refresh token 1\0";
 const ID_LEN: usize = 16;

@@ -91,8 +91,6 @@ pub(crate) struct BareUser {
 pub(crate) struct BareIssuer {
     /// The `iss` of its tokens.
     pub(crate) issuer: Option<String>,
-    /// How far its clock may be off, in seconds.
-    pub(crate) leeway: Option<u32>,
     /// Whether its tokens are let in.
     pub(crate) is_enabled: bool,
 }

@@ -5,6 +5,20 @@ use keystile_validator::Timestamp;
 use super::{Generation, StoreError, UnreadableRow};
 use crate::issuers::{ExternalIssuer, FetchProblem};
 
+/// Names one lease of the right to fetch the keys of an issuer. No two are the same, whatever the clock says, and
+/// also when an issuer is removed and added again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseId(pub(crate) [u8; 16]);
+
+impl LeaseId {
+    /// A new one, of random bytes.
+    pub(crate) fn generate() -> Result<LeaseId, StoreError> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|_| StoreError::NoRandomBytes)?;
+        Ok(LeaseId(bytes))
+    }
+}
+
 /// What is kept of the keys of an issuer: the last good set, and how fetching it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySetRow {
@@ -16,8 +30,11 @@ pub(crate) struct KeySetRow {
     pub(crate) max_age: u32,
     /// What the issuer calls this state of it, to be asked for a newer one only.
     pub(crate) etag: Option<String>,
-    /// When it was last asked for: whoever writes this is the one that asks.
+    /// When it was last asked for.
     pub(crate) attempted_at: Option<Timestamp>,
+    /// The newest lease, while its answer is waited for: whoever writes this is the one that asks, and no answer to
+    /// an older lease is kept.
+    pub(crate) lease: Option<LeaseId>,
     /// How often asking has failed since it last worked.
     pub(crate) failures: u32,
     /// Why it failed last.

@@ -21,7 +21,7 @@ use std::time::Duration;
 use keystile_validator::{Digest, KeyId, KeyRecord, Timestamp};
 
 pub use error::StoreError;
-pub(crate) use issuers::{IssuersMark, KeySetRow, ReadIssuers, WriteIssuers};
+pub(crate) use issuers::{IssuersMark, KeySetRow, LeaseId, ReadIssuers, WriteIssuers};
 #[cfg(test)]
 pub(crate) use sqlite::faults;
 pub(crate) use sqlite::{

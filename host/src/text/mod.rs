@@ -5,11 +5,14 @@
 //! terminal would obey is escaped ([`printable`]).
 
 mod duration;
+mod secrets;
 mod time;
 
 pub use keystile_validator::text::{is_line, is_treacherous};
 
 pub use duration::{DurationError, MAX_DURATION, format_duration, parse_duration};
+pub use secrets::hide_secrets;
+pub(crate) use secrets::{REFRESH_TOKEN_PREFIX, is_token, words};
 pub use time::{exact, parse_rfc3339, relative, rfc3339};
 
 /// The start of a text, at most so many bytes of whole characters, for what looks no further.

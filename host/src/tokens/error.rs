@@ -98,6 +98,8 @@ pub enum RevokeTokenError {
         /// The claim that it was given for.
         claim: &'static str,
     },
+    /// An API key or a token was given in the place of an id.
+    Secret,
     /// The tokens of this store end with their session or user.
     OwnIssuer,
     /// This is not the name of an issuer.
@@ -128,6 +130,10 @@ impl fmt::Display for RevokeTokenError {
             RevokeTokenError::Name { claim } => write!(
                 f,
                 "no token has this `{claim}` · give it as `keystile tokens inspect` shows it, at most {MAX_CLAIM_LEN} bytes"
+            ),
+            RevokeTokenError::Secret => f.write_str(
+                "what was given is an API key or a token itself, not an id · revoke a key with `keystile keys revoke` by \
+                 its id, a token by giving it on standard input",
             ),
             RevokeTokenError::OwnIssuer => f.write_str(
                 "this store is the issuer itself · end the session with `keystile sessions end`, or suspend the user",

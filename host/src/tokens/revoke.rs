@@ -14,6 +14,7 @@ use crate::in_force::readable;
 use crate::issuers::MAX_LEEWAY;
 use crate::keystile::Inner;
 use crate::mirror::KEPT_AFTER_EXPIRY;
+use crate::secret_forms::SecretForms;
 use crate::store::containment::{BareIssuer, IssuerRef};
 use crate::store::{ReadTransaction, RevocationKind, RevocationRow, StoreError, THIS_STORE, WriteTransaction};
 use crate::text::rfc3339;
@@ -72,10 +73,15 @@ impl Tokens<'_> {
             return Err(RevokeTokenError::TokenId);
         }
         self.inner.contain(|transaction, now| {
+            if SecretForms::of(&*transaction).is_in(token_id) {
+                return Err(RevokeTokenError::Secret);
+            }
             let own = OwnIssuer::of(transaction)?.issuer;
-            // When a token of another issuer expires, nobody knows.
+            // When a token of another issuer expires, nobody knows; nor when one goes by the name of this store: the id
+            // may be one of its tokens.
             let newest = self.inner.known_clock(transaction, now)?.newest.max(now);
-            let own_until = last_own_expiry(&*transaction, newest)?;
+            let is_shared = transaction.bare_issuer(IssuerRef::NameOrIss(&own))?.is_some();
+            let own_until = if is_shared { Timestamp::MAX } else { last_own_expiry(&*transaction, newest)? };
             let (issuer, until) = match issuer {
                 None => (own, own_until),
                 Some(name) if name == own => (own, own_until),
@@ -92,8 +98,9 @@ impl Tokens<'_> {
 pub enum TokensOf<'a> {
     /// All tokens of a session (`sid`), also those that are yet to come.
     Session(&'a str),
-    /// All tokens that were issued to a subject (`sub`) up to now. Those that do not say when they were
-    /// issued (`iat`) are refused from now on.
+    /// All tokens that were issued to a subject (`sub`) up to now. The clock of the issuer may be ahead by as much as
+    /// [`MAX_LEEWAY`](crate::bounds::MAX_LEEWAY), so those of the next minute are refused, too. Those that do not say when
+    /// they were issued (`iat`) are refused from now on.
     Subject(&'a str),
 }
 
@@ -124,16 +131,17 @@ impl Tokens<'_> {
             return Err(RevokeTokenError::Name { claim: if kind == RevocationKind::Session { "sid" } else { "sub" } });
         }
         self.inner.contain(|transaction, now| {
+            if SecretForms::of(&*transaction).is_in(value) {
+                return Err(RevokeTokenError::Secret);
+            }
             if issuer == OwnIssuer::of(transaction)?.issuer {
                 return Err(RevokeTokenError::OwnIssuer);
             }
-            let known = external(&*transaction, issuer)?;
-            let leeway = known.leeway.unwrap_or(MAX_LEEWAY);
-            let issuer = iss_of(known)?;
-            // Whatever could be valid now, by the clock of an issuer that may be ahead by the leeway. When the clock
-            // here is behind, the issuer's need not be.
-            let latest =
-                self.inner.known_clock(transaction, now)?.newest.max(now).saturating_add(leeway.min(MAX_LEEWAY).into());
+            let issuer = iss_of(external(&*transaction, issuer)?)?;
+            // Whatever was issued so far, by the clock of an issuer that may be ahead by any leeway that can be set
+            // later. When the clock here is behind, the issuer's need not be.
+            let newest = self.inner.known_clock(transaction, now)?.newest.max(now);
+            let latest = newest.saturating_add(MAX_LEEWAY.into());
             let issued_before = (kind == RevocationKind::Subject).then(|| latest.saturating_add(1));
             let before = known_revocation(&*transaction, &issuer, kind, value)?;
             let is_same = before.is_some_and(|before| before.issued_before >= issued_before);
@@ -198,7 +206,7 @@ impl Inner {
             let Some(basis) = look.signers(&self.source())? else { continue };
             self.announce(basis.moved);
             let checked = self.sandbox.check_jws(issuer, token.as_bytes()).map_err(RevokeTokenError::Sandbox)?;
-            if !self.mirror.stands_at(basis.moves) {
+            if !self.mirror.has_issuers_of(basis.moment) {
                 continue;
             }
             return checked.map_err(|_| match basis.closed.has_key_of(jwt) {

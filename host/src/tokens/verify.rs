@@ -37,8 +37,10 @@ impl Inner {
             let Some(basis) = basis else { continue };
             self.announce(basis.moved);
             let verdict = self.judge_by(&basis, credential, lookup, request);
-            if !self.mirror.stands_at(basis.moves) {
-                continue;
+            match self.mirror.stands_at(basis.moment, &self.source()) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(_) => break,
             }
             // Why a token is refused when its key was not looked at: that is no answer.
             let by_key = [Code::UnknownIssuer, Code::UnknownSigningKey, Code::AlgorithmNotAllowed];

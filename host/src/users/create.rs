@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::field::check_fields;
+use super::field::{check_fields, check_no_secret};
 use super::{CreateUserError, Users};
 use crate::ids::UserId;
 use crate::password::Password;
@@ -62,6 +62,7 @@ impl Users<'_> {
             }
         };
         self.inner.change(|transaction, now| {
+            check_no_secret(&*transaction, new.name.as_deref(), new.organization.as_deref())?;
             let user = User {
                 id: UserId::generate(now).map_err(|_| StoreError::NoRandomBytes)?,
                 email: new.email,

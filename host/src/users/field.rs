@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::key::MAX_NAME_LEN;
+use crate::secret_forms::SecretForms;
+use crate::store::WriteTransaction;
 use crate::text::is_line;
 
 /// Which field of a user does not fit.
@@ -13,6 +15,8 @@ pub enum UserFieldError {
     Name,
     /// The organization is empty, too long, or holds control characters.
     Organization,
+    /// There is an API key or a token in the name or the organization.
+    Secret,
 }
 
 impl fmt::Display for UserFieldError {
@@ -20,6 +24,9 @@ impl fmt::Display for UserFieldError {
         let what = match self {
             UserFieldError::Name => "a name",
             UserFieldError::Organization => "an organization",
+            UserFieldError::Secret => {
+                return f.write_str("there is an API key or a token in the name or organization · give another one");
+            }
         };
         write!(
             f,
@@ -29,6 +36,19 @@ impl fmt::Display for UserFieldError {
 }
 
 impl std::error::Error for UserFieldError {}
+
+/// Refuses secrets in what people write.
+pub(super) fn check_no_secret(
+    view: &dyn WriteTransaction,
+    name: Option<&str>,
+    organization: Option<&str>,
+) -> Result<(), UserFieldError> {
+    let forms = SecretForms::of(view);
+    match [name, organization].into_iter().flatten().any(|text| forms.is_in(text)) {
+        true => Err(UserFieldError::Secret),
+        false => Ok(()),
+    }
+}
 
 /// Checks the fields that people write.
 pub(super) fn check_fields(name: Option<&str>, organization: Option<&str>) -> Result<(), UserFieldError> {

@@ -3,7 +3,7 @@
 use keystile_validator::KeyId;
 use serde_json::json;
 
-use super::field::check_fields;
+use super::field::{check_fields, check_no_secret};
 use super::{UpdateUserError, Users, live_user_in};
 use crate::audit::CHANGED;
 use crate::ids::UserId;
@@ -50,6 +50,7 @@ impl Users<'_> {
         let new = |field: &Option<Option<String>>| field.clone().flatten();
         check_fields(new(&change.name).as_deref(), new(&change.organization).as_deref())?;
         self.inner.change(|transaction, now| {
+            check_no_secret(&*transaction, new(&change.name).as_deref(), new(&change.organization).as_deref())?;
             let (old, _) = live_user_in(&*transaction, id)?.ok_or(UpdateUserError::NotFound { id })?;
             let user = User {
                 email: change.email.unwrap_or_else(|| old.email.clone()),

@@ -324,7 +324,9 @@ export interface ValidatorSettings {
  *
  * Every argument must be plain data: own, enumerable members of plain objects, and arrays without
  * holes. Functions, `undefined`, symbols, getters, objects of classes, proxies and members that are not
- * listed here throw a `TypeError`. An argument may have 262,144 characters and 16 levels.
+ * listed here throw a `TypeError`. That an object of a built-in class (`Map`, `Date`) whose prototype was replaced by
+ * `Object.prototype` is none, and a proxy, can be told where there is `structuredClone`; of a class with nothing but
+ * private fields it cannot be told. An argument may have 262,144 characters and 16 levels.
  *
  * A validator has a WebAssembly instance of its own, of at most 64 MiB. If the instance fails, the
  * verdict is `unavailable`, and the next call makes a fresh one with the same formats and issuers; for

@@ -340,3 +340,30 @@ fn a_backup_made_meanwhile_holds_none_of_the_keys_once_it_is_restored() {
     assert!(matches!(error, ImportKeysError::Discarded), "{error:?}");
     assert_eq!(count(&keystile), 0);
 }
+
+/// What is staged after a failure would come into force without what has failed.
+#[test]
+fn an_import_that_has_failed_once_imports_nothing() {
+    let setup = Setup::new();
+    let keystile = setup.open(false);
+    for failing_at in [0, MAX_STAGED_AT_ONCE] {
+        let mut import = keystile.keys().begin_import();
+        let mut errors = Vec::new();
+        for number in 0..failing_at + MAX_STAGED_AT_ONCE {
+            // The same digest twice within one write.
+            let number = if number == failing_at + 1 { failing_at } else { number };
+            errors.extend(import.add(imported(number)).err());
+        }
+        assert!(
+            matches!(errors[..], [ImportKeysError::DuplicateDigest { index }] if index == failing_at + 1),
+            "{errors:?}"
+        );
+        for number in 5_000..5_000 + MAX_STAGED_AT_ONCE {
+            assert!(matches!(import.add(imported(number)), Err(ImportKeysError::Failed)));
+        }
+        assert!(matches!(import.complete(), Err(ImportKeysError::Failed)));
+        assert!(count(&keystile) == 0 && code(&keystile, 2).is_some());
+    }
+    keystile.keys().import((0..3).map(imported)).unwrap();
+    assert_eq!((count(&keystile), code(&keystile, 2)), (3, None));
+}

@@ -4,6 +4,7 @@ mod extent;
 mod faults;
 mod migrated;
 mod steps;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -217,7 +218,7 @@ fn a_basis_does_not_stand_once_the_mirror_has_moved() {
         let inner = &keystile.inner;
         let source = inner.source();
         let basis = inner.look().unwrap().basis(None, TokenLookup::default(), &source).unwrap().unwrap();
-        assert!(inner.mirror.stands_at(basis.moves));
+        assert!(inner.mirror.stands_at(basis.moment, &source).unwrap());
         let slow = inner.look().unwrap();
         if let Look::View(_, view) = &slow {
             // What it sees is fixed by the first read.
@@ -226,7 +227,7 @@ fn a_basis_does_not_stand_once_the_mirror_has_moved() {
         world.elsewhere.signing_keys().rotate(SigningKeyRotation { at_once: true, ..Default::default() }).unwrap();
         inner.follow().unwrap();
         inner.issuer_documents().unwrap();
-        assert!(!inner.mirror.stands_at(basis.moves));
+        assert!(!inner.mirror.stands_at(basis.moment, &source).unwrap());
         if let Look::View(..) = slow {
             let later = slow.basis(None, TokenLookup::default(), &source).unwrap();
             assert!(later.is_none(), "the sandbox has the issuers of a later view");

@@ -98,12 +98,11 @@ impl<C: Deref<Target = Connection>> ReadBare for Transaction<C> {
             IssuerRef::Name(name) => ("name = ?1", name),
             IssuerRef::NameOrIss(value) => ("name = ?1 OR issuer = ?1", value),
         };
-        let query = format!("SELECT issuer, leeway, enabled FROM issuers WHERE {condition} ORDER BY name");
+        let query = format!("SELECT issuer, enabled FROM issuers WHERE {condition} ORDER BY name");
         first(self.connection(), &query, [value], |row| {
             Ok(BareIssuer {
                 issuer: Column(0, "issuers.issuer").text(row).ok().map(str::to_owned),
-                leeway: Column(1, "issuers.leeway").number(row).ok(),
-                is_enabled: Column(2, "issuers.enabled").flag(row).unwrap_or(true),
+                is_enabled: Column(1, "issuers.enabled").flag(row).unwrap_or(true),
             })
         })
     }

@@ -15,7 +15,7 @@ use super::writer::touch;
 use crate::audit::RowKind;
 use crate::issuers::{ExternalIssuer, KeySource};
 use crate::key::MAX_NAME_LEN;
-use crate::store::{Generation, IssuersMark, KeySetRow, ReadIssuers, StoreError, UnreadableRow, WriteIssuers};
+use crate::store::{Generation, IssuersMark, KeySetRow, LeaseId, ReadIssuers, StoreError, UnreadableRow, WriteIssuers};
 use crate::text::is_line;
 
 impl<C: Deref<Target = Connection>> ReadIssuers for Transaction<C> {
@@ -161,7 +161,7 @@ fn key_set(connection: &Connection, name: &str) -> Result<Option<KeySetRow>, Sto
 }
 
 /// The columns that [`read_key_set`] reads.
-pub(super) const KEY_SET_COLUMNS: &str = "jwks, fetched_at, max_age, etag, attempted_at, failures, problem";
+pub(super) const KEY_SET_COLUMNS: &str = "jwks, fetched_at, max_age, etag, attempted_at, failures, problem, lease";
 
 pub(super) fn read_key_set(row: &Row<'_>) -> Result<KeySetRow, StoreError> {
     Ok(KeySetRow {
@@ -175,6 +175,7 @@ pub(super) fn read_key_set(row: &Row<'_>) -> Result<KeySetRow, StoreError> {
             None => None,
             Some(_) => Some(Column(6, "jwks_cache.problem").parsed(row)?),
         },
+        lease: Column(7, "jwks_cache.lease").optional_bytes(row)?.map(LeaseId),
     })
 }
 
@@ -234,12 +235,18 @@ fn write(connection: &Connection, sql: &str, generation: i64, issuer: &ExternalI
         .checked()
 }
 
+/// Makes all leases void: no fetch that has begun before is kept.
+pub(super) fn end_leases(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute("UPDATE jwks_cache SET lease = NULL WHERE lease IS NOT NULL", []).checked()?;
+    Ok(())
+}
+
 fn write_key_set(connection: &Connection, name: &str, keys: &KeySetRow) -> Result<(), StoreError> {
-    let sql = "INSERT INTO jwks_cache (name, jwks, fetched_at, max_age, etag, attempted_at, failures, problem) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (name) DO UPDATE SET \
+    let sql = "INSERT INTO jwks_cache (name, jwks, fetched_at, max_age, etag, attempted_at, failures, problem, lease) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (name) DO UPDATE SET \
                jwks = excluded.jwks, fetched_at = excluded.fetched_at, max_age = excluded.max_age, \
                etag = excluded.etag, attempted_at = excluded.attempted_at, failures = excluded.failures, \
-               problem = excluded.problem";
+               problem = excluded.problem, lease = excluded.lease";
     let values = params![
         name,
         keys.jwks,
@@ -249,6 +256,7 @@ fn write_key_set(connection: &Connection, name: &str, keys: &KeySetRow) -> Resul
         keys.attempted_at.map(to_seconds),
         keys.failures,
         keys.problem.map(|problem| problem.code()),
+        keys.lease.map(|lease| lease.0),
     ];
     connection.prepare_cached(sql).and_then(|mut insert| insert.execute(values)).checked()?;
     Ok(())

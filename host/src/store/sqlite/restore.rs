@@ -16,7 +16,7 @@ use super::inspection::problems;
 use super::schema::migrate;
 use super::trail;
 use super::transaction::{Behavior, Transaction};
-use super::{Mode, SqliteStore, ask, check_files, check_identity, erasure, reader, set_journal, watch_writes};
+use super::{Mode, SqliteStore, ask, check_files, check_identity, erasure, issuers, reader, set_journal, watch_writes};
 use crate::store::{Generation, Position, ReadTransaction, Store as _, StoreError, WriteTransaction, undecided};
 
 /// How long a restore waits for readers that keep the replaced rows in the journal.
@@ -198,5 +198,7 @@ fn fill<C: Deref<Target = Connection>, E: From<StoreError>>(
     transaction.move_to(Position { epoch: last.epoch.saturating_add(1), generation })?;
     transaction.set_clock(clock)?;
     prepare(&mut transaction, original)?;
+    // An answer that was asked for before is older than what the restore has put here.
+    transaction.step(|connection, _| issuers::end_leases(connection))?;
     Ok(Box::new(transaction).commit()?)
 }

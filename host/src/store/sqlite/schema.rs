@@ -6,6 +6,7 @@ mod environments;
 mod erasure;
 mod imports;
 mod issuers;
+mod leases;
 mod restores;
 mod sealed_sessions;
 mod security_events;
@@ -51,6 +52,7 @@ pub(super) const MIGRATIONS: &[Step] = &[
     Step::Sql(clock::ENDED_SECRETS),
     Step::Rebuild(sealed_sessions::SEALED_SESSIONS, &[RowKind::Session]),
     Step::Sql(restores::SUSPENDED_BY_RESTORE),
+    Step::Sql(leases::FETCH_LEASES),
 ];
 
 /// A step of the schema.

@@ -3,7 +3,8 @@
 use keystile_validator::jwt::{Algorithm, ClaimMapping};
 
 use super::*;
-use crate::{Code, NewIssuer};
+use crate::issuers::MAX_LEEWAY;
+use crate::{AddIssuerError, Code, NewIssuer, SetSettingsError, Severity};
 
 /// Another store as an external issuer of this one.
 fn trusted(issuer: &Keystile) -> NewIssuer {
@@ -60,6 +61,78 @@ fn a_token_of_an_external_issuer_is_revoked_by_itself() {
     assert_eq!(keystile.tokens().revoke(token).unwrap().was, WasToken::Revoked);
 }
 
+/// Otherwise a token of the one would be revoked as one of the other, whose tokens live a day at most.
+#[test]
+fn no_external_issuer_goes_by_the_name_of_the_store() {
+    const ISS: &str = "https://id.example.com";
+    let elsewhere = World::new();
+    let issuer = elsewhere.open();
+    issuer.signing_keys().rotate(AT_ONCE).unwrap();
+    let world = World::new();
+    let keystile = world.open();
+    let urn = keystile.tokens().issuer().unwrap().issuer;
+    let set = |issuer: Option<&str>| keystile.change_settings(|it| it.tokens.issuer = issuer.map(str::to_owned));
+    let add = |name: &str, iss: &str| {
+        keystile.issuers().add(NewIssuer { name: name.into(), issuer: iss.into(), ..trusted(&issuer) })
+    };
+    set(Some(ISS)).unwrap();
+    for (name, iss) in [("id", ISS), (ISS, "https://other.example.com")] {
+        assert!(matches!(add(name, iss), Err(AddIssuerError::OwnIssuer)), "{name}, {iss}");
+    }
+    // While the store has another name, its own by default is free.
+    add("urn", &urn).unwrap();
+    let refused = set(None).unwrap_err();
+    assert!(matches!(&refused, SetSettingsError::IssuerTaken { name } if name == "urn"), "{refused:?}");
+    assert_eq!(keystile.tokens().issuer().unwrap().issuer, ISS);
+    set(Some("https://me.example.com")).unwrap();
+    add("id", ISS).unwrap();
+    for enabled in [true, false] {
+        assert!(matches!(set(Some(ISS)), Err(SetSettingsError::IssuerTaken { name }) if name == "id"), "{enabled}");
+        drop(keystile.issuers().disable("id"));
+    }
+    // Nor can two external ones be meant by one name.
+    for (name, iss) in [(ISS, "https://other.example.com"), ("https://other.example.com", "id")] {
+        let refused = add(name, iss).unwrap_err();
+        assert!(matches!(&refused, AddIssuerError::Ambiguous { name } if name == "id"), "{refused:?}");
+    }
+}
+
+/// A store from before that was refused: what was revoked by its id stays so as long as a token of either could live.
+#[test]
+fn what_is_revoked_where_both_go_by_one_name_is_kept_for_ever() {
+    for enabled in [true, false] {
+        let elsewhere = World::new();
+        let issuer = elsewhere.open();
+        issuer.signing_keys().rotate(AT_ONCE).unwrap();
+        let world = World::new();
+        let keystile = world.open();
+        keystile.issuers().add(trusted(&issuer)).unwrap();
+        let finding = || {
+            let findings = keystile.doctor(&world.db()).unwrap().findings;
+            findings.into_iter().any(|it| it.severity == Severity::Error && it.message.contains("cannot be told apart"))
+        };
+        assert!(!finding());
+        if !enabled {
+            keystile.issuers().disable("id").unwrap();
+        }
+        let own = keystile.tokens().issuer().unwrap().issuer;
+        let sql = "UPDATE issuers SET issuer = ?1, generation = (SELECT generation FROM position)";
+        world.raw().execute(sql, [&own]).unwrap();
+        assert!(finding());
+        // Other settings can be changed all the same.
+        keystile.change_settings(|settings| settings.max_lifetime = Some(60)).unwrap();
+        for name in [None, Some(own.as_str()), Some("id")] {
+            let id = format!("j {name:?}");
+            let revoked = keystile.tokens().revoke_id(name, &id).unwrap();
+            assert_eq!(revoked.expires_at, Timestamp::MAX, "{name:?}");
+            world.clock.advance(30 * 86_400);
+            keystile.tokens().revoke_id(None, "another").unwrap();
+            let lookup = TokenLookup { issuer: Some(&own), token_id: Some(&id), ..TokenLookup::default() };
+            assert!(keystile.inner.token_record(&own, lookup).unwrap().revoked, "{name:?}");
+        }
+    }
+}
+
 /// Of a session all, of a subject what it has up to now.
 #[test]
 fn tokens_of_an_external_issuer_are_revoked_by_session_and_by_subject() {
@@ -102,19 +175,27 @@ fn tokens_of_an_external_issuer_are_revoked_by_session_and_by_subject() {
     assert_eq!((codes(&of_one), codes(&of_two)), ([Some(crate::Code::Revoked); 2], [None; 2]));
     assert_eq!(codes(&token("u1", Some(one))), [Some(crate::Code::Revoked); 2], "also what is yet to come");
 
-    // By its leeway the issuer may be ahead, and what it issues then counts as issued by now.
+    // By its leeway the issuer may be ahead, also by one that is set later: what it issues then counts as issued by now.
     elsewhere.clock.advance(leeway.into());
     let (ahead, of_another) = (token("u1", Some(two)), token("u2", Some(two)));
     assert_eq!((codes(&ahead), codes(&of_another)), ([None; 2], [None; 2]));
     let revoked = tokens(&following, "id", TokensOf::Subject("u1")).unwrap();
-    assert_eq!(revoked.issued_before, Some(world.clock.now().saturating_add(u64::from(leeway) + 1)));
+    assert_eq!(revoked.issued_before, Some(world.clock.now().saturating_add(u64::from(MAX_LEEWAY) + 1)));
     for token in [&of_one, &of_two, &ahead] {
         assert_eq!(codes(token), [Some(crate::Code::Revoked); 2]);
     }
     assert_eq!(codes(&of_another), [None; 2]);
-    for clock in [&world.clock, &elsewhere.clock] {
-        clock.advance(1);
+    for leeway in [MAX_LEEWAY, 0] {
+        let leeway = Some(leeway);
+        keystile.issuers().update("id", crate::IssuerUpdate { leeway, ..crate::IssuerUpdate::default() }).unwrap();
+        following.inner.follow().unwrap();
+        assert_eq!(codes(&ahead), [Some(crate::Code::Revoked); 2], "with a leeway of {leeway:?}");
     }
+    let last = world.clock.now().saturating_add(MAX_LEEWAY.into());
+    world.clock.set(last.saturating_add(1));
+    elsewhere.clock.set(last);
+    assert_eq!(codes(&token("u1", Some(two))), [Some(crate::Code::Revoked); 2], "the last second before");
+    elsewhere.clock.set(last.saturating_add(1));
     assert_eq!(codes(&token("u1", Some(two))), [None; 2], "what comes after that is good");
     assert_eq!(tokens(&keystile, "id", TokensOf::Subject("u1")).unwrap().was, WasToken::Live, "up to now again");
     let trail = keystile

@@ -42,5 +42,5 @@ const decodeWith = unbound(TextDecoder.prototype.decode);
 export const encodeText = (text) => encodeWith(encoder, text);
 export const decodeText = (bytes) => decodeWith(decoder, bytes);
 
-/** Throws on a proxy, which no other function tells from its target; absent in old engines. */
+/** Throws on a proxy, and gives a Map or Date its own prototype back, which nothing else can tell; absent in old engines. */
 export const cloneValue = typeof structuredClone === "function" ? structuredClone : undefined;

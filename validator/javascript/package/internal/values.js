@@ -104,7 +104,7 @@ export function settingsOf(settings) {
   });
   read.formats = formatsOf(formats);
   if (issuers === null) {
-    refuseProxies(settings, "settings");
+    refuseDisguises(settings, "settings");
     return read;
   }
   const elements = { __proto__: null };
@@ -116,7 +116,7 @@ export function settingsOf(settings) {
   });
   for (let at = 0; at < read.length; at += 1) read.issuers[at] = issuerOf(elements[at], `issuers[${at}]`);
   // After what is in them was measured: the settings and the list may be proxies themselves.
-  refuseProxies(settings, "settings");
+  refuseDisguises(settings, "settings");
   return read;
 }
 
@@ -139,7 +139,7 @@ function bytesOf(value, where, watch) {
     write(out, value, where, 0, watch);
     return out.json;
   });
-  refuseProxies(value, where);
+  refuseDisguises(value, where);
   const bytes = encodeText(json);
   if (lengthOfBytes(bytes) > MAX_ARGUMENT_LENGTH) {
     throw new TypeErrorConstructor(`${where}: too long · give at most ${MAX_ARGUMENT_LENGTH} bytes`);
@@ -246,16 +246,32 @@ function isForeignObjectPrototype(prototype) {
 }
 
 /**
- * Refuses a value with a proxy in it, where the engine can tell: a proxy can hide a member. Where it
- * cannot, a proxy is what it says of itself the one time it is asked.
+ * Refuses a value that is, or holds, something else than it looks like, where the engine can tell: a proxy, which
+ * can hide a member, or a Map or Date whose prototype was changed to that of a plain object, which would be one
+ * without members. Where the engine cannot tell, a value is what it says of itself the one time it is asked.
  */
-function refuseProxies(value, where) {
+function refuseDisguises(value, where) {
   if (cloneValue === undefined) return;
+  let clone;
   try {
-    cloneValue(value);
+    clone = cloneValue(value);
   } catch {
     throw new TypeErrorConstructor(`${where}: a proxy, or with one in it · give a copy that is plain data`);
   }
+  if (!isPlainClone(clone)) {
+    throw new TypeErrorConstructor(`${where}: an object of a class, or with one in it · give a copy that is plain data`);
+  }
+}
+
+/** Whether a clone is plain data. What it is made of decides on its prototype, whatever that of the original is. */
+function isPlainClone(clone) {
+  if (typeof clone !== "object" || clone === null) return true;
+  if (!isArray(clone) && getPrototypeOf(clone) !== ObjectPrototype) return false;
+  const names = ownKeys(clone);
+  for (let at = 0; at < names.length; at += 1) {
+    if (!isPlainClone(getOwnPropertyDescriptor(clone, names[at]).value)) return false;
+  }
+  return true;
 }
 
 function spend(out, characters, path) {

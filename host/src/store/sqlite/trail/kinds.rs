@@ -43,7 +43,7 @@ const KEY_SETS: Part = Part {
     table: "jwks_cache",
     refers: ("name", "name"),
     order: "name",
-    unbound: &["attempted_at", "etag", "failures", "fetched_at", "max_age", "problem"],
+    unbound: &["attempted_at", "etag", "failures", "fetched_at", "lease", "max_age", "problem"],
 };
 
 /// All kinds. `generation` says when a row was last written, for whoever follows; it grows with every write. Of an
