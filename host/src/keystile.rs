@@ -105,6 +105,9 @@ impl Keystile {
     /// Judges a credential, an API key or a token, as the caller presented it. An allow counts as a use of
     /// the key, takes a place in its rate window, and starts a grace period that waits for it.
     ///
+    /// It takes microseconds. It can wait while all instances of the sandbox are in use, and for two seconds at most when
+    /// the process was stopped or starved, so that nobody has looked at the store in the last 250 ms.
+    ///
     /// Whatever goes wrong on the way is a deny with [`Code::Unavailable`](crate::Code::Unavailable), and so is a
     /// request that breaks a bound: [`Keystile::try_verify`] tells the two apart.
     pub fn verify(&self, credential: impl AsRef<[u8]>, request: &Request) -> Verdict {

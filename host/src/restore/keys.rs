@@ -75,13 +75,14 @@ fn keep_key(
     actor: &str,
     told: &mut Restored,
 ) -> Result<Kept, StoreError> {
+    const NO_ID: StoreError = StoreError::InvalidValue { column: "keys.id" };
     let read = match place.id {
-        Some(id) => current.key(id),
-        None => Err(StoreError::InvalidValue { column: "keys.id" }),
+        // Its row is there. An index that does not lead to it is damaged, and the row counts.
+        Some(id) => current.key(id).and_then(|key| key.ok_or(NO_ID)),
+        None => Err(NO_ID),
     };
     let key = match read {
-        Ok(Some(key)) => key,
-        Ok(None) => return Ok(None),
+        Ok(key) => key,
         Err(error) => {
             let number = place.ordinal.0;
             let name = || place.id.map_or_else(|| format!("of key number {number}"), |id| id.to_string());

@@ -69,6 +69,27 @@ fn a_user_is_suspended_with_all_keys_whatever_the_index_says() {
     }
 }
 
+/// The row is there, and its key is revoked, although the index leads to it no longer.
+#[test]
+fn a_restore_keeps_a_revoke_whatever_the_index_says() {
+    for to in [4, 9] {
+        let world = world();
+        let keys: [CreatedKey; 4] = std::array::from_fn(|_| world.owned());
+        let backup = world.path.with_file_name("backup.db");
+        world.keystile.backup(&backup).unwrap();
+        world.keystile.keys().revoke(keys[2].key.id, RevokeReason::KeyCompromise, None).unwrap();
+        let path = world.path.with_file_name("copy.db");
+        world.keystile.backup(&path).unwrap();
+        lead_astray(&path, &by_id(keys[2].key.id), 3, to);
+        let restored = crate::Keystile::restore(&backup, &path, "tests").unwrap();
+        assert_eq!((restored.keys_revoked, restored.rows_unreadable), (1, 1));
+        let keystile = world.open_at(&path);
+        let code = |key: &CreatedKey| keystile.preview(key.secret.expose_secret(), &keystile.request()).code();
+        assert_eq!(code(&keys[2]), Some(Code::Revoked), "to {to}");
+        assert_eq!(code(&keys[3]), None, "to {to}");
+    }
+}
+
 #[test]
 fn all_revocations_are_loaded_whatever_the_index_says() {
     let world = world();
